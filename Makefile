@@ -1,0 +1,105 @@
+# Each target sets itself up from nothing: on Debian, as root, with make, git and a network to PyPI and Debian packages.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+RELEASE ?= bookworm
+SCENARIO ?=
+# Per cent of the engine's lines and branches that its unit tests must reach.
+COVERAGE ?= 95
+
+VENV := .venv
+READY := $(VENV)/.ready
+PYTEST := python -m pytest -p hack.pytest_no_skips
+export HOME := $(or $(HOME),/root)
+export PATH := $(CURDIR)/$(VENV)/bin:$(shell hack/path)
+# Ansible wants a UTF-8 locale, and a minimal system sets none.
+export LC_ALL := C.UTF-8
+export LANG := C.UTF-8
+export PYTHONDONTWRITEBYTECODE := 1
+export ANSIBLE_HOME := $(CURDIR)/.ansible
+export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.ansible/collections
+export VMOPS_LAB_CACHE ?= $(CURDIR)/.build/lab/images
+
+.PHONY: help venv generate generate-check lint sanity units scenarios contracts oracle lab-image adversary lab-test molecule demo bench \
+  dist galaxy-importer test test-all clean-room clean
+
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: $(READY) ## Install what the other targets need: Debian packages, and Python packages into .venv
+
+$(READY): requirements-dev.txt constraints-dev.txt
+	@hack/venv
+
+generate: $(READY) ## Write everything that is generated from schemas/
+	python -m tools.kcl_compiler write
+	python -m tools.reference_pages write
+
+generate-check: $(READY) ## Fail when a generated file differs from what schemas/ yields
+	python -m tools.kcl_compiler check
+	python -m tools.reference_pages check
+
+lint: $(READY) ## Linters, types, changelog and documentation
+	hack/lint
+
+sanity: $(READY) ## ansible-test sanity, without ignore entries
+	hack/sanity
+
+units: $(READY) ## Unit tests, the engine's also on every other Python found
+	$(PYTEST) tests/unit
+	python hack/engine_units.py
+
+scenarios: $(READY) ## Scenario directories in virtual time, the power-cut sweep, and what both and the tables cover of the engine
+	@mkdir -p .build/logs
+	coverage erase
+	coverage run -m pytest -p hack.pytest_no_skips -s tests/scenarios tests/unit/engine
+	coverage report --fail-under $(COVERAGE)
+
+contracts: $(READY) ## The same cases on the fakes and on real adapters
+	hack/bootstrap contracts
+	$(PYTEST) tests/contracts
+
+oracle: $(READY) ## The generated schemas against KCL itself
+	$(PYTEST) -s tests/oracle
+
+lab-image: $(READY) ## Build the lab's host and guest images [RELEASE=bookworm|trixie]
+	tests/lab/lab build --release $(RELEASE)
+
+adversary: lab-image ## Odd hosts, interference and damage on a real libvirt: nothing that should live is lost
+	VMOPS_LAB=adversary tests/integration/adversary/run.sh
+
+lab-test: lab-image ## Test the lab itself [RELEASE=bookworm|trixie]
+	tests/lab/test_lab.sh $(RELEASE)
+
+molecule: $(READY) ## Scenarios on real hosts of the lab [SCENARIO=name] [RELEASE=bookworm|trixie]
+	hack/molecule $(RELEASE) $(SCENARIO)
+
+demo: $(READY) ## A lab host, four VMs, and the timer that removes the expired one
+	tests/demo/run
+
+bench: $(READY) ## Benchmarks; writes build/bench.json
+	@mkdir -p build
+	python tests/bench/run.py
+
+dist: $(READY) ## Build the collection's tarball below dist/
+	@mkdir -p dist
+	ansible-galaxy collection build --force --output-path dist "$$(hack/stage .build/dist)"
+	hack/check_dist
+
+galaxy-importer: dist ## What Galaxy says about the tarball
+	hack/galaxy_importer
+
+test: $(READY) ## Every part of the test suite
+	@python hack/run_parts.py
+
+test-all: $(READY) ## The same, and Debian 13, the demo, Galaxy's importer and the benchmarks
+	@python hack/run_parts.py --all
+
+clean-room: ## make demo and make test in a fresh minimal Debian [CLEAN_ROOM_RELEASE=trixie] [CLEAN_ROOM_COMMANDS="make demo"]
+	hack/bootstrap clean-room
+	tests/clean_room/run
+
+clean: ## Stop the labs of this checkout and remove what the targets wrote
+	hack/clean

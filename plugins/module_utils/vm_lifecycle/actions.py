@@ -1,0 +1,172 @@
+# Copyright: (c) 2026, vmops.lifecycle contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The verbs: everything that the engine can do to a host, as data. The interpreter in apply.py is the only doer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import FrozenSet, Optional, Tuple, Union
+
+from .model import Document, Intent, Record, VolumeVerdict
+
+
+@dataclass(frozen=True)
+class Guard:
+    """What must still be true of a VM when something is done to it: its UUID exists, with this metadata text's digest."""
+
+    uuid: str
+    digest: Optional[str]
+
+
+@dataclass(frozen=True)
+class WriteMetadata:
+    """Declare: the domain's metadata becomes text. The guard is what was there before."""
+
+    guard: Guard
+    text: str
+
+
+@dataclass(frozen=True)
+class RemoveMetadata:
+    """Forget: our element leaves the domain."""
+
+    guard: Guard
+
+
+@dataclass(frozen=True)
+class SetAutostart:
+    """libvirt's autostart flag becomes value."""
+
+    uuid: str
+    value: bool
+
+
+@dataclass(frozen=True)
+class KeepRecord:
+    """The store mirrors what was declared or seen."""
+
+    record: Record
+
+
+@dataclass(frozen=True)
+class DropRecord:
+    """The store forgets what was declared for a VM, but not which revision that was.
+
+    A snapshot from before may come back with its metadata, long after the VM was declared anew from revision 1.
+    """
+
+    uuid: str
+    name: str
+    revision: int
+
+
+@dataclass(frozen=True)
+class DropIntent:
+    """A removal that never became irreversible is rolled back, or one that was completed is put away: nothing else."""
+
+    uuid: str
+    completed: bool = False
+
+
+@dataclass(frozen=True)
+class Begin:
+    """Destructive chain, first step: the intent is durable before anything is done. Not begun after not_after (epoch)."""
+
+    guard: Guard
+    intent: Intent
+    not_after: Optional[float] = None
+
+
+@dataclass(frozen=True)
+class ShutDown:
+    """Ask the guest to shut down and wait up to grace seconds; a guest that does not obey is no failure."""
+
+    guard: Guard
+    grace: int
+
+
+@dataclass(frozen=True)
+class PowerOff:
+    """End the domain's process if it still runs."""
+
+    guard: Guard
+
+
+@dataclass(frozen=True)
+class Arm:
+    """Last look before the point of no return: inactive, guard holds, verdicts judged anew and only ever narrowed."""
+
+    guard: Guard
+
+
+@dataclass(frozen=True)
+class Undefine:
+    """Destructive: the domain's definition goes, and its NVRAM if that is libvirt's own file and nobody else's."""
+
+    guard: Guard
+
+
+@dataclass(frozen=True)
+class DeleteVolumes:
+    """Destructive: the armed intent's volumes go, each after a last look at it and its users."""
+
+    uuid: str
+
+
+@dataclass(frozen=True)
+class Finish:
+    """The removal is complete: schedule recorded, record forgotten, intent dropped."""
+
+    uuid: str
+
+
+Action = Union[
+    WriteMetadata,
+    RemoveMetadata,
+    SetAutostart,
+    KeepRecord,
+    DropRecord,
+    DropIntent,
+    Begin,
+    ShutDown,
+    PowerOff,
+    Arm,
+    Undefine,
+    DeleteVolumes,
+    Finish,
+]
+
+#: Actions that only keep the engine's own books: they never make a result "changed".
+BOOKKEEPING: FrozenSet[type] = frozenset({KeepRecord, DropRecord, DropIntent})
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is planned for one VM: why, and the actions in their order. decision is the word that the result will use."""
+
+    uuid: str
+    name: str
+    decision: str
+    reason: str
+    message: str
+    actions: Tuple[Action, ...] = ()
+    #: The declaration as it will be (after) and as it was (before), without the recorded state of the host.
+    before: Optional[Document] = None
+    after: Optional[Document] = None
+    verdicts: Tuple[VolumeVerdict, ...] = ()
+    schedule: Optional[Document] = None
+    warnings: Tuple[str, ...] = ()
+
+    @property
+    def changes(self) -> bool:
+        """Whether carrying this out changes the host, and not only our own books."""
+        return any(type(action) not in BOOKKEEPING for action in self.actions)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run would do. An empty plan, or one that is not applied, changes nothing."""
+
+    entries: Tuple[Entry, ...] = ()
+    warnings: Tuple[str, ...] = ()

@@ -1,0 +1,146 @@
+# Copyright: (c) 2026, vmops.lifecycle contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The machine: its clocks, time zone, claims between processes, configuration files and enabled units."""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import json
+import os
+import sys
+import time
+from contextlib import contextmanager
+from datetime import datetime, timezone, tzinfo
+from functools import cache
+from pathlib import Path
+from typing import FrozenSet, Iterator, Mapping, Optional
+
+from ..errors import refuse
+from ..model import ClockReading
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+#: Feature -> the link that systemd makes when its unit is enabled.
+UNIT_LINKS = {
+    "cleanup": "timers.target.wants/vm-lifecycle-cleanup.timer",
+    "boot": "multi-user.target.wants/vm-lifecycle-boot.service",
+    "supervisor": "multi-user.target.wants/vm-lifecycle-supervisor.service",
+}
+
+
+class LinuxHost:
+    """Host port on Linux. claims, configuration and units are directories, so that a test can use its own."""
+
+    def __init__(self, claims: Path, configuration: Path, units: Path = Path("/etc/systemd/system")) -> None:
+        self._claims = claims
+        self._configuration = configuration
+        self._units = units
+
+    def clock(self) -> ClockReading:
+        return ClockReading(
+            now=time.time(),
+            boottime=time.clock_gettime(time.CLOCK_BOOTTIME),
+            boot_id=BOOT_ID.read_text("ascii").strip(),
+            synchronised=_synchronised(),
+        )
+
+    def zone(self) -> tzinfo:
+        """From /etc/localtime, with its rules for daylight saving; without that file the present offset, as a fallback."""
+        try:
+            from zoneinfo import ZoneInfo
+
+            with open("/etc/localtime", "rb") as stream:
+                return ZoneInfo.from_file(stream, key="localtime")
+        except (OSError, ValueError):
+            return datetime.now().astimezone().tzinfo or timezone.utc
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+    @contextmanager
+    def claim(self, uuid: str) -> Iterator[bool]:
+        """A kernel lock on the VM's file: it dies with its holder, so a killed run leaves nothing behind."""
+        self._claims.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self._claims / f"{uuid}.lock"
+        descriptor = _lock(path)
+        try:
+            yield descriptor is not None
+        finally:
+            if descriptor is not None:
+                path.unlink(missing_ok=True)
+                os.close(descriptor)
+
+    def features(self) -> FrozenSet[str]:
+        return frozenset(feature for feature, link in UNIT_LINKS.items() if os.path.lexists(self._units / link))
+
+    def configuration(self, name: str) -> Optional[Mapping[str, object]]:
+        path = self._configuration / f"{name}.json"
+        try:
+            document = json.loads(path.read_text("utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise refuse("invalid_configuration", f"{path}: {error}") from error
+        if not isinstance(document, dict):
+            raise refuse("invalid_configuration", f"{path}: not a JSON object")
+        return document
+
+    def progress(self, message: str) -> None:
+        """Modules have nobody to tell; the command line has its own host, see agent."""
+
+
+def _lock(path: Path) -> Optional[int]:
+    """A descriptor that holds the lock, None when another process has it.
+
+    The holder removes the file before it lets go, so a lock that was won on a removed file counts for nothing.
+    """
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        try:
+            if os.stat(path).st_ino == os.fstat(descriptor).st_ino:
+                return descriptor
+        except FileNotFoundError:
+            pass
+        os.close(descriptor)
+
+
+class _Timex(ctypes.Structure):
+    """struct timex of adjtimex(2); only its size and modes matter here, the state is the call's result."""
+
+    _fields_ = [("modes", ctypes.c_uint), ("rest", ctypes.c_char * 252)]
+
+
+#: adjtimex(2) returns this when the clock is not synchronised.
+TIME_ERROR = 5
+
+
+@cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def _synchronised() -> bool:
+    """Whether the kernel says that something keeps the clock right (as timedatectl does)."""
+    state: int = _libc().adjtimex(ctypes.byref(_Timex()))
+    return state not in (-1, TIME_ERROR)
+
+
+class TalkingHost(LinuxHost):
+    """A host that says on standard error, which is the journal for a unit, what a run is doing."""
+
+    def progress(self, message: str) -> None:
+        sys.stderr.write(f"{printable(message)}\n")
+        sys.stderr.flush()
+
+
+def printable(text: str) -> str:
+    """Text for a terminal or a log: a VM's name may hold escape sequences and newlines, which must not act there."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
+    )

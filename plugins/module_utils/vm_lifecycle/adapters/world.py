@@ -1,0 +1,36 @@
+# Copyright: (c) 2026, vmops.lifecycle contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The real world of this host: which directories and which libvirt belong together."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Tuple
+
+from ..ports import World
+from ..tasks.targets import check_uri
+from .libvirt.hypervisor import connect
+from .linux_host import LinuxHost, TalkingHost
+from .sqlite_store import SqliteStore
+
+CONFIGURATION = Path("/etc/vm-lifecycle")
+
+
+def open_world(uri: str, talking: bool = False) -> World:
+    """Ports for a local URI; any other is refused. qemu:///session keeps its state in the user's own directories."""
+    check_uri({"uri": uri})
+    state, claims = directories(uri)
+    host = (TalkingHost if talking else LinuxHost)(claims, CONFIGURATION)
+    return World(connect(uri), SqliteStore(state), host)
+
+
+def directories(uri: str) -> Tuple[Path, Path]:
+    """(state, claims) of a URI."""
+    if uri == "qemu:///system":
+        return Path("/var/lib/vm-lifecycle"), Path("/run/vm-lifecycle")
+    home = Path.home()
+    state = Path(os.environ.get("XDG_STATE_HOME") or home / ".local" / "state")
+    run = Path(os.environ.get("XDG_RUNTIME_DIR") or state)
+    return state / "vm-lifecycle", run / "vm-lifecycle" / "claims"

@@ -1,0 +1,88 @@
+# Copyright: (c) 2026, vmops.lifecycle contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Results as lines for a terminal or a journal. Names are made printable: a VM may be called anything."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, List, Mapping, Sequence
+
+from ..adapters.linux_host import printable
+
+Result = Mapping[str, Any]
+
+
+def status(result: Result) -> str:
+    """A table of all VMs, and what is wrong with the host, if anything."""
+    rows: List[Sequence[str]] = [("VM", "STATE", "LIFECYCLE", "EXPIRES", "REMOVED FROM", "NOTE")]
+    for vm in result["vms"]:
+        persistence = vm["persistence"] or {}
+        rows.append(
+            (
+                vm["name"],
+                vm["power_state"],
+                persistence.get("mode") or "not managed",
+                vm["scheduled_cleanup_at"] or "-",
+                vm["effective_cleanup_at"] or "-",
+                _note(vm),
+            )
+        )
+    lines = _table(rows)
+    if not result["clock"]["sane"]:
+        lines.append(f"The clock is not believed, nothing is removed: {result['clock']['problem']}")
+    lines += [
+        f"Removal of {name} is going on, or was interrupted and is finished by the next sweep"
+        for name in result["interrupted"]
+    ]
+    return "\n".join(printable(line) for line in lines)
+
+
+def _note(vm: Mapping[str, Any]) -> str:
+    notes = []
+    if vm["hold"]:
+        notes.append(f"held ({vm['hold']['scope']}) {vm['hold']['reason']}".rstrip())
+    if vm["metadata_problem"]:
+        notes.append(f"{vm['metadata_problem']['reason']}: {vm['metadata_problem']['message']}")
+    schedule = vm["schedule"] or {}
+    if schedule.get("cleanup_error"):
+        notes.append(f"last removal failed: {schedule['cleanup_error']}")
+    if vm["unenforced"]:
+        notes.append("nothing acts on " + ", ".join(item["field"] for item in vm["unenforced"]))
+    return "; ".join(notes)
+
+
+def _table(rows: Sequence[Sequence[str]]) -> List[str]:
+    widths = [max(len(printable(row[column])) for row in rows) for column in range(len(rows[0]) - 1)]
+    return [
+        "  ".join([printable(cell).ljust(width) for cell, width in zip(row, widths)] + [row[-1]]).rstrip()
+        for row in rows
+    ]
+
+
+def sweep(result: Result) -> str:
+    """A line for each VM, its disks below it, and the counts."""
+    lines = []
+    would = "would be " if result["dry_run"] else ""
+    for vm in result["vms"]:
+        decision = f"{would}removed" if vm["decision"] == "removed" else vm["decision"]
+        lines.append(f"{decision}: {vm['message']} [{vm['reason']}]")
+        for volume in vm["volumes"]:
+            place = f"{volume['pool']}/{volume['name']}" if volume["pool"] else volume["path"]
+            users = f", used by {', '.join(volume['used_by'])}" if volume["used_by"] else ""
+            fate = f"{would}removed" if volume["decision"] == "removed" else volume["decision"]
+            lines.append(f"  {fate} {place} [{volume['reason']}{users}]")
+    lines.append(", ".join(f"{count} {word}" for word, count in result["counts"].items()))
+    return "\n".join(printable(line) for line in lines)
+
+
+def declared(result: Result) -> str:
+    """A line for each VM that was held, released or renewed."""
+    lines = []
+    for vm in result["vms"]:
+        until = f", expires {vm['scheduled_cleanup_at']}" if vm.get("scheduled_cleanup_at") else ""
+        failed = f" [{vm['reason']}]" if vm.get("failed") else ""
+        lines.append(f"{vm['message']}{until}{failed}")
+    return "\n".join(printable(line) for line in lines)
+
+
+SHAPES: Dict[str, Callable[[Result], str]] = {"status": status, "cleanup": sweep}

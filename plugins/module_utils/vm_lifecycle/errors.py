@@ -1,0 +1,84 @@
+# Copyright: (c) 2026, vmops.lifecycle contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Errors that reach the caller: each carries a stable code, and names the VM and the field where there is one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Dict, List, Optional, Sequence
+
+#: Every error code, with what it means and what to do next. The documentation page is made from this table.
+ERRORS: Dict[str, str] = {
+    "invalid_option": "An option breaks a rule of its schema. Correct the option that the message names.",
+    "unquoted_time": "A time such as 22:00 stood unquoted in YAML, which reads it as a number. Quote it.",
+    "no_target": "The state needs a VM, and none was named. Give name, uuid or vms.",
+    "ambiguous_target": "name or uuid, and vms, were given together. Give one of them.",
+    "duplicate_vm": "One call names the same VM twice. Name each VM once.",
+    "name_uuid_mismatch": "The name and the UUID that were given belong to different VMs. Correct one of them.",
+    "unknown_vm": "The host has no such VM. Correct the name, or set missing to skip.",
+    "transient_domain": "The domain is transient: it has no persistent definition to keep metadata in. Define it first.",
+    "remote_uri": "Only this host's own libvirt can be managed: clock, pressure and state are local. Run on the host.",
+    "connection_failed": "libvirt did not answer. Start its daemon, or correct the URI.",
+    "missing_library": "A Python library is missing on the host. Install the package that the message names.",
+    "insane_clock": "The host's clock can't be right, and times would be recorded wrongly. Synchronise it.",
+    "created_in_future": "created_at_unix lies in the future. Give the moment at which the VM was created.",
+    "created_at_fixed": "created_at_unix was recorded before and can't change. Omit it, or forget the VM first.",
+    "deadline_past": "The new ttl_hours would end the VM's life in the past. Use vm_cleanup with ignore: [expiry].",
+    "life_limit": "A temporary VM lives at most 8760 hours from its first base. Make it permanent, or let it go.",
+    "destroy_needs_temporary": "on_host_reboot: destroy deletes a VM at boot, which only temporary VMs may ask for.",
+    "not_managed": "The VM has no lifecycle yet. Declare it first with state: present.",
+    "not_temporary": "Only temporary VMs have a deadline to renew.",
+    "repair_needed": "The VM's recorded metadata is not valid. Look at it, then declare again with repair: true.",
+    "not_enforced_yet": "This version does not act on that value yet. Leave the option at its default.",
+    "invalid_configuration": "A configuration file of the host is not valid. Correct it; nothing is removed until then.",
+    "store_unusable": "The state directory can't be read or written. Free space or mend it; nothing is removed until then.",
+    "storage_unreadable": "The host's storage could not be looked at, so no disk could be judged. Run again when it can.",
+    "open_elsewhere": "A process on this host has the disk open, so it is kept.",
+    "busy": "Another run is working on this VM. Run again when it is done.",
+    "changed_meanwhile": "The VM changed between planning and acting. Nothing more was done to it; run again.",
+    "effect_failed": "libvirt refused a step. The message has its words; the next run goes on from there.",
+}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong: what (code, message), where (vm, field)."""
+
+    code: str
+    message: str
+    vm: str = ""
+    field: str = ""
+
+    def __str__(self) -> str:
+        place = ": ".join(part for part in (self.vm, self.field) if part)
+        return f"{place}: {self.message} [{self.code}]" if place else f"{self.message} [{self.code}]"
+
+
+class LifecycleError(Exception):
+    """The call is refused as a whole, and nothing was changed. Lists every problem found, not only the first."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems: List[Problem] = list(problems)
+        super().__init__("; ".join(str(problem) for problem in self.problems) + ". Nothing was changed.")
+
+
+def refuse(code: str, message: str, vm: str = "", field: str = "") -> LifecycleError:
+    """A LifecycleError of a single problem."""
+    return LifecycleError([Problem(code, message, vm, field)])
+
+
+class EffectError(Exception):
+    """One effect on one VM did not happen: raised by adapters and by the interpreter's own re-checks."""
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code = code
+        self.message = message
+        super().__init__(message)
+
+
+class DomainGone(EffectError):
+    """The domain does not exist (any more)."""
+
+    def __init__(self, uuid: str, detail: Optional[str] = None) -> None:
+        super().__init__("effect_failed", detail or f"no domain has the UUID {uuid}")

@@ -1,0 +1,188 @@
+# Copyright: (c) 2026, vmops.lifecycle contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The nouns: what is observed of a host, and what is remembered about it. Data only; no reading, no deciding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Dict, FrozenSet, Mapping, Optional, Tuple
+
+#: A JSON object that was validated against its schema, e.g. a VmPersistence.
+Document = Dict[str, Any]
+
+HOUR = 3600
+
+
+@dataclass(frozen=True)
+class Domain:
+    """A domain as libvirt describes it in bulk. power_state is libvirt's word: running, paused, shutoff, crashed..."""
+
+    uuid: str
+    name: str
+    power_state: str
+    persistent: bool = True
+    autostart: bool = False
+    #: Text of our metadata element in the persistent definition (CONFIG), None when there is none.
+    metadata: Optional[str] = None
+    #: Why the metadata could not be read; unreadable is never the same as none.
+    metadata_error: str = ""
+
+    @property
+    def active(self) -> bool:
+        """Whether the domain has a process (a crashed domain that was preserved has one)."""
+        return self.power_state != "shutoff"
+
+
+@dataclass(frozen=True)
+class FileIdentity:
+    """What tells a file from another one under the same path. size in bytes, changed_ns = ctime in nanoseconds."""
+
+    device: int
+    inode: int
+    size: int = 0
+    changed_ns: int = 0
+    links: int = 1
+
+    @property
+    def file(self) -> Tuple[int, int]:
+        """Device and inode: equal for every name of one file."""
+        return (self.device, self.inode)
+
+
+@dataclass(frozen=True)
+class Image:
+    """A file (or device) that something refers to, and the files below it in its backing chain, nearest first."""
+
+    path: str
+    identity: Optional[FileIdentity] = None
+    #: Paths and identities of its backing files and external data files.
+    chain: Tuple[Tuple[str, Optional[FileIdentity]], ...] = ()
+    #: Why the chain could not be read in full; then nothing can be said to be unused.
+    chain_error: str = ""
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """One reference from a domain to storage. role: disk, cdrom, floppy, kernel, initrd, nvram, snapshot, share, other."""
+
+    uuid: str
+    vm: str
+    role: str
+    image: Image
+    target: str = ""
+    kind: str = "file"
+    read_only: bool = False
+    shareable: bool = False
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A file below a pool's directory, or a volume of another pool type. pool_type "folder" and "inactive" are nobody's volumes."""
+
+    pool: str
+    pool_type: str
+    name: str
+    image: Image
+    symlink: bool = False
+
+
+@dataclass(frozen=True)
+class Storage:
+    """All that could use a file on this host: every volume, every attachment of every domain, in one view."""
+
+    volumes: Tuple[Volume, ...] = ()
+    attachments: Tuple[Attachment, ...] = ()
+    #: Names of the pools that answered: a volume missing from one of these is gone, from another it is only out of sight.
+    pools: Tuple[str, ...] = ()
+    #: What could not be looked at (a pool that does not answer, a domain whose XML can't be read).
+    problems: Tuple[str, ...] = ()
+    #: Names of pools that are defined and not active.
+    inactive_pools: Tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class VolumeVerdict:
+    """Whether a disk goes with its VM, and why. reason is a code of reasons.VERDICTS."""
+
+    path: str
+    remove: bool
+    reason: str
+    pool: str = ""
+    name: str = ""
+    target: str = ""
+    used_by: Tuple[str, ...] = ()
+    identity: Optional[FileIdentity] = None
+
+
+@dataclass(frozen=True)
+class ClockReading:
+    """The host's clocks at one moment, in seconds: wall since the epoch, boottime since the boot named by boot_id."""
+
+    now: float
+    boottime: float
+    boot_id: str
+    synchronised: bool = False
+
+
+@dataclass(frozen=True)
+class ClockMemory:
+    """What is remembered of the clock: the highest sane time, where it was read, and since when it looks wrong."""
+
+    high_water: float = 0.0
+    boottime: float = 0.0
+    boot_id: str = ""
+    #: The first reading of the present run of readings that looked wrong; None while the clock is sane.
+    suspect_since: Optional[ClockReading] = None
+
+
+@dataclass(frozen=True)
+class Record:
+    """What the store remembers of a VM. document is the last metadata document seen or written, digest is of it.
+
+    An empty document: the VM was forgotten, and only the revision that it had is known.
+    """
+
+    uuid: str
+    name: str
+    revision: int
+    digest: str
+    document: Document = field(default_factory=dict)
+    power_state: str = ""
+    #: Epoch seconds at which power_state was first seen.
+    last_state_change: int = 0
+
+
+@dataclass(frozen=True)
+class Intent:
+    """A removal that has begun. armed: the VM is about to be undefined; once it is, the removal is finished."""
+
+    uuid: str
+    name: str
+    #: Digest of the metadata text that the removal was planned on.
+    digest: str
+    #: The VM's inactive definition, so that nothing but the disks' content is lost.
+    definition: str
+    volumes: Tuple[VolumeVerdict, ...] = ()
+    armed: bool = False
+    started_unix: int = 0
+    schedule: Document = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Observed:
+    """The world as one task needs it; what a task does not need is left empty."""
+
+    clock: ClockReading
+    memory: ClockMemory
+    domains: Tuple[Domain, ...] = ()
+    records: Mapping[str, Record] = field(default_factory=dict)
+    schedules: Mapping[str, Document] = field(default_factory=dict)
+    intents: Tuple[Intent, ...] = ()
+    storage: Optional[Storage] = None
+    #: What of the store can't be understood.
+    damage: Tuple[str, ...] = ()
+    #: Why storage could not be read although it was needed.
+    storage_problem: str = ""
+    #: Features whose units are enabled on this host: cleanup, boot, supervisor.
+    features: FrozenSet[str] = frozenset()

@@ -1,0 +1,162 @@
+# Copyright: (c) 2026, vmops.lifecycle contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a declaration becomes: the next VmMetadata document from the previous one, a wish and the time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import List, Optional, Tuple
+
+from ..errors import Problem
+from ..metadata import VERSION
+from ..model import Document
+from ..schema import with_defaults
+from .expiry import base_of, deadline, exceeds_life_limit, hours_left
+
+#: Options that mean something for one mode only.
+ONLY_TEMPORARY = ("ttl_hours", "auto_cleanup", "force_cleanup", "cleanup_grace_period")
+ONLY_PERMANENT = ("restart_policy", "max_retries")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The VM that is spoken of. previous: its last valid declaration, if any. autostart: libvirt's flag as it stands."""
+
+    uuid: str
+    name: str
+    previous: Optional[Document]
+    autostart: bool = False
+
+
+class Refusal(Exception):
+    """The wish can't be met; carries the problem."""
+
+    def __init__(self, subject: Subject, code: str, message: str, field: str = "") -> None:
+        self.problem = Problem(code, message, subject.name, field)
+        super().__init__(message)
+
+
+def declare(subject: Subject, options: Document, policy: Optional[Document], now: int) -> Document:
+    """state: present. options are those that were given of VmPersistence; what was omitted takes the seed's default."""
+    previous = subject.previous or {}
+    earlier = previous.get("persistence")
+    persistence = with_defaults("VmPersistence", options)
+    persistence["created_at_unix"] = _created_at(subject, earlier, options.get("created_at_unix"), now)
+    since = None
+    if persistence["mode"] == "temporary":
+        base, since = _life(persistence, previous, now)
+        persistence["scheduled_cleanup"] = _scheduled(subject, earlier, base, since, persistence["ttl_hours"], now)
+    document = {
+        "version": VERSION,
+        "vm_id": subject.uuid,
+        "persistence": persistence,
+        "policy": with_defaults("VmLifecyclePolicy", policy) if policy is not None else previous.get("policy"),
+        "autostart": previous.get("autostart"),
+        "hold": previous.get("hold"),
+        "temporary_since_unix": since,
+        "libvirt_autostart_before": previous.get("libvirt_autostart_before", subject.autostart),
+    }
+    policy_now = document["policy"] or {}
+    if policy_now.get("on_host_reboot") == "destroy" and persistence["mode"] == "permanent":
+        raise Refusal(
+            subject,
+            "destroy_needs_temporary",
+            "destroy deletes the VM at boot, which only a temporary one may ask for",
+            "policy.on_host_reboot",
+        )
+    return _without_none(document)
+
+
+def _created_at(subject: Subject, earlier: Optional[Document], given: Optional[int], now: int) -> int:
+    if given is not None and given < 0:
+        raise Refusal(subject, "invalid_option", f"must be epoch seconds, 0 or more, got {given}", "created_at_unix")
+    if given is not None and given > now:
+        raise Refusal(subject, "created_in_future", f"{given} lies after the host's time {now}", "created_at_unix")
+    if earlier is None:
+        return now if given is None else given
+    recorded = int(earlier["created_at_unix"])
+    if given is not None and given != recorded:
+        message = f"it is recorded as {recorded} and can't become {given}"
+        raise Refusal(subject, "created_at_fixed", message, "created_at_unix")
+    return recorded
+
+
+def _life(persistence: Document, previous: Document, now: int) -> Tuple[int, int]:
+    """Base of the deadline and first base of the VM's life as a temporary one."""
+    earlier = previous.get("persistence")
+    if earlier is None:
+        return persistence["created_at_unix"], persistence["created_at_unix"]
+    if earlier["mode"] == "temporary":
+        return base_of(earlier), previous.get("temporary_since_unix", base_of(earlier))
+    return now, now
+
+
+def _scheduled(subject: Subject, earlier: Optional[Document], base: int, since: int, ttl: int, now: int) -> int:
+    scheduled = deadline(base, ttl)
+    if exceeds_life_limit(since, scheduled):
+        raise Refusal(subject, "life_limit", f"ttl_hours {ttl} from its base ends past that limit", "ttl_hours")
+    before = earlier.get("scheduled_cleanup") if earlier else None
+    if before is not None and scheduled < before and scheduled <= now:
+        raise Refusal(subject, "deadline_past", f"ttl_hours {ttl} ended before now", "ttl_hours")
+    return scheduled
+
+
+def hold(subject: Subject, scope: str, reason: str, now: int) -> Document:
+    """state: held. The same hold again keeps its moment."""
+    document = _managed(subject)
+    earlier = document.get("hold")
+    if earlier and (earlier["scope"], earlier["reason"]) == (scope, reason):
+        return document
+    return {**document, "hold": {"scope": scope, "reason": reason, "since_unix": now}}
+
+
+def release(subject: Subject) -> Document:
+    """state: released."""
+    return {key: value for key, value in _managed(subject).items() if key != "hold"}
+
+
+def renew(subject: Subject, now: int, if_less_than_hours: Optional[int]) -> Document:
+    """state: renewed. The base becomes now, unless more than if_less_than_hours are left."""
+    document = _managed(subject)
+    persistence = document["persistence"]
+    if persistence["mode"] != "temporary":
+        raise Refusal(subject, "not_temporary", "a permanent VM has no deadline", "state")
+    left = hours_left(persistence, now)
+    if if_less_than_hours is not None and left is not None and left >= if_less_than_hours:
+        return document
+    scheduled = deadline(now, persistence["ttl_hours"])
+    since = document.get("temporary_since_unix", base_of(persistence))
+    if exceeds_life_limit(since, scheduled):
+        raise Refusal(subject, "life_limit", "renewing would carry it past that limit", "state")
+    return {**document, "persistence": {**persistence, "scheduled_cleanup": scheduled}}
+
+
+def _managed(subject: Subject) -> Document:
+    if subject.previous is None:
+        raise Refusal(subject, "not_managed", "no lifecycle was declared for it", "state")
+    return dict(subject.previous)
+
+
+def remarks(subject: Subject, options: Document, document: Document, now: int) -> List[str]:
+    """Warnings about a declaration that is carried out: options without effect, and surprises."""
+    persistence = document["persistence"]
+    policy = document.get("policy") or {}
+    temporary = persistence["mode"] == "temporary"
+    said = []
+    for name in ONLY_PERMANENT if temporary else ONLY_TEMPORARY:
+        if name in options:
+            said.append(f"{name} has no effect on a {persistence['mode']} VM")
+    if persistence["max_retries"] < 0:
+        said.append("max_retries below 0 counts as 0: never restarted")
+    if subject.previous is None and temporary and persistence["scheduled_cleanup"] <= now:
+        said.append("its deadline is past already: the next sweep in the window removes it")
+    if subject.autostart and not persistence["auto_start"] and (temporary or "auto_start" not in options):
+        said.append("libvirt's autostart flag was on and is turned off; state absent puts it back")
+    if policy.get("on_host_reboot") == "keep-stopped" and persistence["auto_start"]:
+        said.append("policy.on_host_reboot keep-stopped overrides auto_start at host boot")
+    return [f"{subject.name}: {text}" for text in said]
+
+
+def _without_none(document: Document) -> Document:
+    return {key: value for key, value in document.items() if value is not None}

@@ -1,0 +1,161 @@
+# Copyright: (c) 2026, vmops.lifecycle contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The three ports through which the engine reads and changes a host. Real adapters and fakes answer the same tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import tzinfo
+from typing import ContextManager, Dict, FrozenSet, List, Mapping, Optional, Protocol, Sequence, Union
+
+from .model import ClockMemory, ClockReading, Document, Domain, Intent, Record, Storage, VolumeVerdict
+
+
+@dataclass(frozen=True)
+class Remember:
+    """Store change: what is known of a VM replaces what was, unless a higher revision is known already.
+
+    A sweep that looked before another run declared anew must not make the store believe the older declaration.
+    """
+
+    record: Record
+
+
+@dataclass(frozen=True)
+class Forget:
+    """Store change: record and schedule of a VM are dropped."""
+
+    uuid: str
+
+
+@dataclass(frozen=True)
+class RememberSchedule:
+    """Store change: a VmCleanupSchedule of a VM."""
+
+    uuid: str
+    schedule: Document
+
+
+@dataclass(frozen=True)
+class RememberClock:
+    """Store change: the clock's memory."""
+
+    memory: ClockMemory
+
+
+@dataclass(frozen=True)
+class LogOperation:
+    """Store change: one line of the operation log. at_unix in epoch seconds."""
+
+    at_unix: int
+    uuid: str
+    name: str
+    operation: str
+    outcome: str
+    message: str = ""
+
+
+StoreChange = Union[Remember, Forget, RememberSchedule, RememberClock, LogOperation]
+
+
+class Hypervisor(Protocol):
+    """libvirt on this host. A call on a UUID that is gone raises DomainGone; a refusal of libvirt raises EffectError."""
+
+    def domains(self) -> List[Domain]:
+        """All domains, in bulk, persistent and transient."""
+
+    def domain(self, uuid: str) -> Optional[Domain]:
+        """One domain read anew, None when no domain has this UUID."""
+
+    def metadata(self, uuid: str) -> Optional[str]:
+        """Text of our metadata element read anew, None for none and for one that can't be read. One call to libvirt."""
+
+    def definition(self, uuid: str) -> str:
+        """The domain's inactive XML, without secrets."""
+
+    def storage(self) -> Storage:
+        """Every pool volume and every reference to a file, backing chains read. Slow: call it only when needed."""
+
+    def write_metadata(self, uuid: str, text: Optional[str]) -> None:
+        """Set our metadata element (None removes it), in the persistent definition and, if active, the live one."""
+
+    def set_autostart(self, uuid: str, value: bool) -> None:
+        """Set libvirt's autostart flag."""
+
+    def request_shutdown(self, uuid: str) -> None:
+        """Ask the guest to shut down; returns at once."""
+
+    def power_off(self, uuid: str) -> None:
+        """End the domain's process; returns when it has ended. Already off is success."""
+
+    def undefine(self, uuid: str, keep_nvram: bool) -> None:
+        """Remove the definition with its managed save, snapshot and checkpoint metadata, TPM state and NVRAM."""
+
+    def delete_volume(self, volume: VolumeVerdict) -> None:
+        """Delete a volume through its pool, if it is still the very file that was judged. Already gone is success."""
+
+
+class Store(Protocol):
+    """What happened on this host. Raises EffectError store_unusable when the state can't be read or written."""
+
+    def records(self) -> Dict[str, Record]:
+        """All records by UUID."""
+
+    def schedules(self) -> Dict[str, Document]:
+        """All VmCleanupSchedules by UUID."""
+
+    def clock(self) -> ClockMemory:
+        """The clock's memory; the zero value when there is none."""
+
+    def save(self, changes: Sequence[StoreChange]) -> None:
+        """Make all changes durable, or none of them."""
+
+    def operations(self, limit: int) -> List[LogOperation]:
+        """The newest lines of the operation log, newest first."""
+
+    def intents(self) -> List[Intent]:
+        """Removals that have begun and not ended."""
+
+    def damage(self) -> List[str]:
+        """What of the state can't be understood and is passed over, in words; [] on a sound host."""
+
+    def write_intent(self, intent: Intent) -> None:
+        """Make an intent durable, in place of an earlier one of the same VM."""
+
+    def drop_intent(self, uuid: str) -> None:
+        """The removal has ended, or was rolled back."""
+
+
+class Host(Protocol):
+    """The machine itself."""
+
+    def clock(self) -> ClockReading:
+        """All clocks, now."""
+
+    def zone(self) -> tzinfo:
+        """The host's time zone, for windows given in local time."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+    def claim(self, uuid: str) -> ContextManager[bool]:
+        """Hold a VM against other runs while the context lasts; yields False when another run holds it."""
+
+    def features(self) -> FrozenSet[str]:
+        """Features whose units are enabled: cleanup, boot, supervisor."""
+
+    def configuration(self, name: str) -> Optional[Mapping[str, object]]:
+        """/etc/vm-lifecycle/<name>.json, None when there is none. Raises LifecycleError when it can't be read."""
+
+    def progress(self, message: str) -> None:
+        """Say what is going on to whoever watches a long run."""
+
+
+@dataclass(frozen=True)
+class World:
+    """The three ports together."""
+
+    hypervisor: Hypervisor
+    store: Store
+    host: Host

@@ -1,0 +1,191 @@
+# Copyright: (c) 2026, vmops.lifecycle contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Carrying out a removal: begin, stop, arm, undefine, delete, finish. Each step may be the last one before a power cut."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Dict, List, Type
+
+from . import actions as do
+from .apply import DECLARATIONS, Chain, Handler, Run, check
+from .errors import EffectError
+from .model import Document, Intent, VolumeVerdict
+from .policy.clock import judge
+from .policy.storage import Usage, doubtful, must_keep_nvram, narrowed, obstacles, still_unused, verdicts
+from .ports import Forget, RememberSchedule
+from .times import iso
+
+#: Seconds between two looks at a guest that was asked to shut down.
+POLL = 0.5
+#: Reasons for which a volume is looked at again by the next sweep; for any other it is kept, and that is the end of it.
+UNFINISHED = ("delete_failed", "pool_inactive", "chain_unreadable", "storage_problem")
+#: Error of a deletion that was refused in the last moment -> why the volume is kept.
+REFUSED = {"changed_meanwhile": "identity_changed", "open_elsewhere": "open_elsewhere"}
+
+
+def _begin(run: Run, chain: Chain, action: do.Begin) -> None:
+    """The plan is durable before anything is done; time and clock are looked at once more."""
+    reading = run.world.host.clock()
+    run.now = reading.now
+    verdict = judge(reading, run.clock)
+    if not verdict.sane:
+        raise EffectError("insane_clock", verdict.problem)
+    if action.not_after is not None and reading.now >= action.not_after:
+        raise EffectError("outside_window", "the window closed before its turn came")
+    check(run, action.guard)
+    definition = run.world.hypervisor.definition(action.guard.uuid)
+    schedule = _attempted(action.intent.schedule, reading.now)
+    chain.intent = replace(action.intent, definition=definition, started_unix=int(reading.now), schedule=schedule)
+    run.save_now(
+        RememberSchedule(action.intent.uuid, schedule), run.log(chain.entry, "remove", "begun", chain.entry.message)
+    )
+    run.world.store.write_intent(chain.intent)
+    chain.schedule = schedule
+
+
+def _attempted(schedule: Document, now: float) -> Document:
+    clean = {key: value for key, value in schedule.items() if key != "cleanup_error"}
+    attempts = int(schedule.get("cleanup_attempts", 0)) + 1
+    return {**clean, "cleanup_status": "in-progress", "cleanup_attempts": attempts, "last_cleanup_attempt": iso(now)}
+
+
+def _shut_down(run: Run, chain: Chain, action: do.ShutDown) -> None:
+    check(run, action.guard)
+    host, hypervisor = run.world.host, run.world.hypervisor
+    if not _active(run, action.guard.uuid):
+        return
+    try:
+        chain.touched = True
+        hypervisor.request_shutdown(action.guard.uuid)
+    except EffectError:
+        return  # a guest that can't be asked is powered off, which is the next step
+    began = host.clock().boottime
+    host.progress(f"{chain.entry.name}: waiting up to {action.grace} s for the guest to shut down")
+    while _active(run, action.guard.uuid) and host.clock().boottime - began < action.grace:
+        host.sleep(POLL)
+
+
+def _power_off(run: Run, chain: Chain, action: do.PowerOff) -> None:
+    check(run, action.guard)
+    if _active(run, action.guard.uuid):
+        chain.touched = True
+        run.world.hypervisor.power_off(action.guard.uuid)
+
+
+def _active(run: Run, uuid: str) -> bool:
+    domain = run.world.hypervisor.domain(uuid)
+    if domain is None:
+        raise EffectError("changed_meanwhile", "the VM is gone")
+    return domain.active
+
+
+def _arm(run: Run, chain: Chain, action: do.Arm) -> None:
+    """Judge the disks again now that nothing writes to them; a disk may only move from removed to kept."""
+    intent = _own_intent(chain)
+    _still(run, intent, action.guard)
+    usage = Usage(run.world.hypervisor.storage())
+    fresh = verdicts(action.guard.uuid, usage)
+    if doubtful(fresh):
+        what = "; ".join(obstacles(usage)) or doubtful(fresh)
+        raise EffectError("storage_unreadable", f"it is off, and its disks can't be judged any more: {what}")
+    chain.verdicts = narrowed(intent.volumes, fresh)
+    chain.intent = replace(intent, volumes=chain.verdicts)
+
+
+def _still(run: Run, intent: Intent, guard: do.Guard) -> None:
+    """It is off, with the metadata and the definition that the removal began with."""
+    check(run, guard)
+    if run.world.hypervisor.definition(guard.uuid) != intent.definition:
+        raise EffectError("changed_meanwhile", "its definition changed after the removal began")
+    if _active(run, guard.uuid):
+        raise EffectError("changed_meanwhile", "the VM was started while it was being removed")
+
+
+def _undefine(run: Run, chain: Chain, action: do.Undefine) -> None:
+    """What takes time comes first; then the intent is armed, and only the guard lies between that and the deed."""
+    intent = _own_intent(chain)
+    keep_nvram = must_keep_nvram(action.guard.uuid, Usage(run.world.hypervisor.storage()))
+    _still(run, intent, action.guard)
+    chain.intent = replace(intent, armed=True)
+    run.world.store.write_intent(chain.intent)
+    _still(run, intent, action.guard)
+    chain.irreversible = chain.touched = True
+    run.world.hypervisor.undefine(action.guard.uuid, keep_nvram)
+    if run.world.hypervisor.domain(action.guard.uuid) is not None:
+        # libvirt undefines a running domain and leaves it running, transient: its disks are in use.
+        raise EffectError("effect_failed", "the VM is still there after it was undefined")
+
+
+def _delete_volumes(run: Run, chain: Chain, action: do.DeleteVolumes) -> None:
+    """Each volume after a last look of its own: the very file that was judged, used by nobody at that moment."""
+    intent = _intent(run, chain, action.uuid)
+    chain.irreversible = True
+    final = list(intent.volumes)
+    trouble: List[str] = []
+    for index, verdict in enumerate(intent.volumes):
+        if not verdict.remove:
+            continue
+        final[index] = _delete_one(run, action.uuid, verdict)
+        chain.verdicts = tuple(final)
+        if final[index].remove:
+            chain.touched = True
+            chain.deleted.add(verdict.path)
+        elif final[index].reason in UNFINISHED:
+            trouble.append(f"{verdict.pool}/{verdict.name}: {final[index].reason}")
+    if trouble:
+        raise EffectError("effect_failed", "volumes are left: " + ", ".join(trouble))
+
+
+def _delete_one(run: Run, uuid: str, verdict: VolumeVerdict) -> VolumeVerdict:
+    if run.world.hypervisor.domain(uuid) is not None:
+        raise EffectError("changed_meanwhile", "a VM has that UUID again")
+    reason, used_by = still_unused(verdict, Usage(run.world.hypervisor.storage()))
+    if reason != "only_user":
+        return replace(verdict, remove=False, reason=reason, used_by=used_by)
+    try:
+        run.world.hypervisor.delete_volume(verdict)
+    except EffectError as error:
+        return replace(verdict, remove=False, reason=REFUSED.get(error.code, "delete_failed"))
+    return verdict
+
+
+def _own_intent(chain: Chain) -> Intent:
+    if chain.intent is None:
+        raise EffectError("changed_meanwhile", "its record of the removal is gone")
+    return chain.intent
+
+
+def _intent(run: Run, chain: Chain, uuid: str) -> Intent:
+    """The chain's own intent, or, when an earlier run was interrupted, the one that it left."""
+    if chain.intent is None:
+        chain.intent = next((intent for intent in run.world.store.intents() if intent.uuid == uuid), None)
+    if chain.intent is None or not chain.intent.armed:
+        raise EffectError("changed_meanwhile", "its record of the removal is gone")
+    return chain.intent
+
+
+def _finish(run: Run, chain: Chain, action: do.Finish) -> None:
+    intent = _intent(run, chain, action.uuid)
+    schedule = {key: value for key, value in intent.schedule.items() if key != "cleanup_error"}
+    schedule["cleanup_status"] = "completed"
+    run.now = run.world.host.clock().now
+    gone = len(chain.deleted)
+    line = run.log(chain.entry, "remove", "done", f"removed {gone} volumes, kept {len(chain.verdicts) - gone}")
+    run.save_now(Forget(action.uuid), RememberSchedule(action.uuid, schedule), line)
+    run.world.store.drop_intent(action.uuid)
+    chain.schedule = schedule
+
+
+#: What a sweep may do: all that a declaration may, and the removal itself.
+REMOVAL: Dict[Type[object], Handler] = {
+    **DECLARATIONS,
+    do.Begin: _begin,
+    do.ShutDown: _shut_down,
+    do.PowerOff: _power_off,
+    do.Arm: _arm,
+    do.Undefine: _undefine,
+    do.DeleteVolumes: _delete_volumes,
+    do.Finish: _finish,
+}

@@ -1,0 +1,64 @@
+# Copyright: (c) 2026, vmops.lifecycle contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The pipeline, the same for modules, the command line and units: decode, observe, plan, apply (or not), report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, List, Mapping, Type
+
+from .actions import Plan
+from .apply import Chain, Handler, apply
+from .errors import EffectError, refuse
+from .model import ClockMemory, Document, Observed
+from .policy.clock import ClockVerdict, judge
+from .ports import RememberClock, World
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task is four functions. request is what decode made of the document; only observe touches the world."""
+
+    name: str
+    decode: Callable[[Mapping[str, Any], World], Any]
+    observe: Callable[[Any, World], Observed]
+    plan: Callable[[Any, Observed], Plan]
+    report: Callable[[Any, Observed, List[Chain]], Document]
+    handlers: Mapping[Type[object], Handler]
+
+
+def run(task: Task, document: Mapping[str, Any], world: World, dry_run: bool = False) -> Dict[str, Any]:
+    """Run a task on validated arguments (None dropped). dry_run: the plan is reported and not applied.
+
+    Raises LifecycleError when the call is refused before anything was touched.
+    """
+    request = task.decode(document, world)
+    observed = task.observe(request, world)
+    plan = task.plan(request, observed)
+    if dry_run or not task.handlers:
+        chains = [predicted(entry) for entry in plan.entries]
+    else:
+        verdict = judge(observed.clock, observed.memory)
+        _keep_clock(world, observed.memory, verdict)
+        chains = apply(plan, world, observed.memory if not verdict.sane else verdict.memory, task.handlers)
+    result = task.report(request, observed, chains)
+    result["warnings"] = [*plan.warnings, *(text for entry in plan.entries for text in entry.warnings)]
+    result["dry_run"] = dry_run
+    return result
+
+
+def predicted(entry: Any) -> Chain:
+    """The chain that a real run would leave if nothing fails."""
+    done = list(entry.actions)
+    return Chain(entry, done=done, verdicts=entry.verdicts, schedule=entry.schedule, predicted=True)
+
+
+def _keep_clock(world: World, memory: ClockMemory, verdict: ClockVerdict) -> None:
+    """Remember the clock before anything relies on it; creates the store, so an unusable one stops the run here."""
+    if verdict.memory == memory:
+        return
+    try:
+        world.store.save([RememberClock(verdict.memory)])
+    except EffectError as error:
+        raise refuse(error.code, error.message) from error

@@ -1,0 +1,133 @@
+# Copyright: (c) 2026, vmops.lifecycle contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From what a domain carries to what it should carry: the actions that declare, hold, release, renew or forget one VM."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, List, Mapping, Optional, Tuple
+
+from .. import metadata
+from ..actions import Action, DropRecord, Entry, Guard, KeepRecord, RemoveMetadata, SetAutostart, WriteMetadata
+from ..model import Document, Domain, Record
+from ..policy import declaration as policy
+
+WORDS = {
+    "present": "declared",
+    "held": "held",
+    "released": "released",
+    "renewed": "renewed",
+}
+
+
+def converge(
+    domain: Domain, record: Optional[Record], state: str, wish: Mapping[str, Any], now: int, seen_at: int
+) -> Entry:
+    """The entry of one VM. seen_at: now, or 0 when the clock is not believed. Raises policy.Refusal for a wish unmet."""
+    carried = metadata.read(domain, record)
+    if state == "absent":
+        return _forget(domain, record, carried)
+    previous, remarks = _previous(domain, record, carried, bool(wish.get("repair")))
+    subject = policy.Subject(domain.uuid, domain.name, previous, domain.autostart)
+    if not domain.persistent:
+        raise policy.Refusal(subject, "transient_domain", "it has no persistent definition to keep a declaration in")
+    if state == "present":
+        document = policy.declare(subject, wish["options"], wish.get("policy"), now)
+        remarks += policy.remarks(subject, wish["options"], document, now)
+    elif state == "held":
+        document = policy.hold(subject, wish.get("hold") or "deletion", wish.get("reason") or "", now)
+    elif state == "released":
+        document = policy.release(subject)
+    else:
+        document = policy.renew(subject, now, wish.get("if_less_than_hours"))
+    return _written(domain, record, carried, document, state, tuple(remarks), seen_at)
+
+
+def _previous(
+    domain: Domain, record: Optional[Record], carried: metadata.Declaration, repair: bool
+) -> Tuple[Optional[Document], List[str]]:
+    """The declaration to go on from: the domain's own, or what the store knows when the domain's is gone or wrong."""
+    if carried.valid:
+        return carried.document, []
+    remembered = (record.document or None) if record else None
+    name = domain.name
+    if carried.reason == "not_managed":
+        if remembered is None:
+            return None, []
+        return remembered, [
+            f"{name}: its metadata was gone, as after a redefinition; what the store knows was restored"
+        ]
+    if carried.reason in ("metadata_reverted", "metadata_edited"):
+        return remembered, [f"{name}: {carried.detail}; what was last declared was taken instead [{carried.reason}]"]
+    if carried.reason == "metadata_cloned":
+        return remembered, [f"{name}: it is a clone, {carried.detail}; it is declared anew [metadata_cloned]"]
+    if not repair:
+        subject = policy.Subject(domain.uuid, domain.name, None)
+        message = f"{carried.detail} [{carried.reason}]; declare it again with repair: true to replace it"
+        raise policy.Refusal(subject, "repair_needed", message, "metadata")
+    return remembered, [f"{name}: its metadata was not valid and is replaced: {carried.detail}"]
+
+
+def _written(
+    domain: Domain,
+    record: Optional[Record],
+    carried: metadata.Declaration,
+    document: Document,
+    state: str,
+    remarks: Tuple[str, ...],
+    seen_at: int,
+) -> Entry:
+    before = carried.document if carried.valid else None
+    actions: List[Action] = []
+    text = domain.metadata
+    if before is None or _content(before) != _content(document):
+        revision = max(carried.revision, record.revision if record else 0) + 1
+        document = {**_content(document), "revision": revision}
+        text = metadata.encode(document)
+        actions.append(WriteMetadata(Guard(domain.uuid, carried.digest), text))
+    else:
+        document = before
+    autostart = bool(document["persistence"]["auto_start"])
+    if autostart != domain.autostart and state == "present":
+        actions.append(SetAutostart(domain.uuid, autostart))
+    seen = observed_record(domain, record, document, metadata.digest(text) or "", seen_at)
+    if seen != record:
+        actions.append(KeepRecord(seen))
+    word = WORDS[state] if actions and not (len(actions) == 1 and seen != record) else "unchanged"
+    return Entry(
+        domain.uuid, domain.name, word, word, f"{domain.name}: {word}", tuple(actions),
+        before=before, after=document, warnings=remarks,
+    )  # fmt: skip
+
+
+def _content(document: Document) -> Document:
+    """A declaration without its revision: what has to differ for a new one to be written."""
+    return {key: value for key, value in document.items() if key != "revision"}
+
+
+def observed_record(domain: Domain, record: Optional[Record], document: Document, digest: str, seen_at: int) -> Record:
+    """What the store should know of a VM now; its state's moment is kept while the state is the same."""
+    seen = Record(domain.uuid, domain.name, int(document["revision"]), digest, document, domain.power_state, seen_at)
+    if record is not None and record.power_state == domain.power_state:
+        seen = replace(seen, last_state_change=record.last_state_change)
+    return seen
+
+
+def _forget(domain: Domain, record: Optional[Record], carried: metadata.Declaration) -> Entry:
+    """state: absent. Our metadata goes, whatever it holds; libvirt's flag goes back to what it was; the VM stays."""
+    actions: List[Action] = []
+    document = carried.document if carried.valid else (record.document if record else {})
+    if domain.metadata is not None or domain.metadata_error:
+        before = document.get("libvirt_autostart_before")
+        declared = document.get("persistence", {}).get("auto_start")
+        if before is not None and domain.autostart == declared and before != domain.autostart:
+            actions.append(SetAutostart(domain.uuid, before))
+        actions.append(RemoveMetadata(Guard(domain.uuid, carried.digest)))
+    word = "forgotten" if actions else "unchanged"
+    if actions or (record is not None and record.document):
+        revision = max(carried.revision, record.revision if record else 0)
+        actions.append(DropRecord(domain.uuid, domain.name, revision))
+    return Entry(
+        domain.uuid, domain.name, word, word, f"{domain.name}: {word}", tuple(actions), before=document or None
+    )

@@ -1,0 +1,133 @@
+# Copyright: (c) 2026, vmops.lifecycle contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""vm_lifecycle_info: what is declared, scheduled and recorded, for all VMs of a host in one call. Changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Dict, List, Mapping, Optional, Tuple
+
+from .. import metadata
+from ..actions import Entry, Plan
+from ..apply import Chain
+from ..errors import LifecycleError, refuse
+from ..model import Document, Domain, Observed
+from ..policy.cleanup_policy import CleanupPolicy
+from ..policy.clock import judge
+from ..policy.expiry import hours_left, is_expired
+from ..ports import World
+from ..report import described, metadata_problem
+from ..run import Task
+from . import observe as reads
+from .targets import Wish, resolve, unknown_problems, wishes
+
+FILTERS: Mapping[str, Tuple[str, ...]] = {
+    "mode": ("permanent", "temporary"),
+    "state": ("held", "expired", "failed", "invalid", "unmanaged"),
+    "expires_within_hours": (),
+}
+
+
+@dataclass(frozen=True)
+class Request:
+    """named empty: all domains. filters: those that were given, all of which must match."""
+
+    named: Tuple[Wish, ...]
+    skip_missing: bool
+    filters: Mapping[str, Any]
+    policy: Optional[CleanupPolicy]
+    warnings: Tuple[str, ...]
+
+
+def decode(document: Mapping[str, Any], world: World) -> Request:
+    """Filters are checked here, since the command line brings them too."""
+    filters = {key: value for key, value in (document.get("filter") or {}).items() if value is not None}
+    for key, value in filters.items():
+        if key not in FILTERS:
+            raise refuse("invalid_option", f"must be one of: {', '.join(FILTERS)}", field=f"filter.{key}")
+        if FILTERS[key] and value not in FILTERS[key]:
+            raise refuse("invalid_option", f"must be one of: {', '.join(FILTERS[key])}", field=f"filter.{key}")
+    policy, warnings = reads.lenient_policy(world)
+    named = wishes(document, (), required=False)
+    return Request(tuple(named), document.get("missing", "fail") == "skip", filters, policy, tuple(warnings))
+
+
+def observe(_request: Request, world: World) -> Observed:
+    """Everything but storage."""
+    return reads.host(world)
+
+
+def plan(request: Request, observed: Observed) -> Plan:
+    """An entry without actions for each VM in question; info never acts."""
+    chosen = {domain.uuid for domain in observed.domains}
+    if request.named:
+        found, unknown, problems = resolve(request.named, observed.domains)
+        if not request.skip_missing:
+            problems += unknown_problems(unknown)
+        if problems:
+            raise LifecycleError(problems)
+        chosen = {uuid for _wish, uuid, _name in found}
+    entries = [
+        Entry(domain.uuid, domain.name, "kept", "observed", domain.name)
+        for domain in observed.domains
+        if domain.uuid in chosen and _matches(request, observed, domain)
+    ]
+    return Plan(tuple(entries), (*request.warnings, *observed.damage))
+
+
+def _matches(request: Request, observed: Observed, domain: Domain) -> bool:
+    filters = request.filters
+    if not filters:
+        return True
+    carried = metadata.read(domain, observed.records.get(domain.uuid))
+    persistence = carried.document["persistence"] if carried.valid else {"mode": None}
+    if filters.get("mode") not in (None, persistence["mode"]):
+        return False
+    if "state" in filters and filters["state"] not in _states(observed, domain, carried):
+        return False
+    if "expires_within_hours" in filters:
+        left = hours_left(persistence, observed.clock.now)
+        return left is not None and left <= filters["expires_within_hours"]
+    return True
+
+
+def _states(observed: Observed, domain: Domain, carried: metadata.Declaration) -> List[str]:
+    if not carried.valid:
+        return ["unmanaged" if carried.reason == "not_managed" else "invalid"]
+    states = []
+    if "hold" in carried.document:
+        states.append("held")
+    if is_expired(carried.document["persistence"], observed.clock.now):
+        states.append("expired")
+    if observed.schedules.get(domain.uuid, {}).get("cleanup_error"):
+        states.append("failed")
+    return states
+
+
+def report(request: Request, observed: Observed, chains: List[Chain]) -> Document:
+    """UX: vms as vm_persistence returns them, each with its schedule, and the health of metadata and clock."""
+    domains = {domain.uuid: domain for domain in observed.domains}
+    verdict = judge(observed.clock, observed.memory)
+    return {
+        "changed": False,
+        "failed": False,
+        "clock": {"sane": verdict.sane, "problem": verdict.problem, "synchronised": observed.clock.synchronised},
+        "interrupted": [intent.name for intent in observed.intents],
+        "features": sorted(observed.features),
+        "vms": [_row(request, observed, domains[chain.entry.uuid]) for chain in chains],
+    }
+
+
+def _row(request: Request, observed: Observed, domain: Domain) -> Dict[str, Any]:
+    record = observed.records.get(domain.uuid)
+    carried = metadata.read(domain, record)
+    document = carried.document if carried.valid else None
+    row = described(domain, document, record, request.policy, observed.features, observed.clock.now)
+    row["managed"] = document is not None
+    row["metadata_problem"] = metadata_problem(carried)
+    row["schedule"] = observed.schedules.get(domain.uuid)
+    return row
+
+
+TASK = Task("vm_lifecycle_info", decode, observe, plan, report, {})

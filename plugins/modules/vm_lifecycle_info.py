@@ -1,0 +1,142 @@
+# Copyright: (c) 2026, vmops.lifecycle contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: vm_lifecycle_info
+short_description: Report what is declared, scheduled and recorded for VMs
+version_added: "0.1.0"
+author:
+  - vmops.lifecycle contributors (@vmops)
+description:
+  - >-
+    Reports for all VMs of a host, or for those that are named, what was declared, when they expire, and what the
+    last sweeps recorded, in one call.
+requirements:
+  - python3-libvirt
+  - python3-jsonschema (3.2.0 or later)
+notes:
+  - >-
+    VMs that are not managed are listed too, with managed=false.
+extends_documentation_fragment:
+  - vmops.lifecycle.generated_vm_lifecycle_info
+attributes:
+  check_mode:
+    support: full
+    description: The plan is reported and not carried out; it is the plan that a real run would carry out.
+  diff_mode:
+    support: none
+    description: Nothing changes.
+  platform:
+    support: full
+    platforms: linux
+    description: Hosts that run libvirt with QEMU.
+seealso:
+  - module: vmops.lifecycle.vm_persistence
+  - module: vmops.lifecycle.vm_cleanup
+"""
+
+EXAMPLES = r"""
+---
+- name: What expires within a day
+  vmops.lifecycle.vm_lifecycle_info:
+    filter:
+      expires_within_hours: 24
+  register: soon
+"""
+
+RETURN = r"""
+---
+vms:
+  description: The VMs that match.
+  type: list
+  elements: dict
+  returned: always
+  contains:
+    name:
+      description: Name of the VM.
+      type: str
+      returned: always
+    uuid:
+      description: libvirt's UUID of the VM.
+      type: str
+      returned: always
+    managed:
+      description: Whether the VM carries a valid declaration.
+      type: bool
+      returned: always
+    metadata_problem:
+      description: Why its metadata is not acted on (reason, message), null when nothing is wrong.
+      type: dict
+      returned: always
+    schedule:
+      description: The VmCleanupSchedule as last recorded, null when no removal was attempted.
+      type: dict
+      returned: always
+    power_state:
+      description: libvirt's word for the VM's state, such as V(running) or V(shutoff).
+      type: str
+      returned: always
+    persistence:
+      description: The VM's VmPersistence, recorded fields included; null when it is not managed.
+      type: dict
+      returned: always
+    policy:
+      description: The VM's VmLifecyclePolicy, null when none was declared.
+      type: dict
+      returned: always
+    autostart:
+      description: The VM's VmAutoStartConfig, null when none was declared.
+      type: dict
+      returned: always
+    hold:
+      description: The hold on the VM (scope, reason, since_unix), null when there is none.
+      type: dict
+      returned: always
+    scheduled_cleanup_at:
+      description: The deadline in ISO 8601, null when there is none.
+      type: str
+      returned: always
+    effective_cleanup_at:
+      description: The first moment in the host's cleanup window that is neither before the deadline nor past; null without a deadline.
+      type: str
+      returned: always
+    unenforced:
+      description: Declared fields that no enabled unit acts on, each with the feature to enable (field, enable).
+      type: list
+      elements: dict
+      returned: always
+clock:
+  description: Whether the clock of the host is believed (sane, problem, synchronised).
+  type: dict
+  returned: success
+interrupted:
+  description: Names of VMs whose removal began and did not end.
+  type: list
+  elements: str
+  returned: success
+features:
+  description: Features whose units are enabled on the host.
+  type: list
+  elements: str
+  returned: success
+problems:
+  description: Why the call was refused before anything was touched, one entry (code, message, vm, field) for each problem.
+  type: list
+  elements: dict
+  returned: when the call was refused
+dry_run:
+  description: Whether the plan was only reported, as in check mode.
+  type: bool
+  returned: success
+"""
+
+from ..module_utils.module import main
+from ..module_utils.vm_lifecycle._generated.argument_specs import VM_LIFECYCLE_INFO
+from ..module_utils.vm_lifecycle.tasks.info import TASK
+
+if __name__ == "__main__":
+    main(TASK, VM_LIFECYCLE_INFO)

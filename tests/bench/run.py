@@ -1,0 +1,172 @@
+# Copyright: (c) 2026, vmops.lifecycle contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Benchmark of the collection on a real libvirtd, against community.libvirt and against raw libvirt-python.
+
+usage: run.py [--keep] [--large N] [--small N] [--strict] [--no-document]
+
+A lab host with N defined domains that are not started. Writes build/bench.json and docs/benchmarks.md, and prints the
+table with what is expected of each row. Both sides take turns, so that what else the machine does meets both. --strict:
+exit status 3 when an expectation is not met. --large, --small: fewer VMs, for a quick look; the names of rows follow.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from tests.bench import document, peer
+from tests.bench.figures import Row, faster, judge, overhead, printable, slopes, write
+from tests.bench.lab_host import LabHost, lab_host
+from tests.bench.playbooks import OTHER, OURS, Controller
+
+WORK = ROOT / ".build" / "bench"
+RAW = "libvirt-python"
+#: What is run at each number of VMs, in turns. The peer takes minutes at the larger number.
+SMALL_TURNS = (OURS, OTHER, OURS, OTHER, OURS)
+LARGE_TURNS = (OURS, OTHER, OURS, OURS)
+MARGINAL_REPEATS = 7
+PAYLOAD_REPEATS = 15
+SINGLE_REPEATS = 7
+
+
+@dataclass
+class Samples:
+    """Seconds by kind of run."""
+
+    first: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    second: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+
+
+def converge(controller: Controller, turns: Sequence[str], count: int, again: bool) -> Samples:
+    """First runs on domains that nothing was declared for and, with again, the unchanged second runs."""
+    samples = Samples()
+    for side in turns:
+        controller.host.call("reset")
+        samples.first[side].append(controller.play(side, count, changed=True))
+        say(f"{side}, {count} VMs: {samples.first[side][-1]:.1f} s")
+        if again:
+            samples.second[side].append(controller.play(side, count, changed=False))
+            say(f"{side}, {count} VMs, unchanged: {samples.second[side][-1]:.1f} s")
+    return samples
+
+
+def converge_rows(samples: Samples, count: int, version: str) -> list[Row]:
+    looped = f"{peer.MODULE} {version} in a loop"
+    rows = [faster(f"converge_{count}", *_sides(samples.first), f"{looped}{_times(samples.first)}", count)]
+    if samples.second:
+        against = f"{looped}, second run{_times(samples.second)}"
+        rows.append(faster(f"reconverge_{count}", *_sides(samples.second), against, count))
+        mine = samples.second[OURS], samples.first[OURS]
+        rows.append(faster(f"reconverge_{count}_self", *mine, "the first run of ours", count))
+    return rows
+
+
+def _sides(samples: dict[str, list[float]]) -> tuple[list[float], list[float]]:
+    return samples[OURS], samples[OTHER]
+
+
+def _times(samples: dict[str, list[float]]) -> str:
+    ours, other = _sides(samples)
+    return "" if len(ours) == len(other) else f", run {len(other)} of {len(ours)} times"
+
+
+def single_rows(controller: Controller, version: str) -> list[Row]:
+    """One VM, on the host as it is: the module's own time there, and the whole ansible-playbook."""
+    host, against = controller.host, f"{peer.MODULE} {version}"
+    payloads = " ".join(controller.payload(side) for side in (OURS, OTHER))
+    rows = []
+    for name, mode in (("single_vm_module", ""), ("single_vm_module_unchanged", "keep")):
+        samples = host.call("payloads", str(PAYLOAD_REPEATS), payloads, mode)
+        rows.append(overhead(name, *_sides(samples), f"{against}, the module's own time on the host", 1))
+        say(f"{name}: {rows[-1].ours:g} ms against {rows[-1].other:g} ms")
+    whole: dict[str, list[float]] = {OURS: [], OTHER: []}
+    for _each in range(SINGLE_REPEATS):
+        for side, seconds in whole.items():
+            host.call("reset")
+            seconds.append(controller.play(side, 1, changed=True, single=True))
+    return [*rows, overhead("single_vm", *_sides(whole), f"{against}, the whole ansible-playbook", 1)]
+
+
+def marginal_rows(small: dict[str, list[float]], large: dict[str, list[float]], counts: tuple[int, int]) -> list[Row]:
+    """What each further VM costs the module's work, from the samples on hosts with fewer and with more VMs."""
+    difference = counts[1] - counts[0]
+    rows = []
+    for name, kind, calls in (
+        ("marginal_per_vm", "fresh", "list, state, autostart flag, metadata read and written"),
+        ("marginal_per_vm_unchanged", "unchanged", "list, state, autostart flag, metadata read"),
+    ):
+        ours, raw = (slopes(small[f"{who}_{kind}"], large[f"{who}_{kind}"], difference) for who in ("ours", "raw"))
+        rows.append(overhead(name, ours, raw, f"{RAW}: {calls}", counts[1]))
+    return rows
+
+
+def measure(host: LabHost, small: int, large: int, version: str) -> list[Row]:
+    """All rows; the host has as many domains as are declared, first few, then many."""
+    controller = Controller(WORK, WORK / "collections", host)
+    host.call("define", str(small))
+    for side in (OURS, OTHER):  # connections and caches of the controller
+        host.call("reset")
+        controller.play(side, 1, changed=True, single=True)
+    rows = single_rows(controller, version)
+    few = host.call("marginal", str(small), str(MARGINAL_REPEATS))
+    fewer = converge_rows(converge(controller, SMALL_TURNS, small, again=False), small, version)
+    host.call("define", str(large))
+    many = host.call("marginal", str(large), str(MARGINAL_REPEATS))
+    more = converge_rows(converge(controller, LARGE_TURNS, large, again=True), large, version)
+    return [*fewer, *more, *marginal_rows(few, many, (small, large)), *rows]
+
+
+def stage() -> None:
+    """A copy of the checkout as an installed collection: what is edited meanwhile does not reach the benchmark."""
+    subprocess.run([str(ROOT / "hack" / "stage"), str(WORK / "collections")], check=True, stdout=subprocess.DEVNULL)
+
+
+def say(text: str) -> None:
+    print(f"bench: {text}", flush=True)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Benchmark of the collection; see the head of this file.")
+    parser.add_argument("--keep", action="store_true", help="leave the lab host running")
+    parser.add_argument("--small", type=int, default=100, help="VMs of the smaller comparison")
+    parser.add_argument("--large", type=int, default=500, help="VMs of the larger comparison")
+    parser.add_argument("--strict", action="store_true", help="exit status 3 when an expectation is not met")
+    parser.add_argument("--no-document", action="store_true", help="leave docs/benchmarks.md as it is")
+    return parser.parse_args()
+
+
+def main() -> int:
+    options = arguments()
+    started, load = time.monotonic(), os.getloadavg()[0]
+    WORK.mkdir(parents=True, exist_ok=True)
+    version = peer.unpack(WORK / "collections", WORK / "downloads")
+    stage()
+    engine = WORK / "collections/ansible_collections/vmops/lifecycle/plugins/module_utils/vm_lifecycle"
+    with lab_host(engine, options.keep) as host:
+        peer.install_lxml(host, WORK / "downloads")
+        circumstances = document.circumstances(host, version, load)
+        rows = measure(host, options.small, options.large, version)
+    write(rows, ROOT / "build" / "bench.json")
+    circumstances["load"] += f", {os.getloadavg()[0]:.1f} at its end"
+    if not options.no_document:
+        (ROOT / "docs" / "benchmarks.md").write_text(document.render(rows, circumstances), "utf-8")
+    print(printable(rows))
+    missed = [row.name for row in rows if judge(row).met is False]
+    say(f"{len(rows)} rows in {time.monotonic() - started:.0f} s, {circumstances['load']}")
+    say(f"expectations not met: {', '.join(missed)}" if missed else "every expectation is met")
+    return 3 if missed and options.strict else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,117 @@
+"""A hypervisor to test against: the fake, or libvirt's own `test` driver in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+import libvirt
+import pytest
+from vm_lifecycle.adapters.libvirt.hypervisor import LibvirtHypervisor
+from vm_lifecycle.ports import Hypervisor
+
+from tests.fakes.build import build, domain_of
+from tests.fakes.hypervisor import FakeHypervisor
+from tests.fakes.world import Machine
+
+
+class Bench:
+    """A hypervisor and the verbs that a person has beside it. directory is the directory of an active pool `bench`."""
+
+    def __init__(self, hypervisor: Hypervisor, directory: Path) -> None:
+        self.hypervisor = hypervisor
+        self.directory = directory
+
+    def define(self, uuid: str, name: str, disks: list[str] | None = None, running: bool = False) -> None:
+        """A persistent domain with disks at paths."""
+        raise NotImplementedError
+
+    def create(self, uuid: str, name: str) -> None:
+        """A transient domain, which runs."""
+        raise NotImplementedError
+
+    def file(self, name: str) -> str:
+        """A file in the pool's directory; returns its path."""
+        raise NotImplementedError
+
+
+class FakeBench(Bench):
+    """On a Machine."""
+
+    def __init__(self, directory: Path) -> None:
+        self.machine = Machine(build({"pools": [{"name": "bench", "path": str(directory)}]}))
+        super().__init__(FakeHypervisor(self.machine), directory)
+
+    def define(self, uuid: str, name: str, disks: list[str] | None = None, running: bool = False) -> None:
+        uses = [{"path": path, "absent": True} for path in disks or []]
+        state = "running" if running else "shutoff"
+        given = {"uuid": uuid, "name": name, "files": uses, "state": state}
+        self.machine.state["domains"].append(domain_of(self.machine.state, given))
+
+    def create(self, uuid: str, name: str) -> None:
+        self.define(uuid, name, running=True)
+        self.machine.named(name)["persistent"] = False
+
+    def file(self, name: str) -> str:
+        from tests.fakes.build import file_of
+
+        path = str(self.directory / name)
+        self.machine.state["files"][path] = file_of(self.machine.state, {"inode": self.machine.new_inode()})
+        return path
+
+
+class LibvirtBench(Bench):
+    """On test:///default, emptied: its state is the process's, and lives as long as any handle of it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.connection = libvirt.open("test:///default")
+        # A handle that an error of an earlier test still refers to keeps that test's state alive.
+        for domain in self.connection.listAllDomains():
+            if domain.isActive():
+                domain.destroy()
+            if domain.UUIDString() in {each.UUIDString() for each in self.connection.listAllDomains()}:
+                domain.undefine()
+        for pool in self.connection.listAllStoragePools():
+            pool.destroy()
+            pool.undefine()
+        pool = self.connection.storagePoolDefineXML(
+            f"<pool type='dir'><name>bench</name><target><path>{escape(str(directory))}</path></target></pool>", 0
+        )
+        pool.create(0)
+        super().__init__(LibvirtHypervisor(self.connection), directory)
+
+    def _xml(self, uuid: str, name: str, disks: list[str] | None) -> str:
+        parts = "".join(
+            f"<disk type='file'><source file='{escape(path)}'/><target dev='vd{chr(97 + number)}'/></disk>"
+            for number, path in enumerate(disks or [])
+        )
+        return (
+            f"<domain type='test'><name>{escape(name)}</name><uuid>{uuid}</uuid><memory>8192</memory>"
+            f"<os><type>hvm</type></os><devices>{parts}</devices></domain>"
+        )
+
+    def define(self, uuid: str, name: str, disks: list[str] | None = None, running: bool = False) -> None:
+        domain = self.connection.defineXML(self._xml(uuid, name, disks))
+        if running:
+            domain.create()
+
+    def create(self, uuid: str, name: str) -> None:
+        self.connection.createXML(self._xml(uuid, name, None), 0)
+
+    def file(self, name: str) -> str:
+        path = self.directory / name
+        path.write_text("content")
+        return str(path)
+
+
+@pytest.fixture(params=["fake", "libvirt"])
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    """Without domains, and with an empty pool."""
+    if request.param == "fake":
+        yield FakeBench(tmp_path)
+        return
+    libvirt.registerErrorHandler(lambda _context, _error: None, None)
+    made = LibvirtBench(tmp_path)
+    yield made
+    made.hypervisor.close()  # type: ignore[attr-defined]

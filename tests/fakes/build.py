@@ -1,0 +1,121 @@
+"""From the shorthand of world.json to the whole document of a Machine. Times in hours are relative to now."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+from vm_lifecycle.metadata import digest
+
+from .world import EMPTY_STORE
+
+#: 2026-11-25T03:00:00Z, inside the default window.
+NOW = 1795575600
+HOUR = 3600
+PERSISTENCE = {
+    "mode": "permanent", "auto_start": False, "restart_policy": "always", "max_retries": 5, "ttl_hours": 24,
+    "auto_cleanup": True, "force_cleanup": False, "cleanup_grace_period": 60,
+}  # fmt: skip
+
+
+def uuid_of(number: int) -> str:
+    """A UUID that people can read: 1 is 00000000-0000-4000-8000-000000000001."""
+    return f"00000000-0000-4000-8000-{number:012}"
+
+
+def build(short: dict[str, Any]) -> dict[str, Any]:
+    """The whole document. Left out: a sane clock at NOW, UTC, one directory pool, an empty store but for mirrors."""
+    now = short.get("now", NOW)
+    state: dict[str, Any] = {
+        "clock": {"now": float(now), "boottime": 5000.0, "boot_id": "boot", "synchronised": True,
+                  **short.get("clock", {})},
+        "zone": short.get("zone", "UTC"),
+        "features": short.get("features", ["cleanup"]),
+        "configuration": copy.deepcopy(short.get("configuration", {})),
+        "domains": [],
+        "files": {},
+        "pools": [{"name": "default", "type": "dir", "path": "/pool", "active": True, **pool}
+                  for pool in short.get("pools", [{}])],
+        "problems": list(short.get("problems", [])),
+        "store": {**copy.deepcopy(EMPTY_STORE), **copy.deepcopy(short.get("store", {}))},
+        "claims": list(short.get("claims", [])),
+        "refuse": dict(short.get("refuse", {})),
+    }  # fmt: skip
+    for path, given in short.get("files", {}).items():
+        state["files"][path] = file_of(state, given)
+    for domain in short.get("domains", []):
+        state["domains"].append(domain_of(state, domain))
+    return state
+
+
+def file_of(state: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """A file; {"hard_link_of": path} shares that file's inode."""
+    if "symlink" in given:
+        return dict(given)
+    if "hard_link_of" in given:
+        return dict(state["files"][given["hard_link_of"]])
+    inode = given.get("inode", 100 + len(state["files"]))
+    return {"device": 1, "inode": inode, "size": 1024, "changed_ns": 1000 + inode, "backing": None, **given}
+
+
+def use_of(given: str | dict[str, Any]) -> dict[str, Any]:
+    """A reference to a file: a path, or a path with its role and so on."""
+    whole = {"path": given} if isinstance(given, str) else given
+    return {"role": "disk", "target": "vda", "kind": "file", "read_only": False, "shareable": False, **whole}
+
+
+def domain_of(state: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """A domain. uuid: a number. declared: shorthand of declaration; recorded: false when the store does not know it.
+
+    files: what it refers to, created as needed, but for {"absent": true}.
+    """
+    number = given.get("uuid", len(state["domains"]) + 1)
+    uuid = number if isinstance(number, str) else uuid_of(number)
+    domain: dict[str, Any] = {
+        "uuid": uuid, "name": given["name"], "state": given.get("state", "running"),
+        "persistent": given.get("persistent", True), "autostart": given.get("autostart", False),
+        "metadata": given.get("metadata"), "metadata_error": given.get("metadata_error", ""),
+        "obeys_after": given.get("obeys_after", 3.0), "stops_at": None, "files": [],
+    }  # fmt: skip
+    for use in given.get("files", []):
+        whole = use_of(use)
+        if not whole.pop("absent", False) and whole["path"] not in state["files"]:
+            state["files"][whole["path"]] = file_of(state, {})
+        domain["files"].append(whole)
+    if "declared" in given:
+        document = declaration(uuid, given["declared"], int(state["clock"]["now"]))
+        domain["metadata"] = json.dumps(document, sort_keys=True, separators=(",", ":"))
+        if given.get("recorded", True):
+            state["store"]["records"][uuid] = record_of(domain, document, int(state["clock"]["now"]))
+    return domain
+
+
+def declaration(uuid: str, short: dict[str, Any], now: int) -> dict[str, Any]:
+    """A VmMetadata document. created: hours before now; hold: a scope; the rest is VmPersistence."""
+    given = dict(short)
+    created = now - int(given.pop("created", 10) * HOUR)
+    extras: dict[str, Any] = {
+        key: given.pop(key) for key in ("policy", "autostart", "revision", "vm_id") if key in given
+    }
+    hold = given.pop("hold", None)
+    persistence = {**PERSISTENCE, "created_at_unix": created, **given}
+    document: dict[str, Any] = {
+        "version": 1, "vm_id": uuid, "revision": 1, "persistence": persistence, "libvirt_autostart_before": False,
+        **extras,
+    }  # fmt: skip
+    if persistence["mode"] == "temporary":
+        persistence.setdefault("scheduled_cleanup", created + persistence["ttl_hours"] * HOUR)
+        document["temporary_since_unix"] = created
+    if hold:
+        document["hold"] = {"scope": hold, "reason": "audit", "since_unix": now - HOUR}
+    return document
+
+
+def record_of(domain: dict[str, Any], document: dict[str, Any], now: int) -> dict[str, Any]:
+    """The store's mirror of a declaration."""
+    return {
+        "uuid": domain["uuid"], "name": domain["name"], "revision": document["revision"],
+        "digest": digest(domain["metadata"]), "document": document, "power_state": domain["state"],
+        "last_state_change": now - HOUR,
+    }  # fmt: skip

@@ -1,0 +1,171 @@
+"""Hypervisor port on a Machine, with libvirt's manners: an undefined domain that runs goes on, transient."""
+
+from __future__ import annotations
+
+import posixpath
+from typing import Any
+from xml.sax.saxutils import escape
+
+from vm_lifecycle.errors import DomainGone, EffectError
+from vm_lifecycle.model import Attachment, Domain, FileIdentity, Image, Storage, Volume, VolumeVerdict
+
+from .world import Machine
+
+
+def identity(state: dict[str, Any], path: str) -> FileIdentity | None:
+    """What stat says, symbolic links followed."""
+    found = state["files"].get(path)
+    if found is None:
+        return None
+    if "symlink" in found:
+        return identity(state, found["symlink"])
+    mark = (found["device"], found["inode"])
+    names = [f for f in state["files"].values() if "symlink" not in f and (f["device"], f["inode"]) == mark]
+    return FileIdentity(*mark, found["size"], found["changed_ns"], len(names))
+
+
+def image(state: dict[str, Any], path: str) -> Image:
+    """A file and its backing chain; a loop or a missing lower file is an error of the chain."""
+    chain: list[tuple[str, FileIdentity | None]] = []
+    error, at = "", _real(state, path)
+    seen = {at}
+    while at in state["files"]:
+        error = error or state["files"][at].get("unreadable", "")
+        lower = state["files"][at].get("backing")
+        if lower is None:
+            break
+        chain.append((lower, identity(state, lower)))
+        at = _real(state, lower)
+        if at in seen or at not in state["files"]:
+            error = error or f"{lower}: {'a loop' if at in seen else 'no such file'}"
+            break
+        seen.add(at)
+    return Image(path, identity(state, path), tuple(chain), error)
+
+
+def _real(state: dict[str, Any], path: str) -> str:
+    found = state["files"].get(path)
+    return _real(state, found["symlink"]) if found and "symlink" in found else path
+
+
+class FakeHypervisor:
+    """Answers from the document; effects change it."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+
+    def domains(self) -> list[Domain]:
+        self._machine.refuse("domains")
+        found = [_domain(domain) for domain in self._machine.state["domains"]]
+        return sorted(found, key=lambda domain: (domain.name, domain.uuid))
+
+    def domain(self, uuid: str) -> Domain | None:
+        self._machine.refuse("domain")
+        found = self._machine.find(uuid)
+        return _domain(found) if found else None
+
+    def metadata(self, uuid: str) -> str | None:
+        self._machine.refuse("metadata")
+        return _domain(self._get(uuid)).metadata
+
+    def definition(self, uuid: str) -> str:
+        self._machine.refuse("definition")
+        domain = self._get(uuid)
+        disks = "".join(f"<disk><source file={_quoted(disk['path'])}/></disk>" for disk in domain["files"])
+        return f"<domain><name>{escape(domain['name'])}</name><uuid>{uuid}</uuid><devices>{disks}</devices></domain>"
+
+    def storage(self) -> Storage:
+        self._machine.refuse("storage")
+        state = self._machine.state
+        volumes = [
+            Volume(pool["name"], pool["type"] if pool["active"] else "inactive", posixpath.basename(path),
+                   image(state, path), "symlink" in state["files"][path])
+            for pool in state["pools"]
+            for path in sorted(state["files"])
+            if posixpath.dirname(path) == pool["path"] and (pool["active"] or pool["type"] == "dir")
+        ]  # fmt: skip
+        attachments = [
+            Attachment(domain["uuid"], domain["name"], use["role"], image(state, use["path"]), use["target"],
+                       use["kind"], use["read_only"], use["shareable"])
+            for domain in state["domains"]
+            for use in domain["files"]
+        ]  # fmt: skip
+        pools = tuple(pool["name"] for pool in state["pools"] if pool["active"])
+        inactive = tuple(pool["name"] for pool in state["pools"] if not pool["active"])
+        return Storage(tuple(volumes), tuple(attachments), pools, tuple(state["problems"]), inactive)
+
+    def write_metadata(self, uuid: str, text: str | None) -> None:
+        domain = self._get(uuid)
+        if not domain["persistent"]:
+            raise EffectError("effect_failed", "a transient domain has no persistent definition")
+        with self._machine.effect("write_metadata", domain["name"] + (" none" if text is None else ""), domain):
+            domain["metadata"], domain["metadata_error"] = text, ""
+
+    def set_autostart(self, uuid: str, value: bool) -> None:
+        domain = self._get(uuid)
+        with self._machine.effect("set_autostart", f"{domain['name']} {str(value).lower()}", domain):
+            domain["autostart"] = value
+
+    def request_shutdown(self, uuid: str) -> None:
+        domain = self._get(uuid)
+        if domain["state"] == "shutoff":
+            raise EffectError("effect_failed", "domain is not running")
+        with self._machine.effect("request_shutdown", domain["name"], domain):
+            if domain["obeys_after"] is not None:
+                domain["stops_at"] = self._machine.clock["boottime"] + domain["obeys_after"]
+
+    def power_off(self, uuid: str) -> None:
+        domain = self._get(uuid)
+        if domain["state"] == "shutoff":
+            return
+        with self._machine.effect("power_off", domain["name"], domain):
+            self._machine.stop(domain)
+
+    def undefine(self, uuid: str, keep_nvram: bool) -> None:
+        domain = self._get(uuid)
+        if not domain["persistent"]:
+            raise EffectError("effect_failed", "cannot undefine a transient domain")
+        with self._machine.effect("undefine", domain["name"] + (" keeping nvram" if keep_nvram else ""), domain):
+            state = self._machine.state
+            for use in domain["files"]:
+                if use["role"] == "nvram" and not keep_nvram:
+                    state["files"].pop(use["path"], None)
+            if domain["state"] == "shutoff":
+                state["domains"].remove(domain)
+                return
+        # libvirt would leave it running, transient; the adapter gives it its definition back
+        raise EffectError("changed_meanwhile", "the VM was started while it was being removed")
+
+    def delete_volume(self, volume: VolumeVerdict) -> None:
+        state = self._machine.state
+        pool = next((pool for pool in state["pools"] if pool["name"] == volume.pool), None)
+        if pool is None or not pool["active"]:
+            raise EffectError("effect_failed", f"pool {volume.pool} is not active")
+        path = posixpath.join(pool["path"], volume.name)
+        if path not in state["files"]:
+            return
+        if "symlink" in state["files"][path] or identity(state, path) != volume.identity:
+            raise EffectError("changed_meanwhile", f"{path} is not the file any more that was judged")
+        if state["files"][path].get("open"):
+            raise EffectError("open_elsewhere", f"a process has {path} open")
+        with self._machine.effect("delete_volume", f"{volume.pool}/{volume.name}", path):
+            del state["files"][path]
+
+    def _get(self, uuid: str) -> dict[str, Any]:
+        found = self._machine.find(uuid)
+        if found is None:
+            raise DomainGone(uuid)
+        return found
+
+
+def _domain(domain: dict[str, Any]) -> Domain:
+    persistent = domain["persistent"]
+    return Domain(
+        domain["uuid"], domain["name"], domain["state"], persistent, domain["autostart"],
+        domain["metadata"] if persistent and not domain["metadata_error"] else None,
+        domain["metadata_error"] if persistent else "",
+    )  # fmt: skip
+
+
+def _quoted(text: str) -> str:
+    return '"' + escape(text, {'"': "&quot;"}) + '"'

@@ -1,0 +1,190 @@
+"""What a person, or a second manager, does to a host behind the engine's back: virsh, qemu-img, cp and ln."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+from .world import Machine
+
+
+def act(machine: Machine, deed: dict[str, Any]) -> None:
+    """Do one deed: {"do": name, ...arguments}. vm arguments are names."""
+    arguments = {key: value for key, value in deed.items() if key != "do"}
+    DEEDS[deed["do"]](machine, **arguments)
+
+
+def start(machine: Machine, vm: str) -> None:
+    """virsh start."""
+    machine.named(vm)["state"] = "running"
+
+
+def stop(machine: Machine, vm: str) -> None:
+    """virsh destroy."""
+    machine.stop(machine.named(vm))
+
+
+def pause(machine: Machine, vm: str) -> None:
+    """virsh suspend."""
+    machine.named(vm)["state"] = "paused"
+
+
+def undefine(machine: Machine, vm: str) -> None:
+    """virsh undefine: a running domain goes on as a transient one."""
+    domain = machine.named(vm)
+    if domain["state"] == "shutoff":
+        machine.state["domains"].remove(domain)
+    else:
+        domain.update(persistent=False, metadata=None, autostart=False)
+
+
+def define(machine: Machine, **domain: Any) -> None:
+    """virsh define of a new domain, in the shorthand of world.json. ValueError when name or UUID are taken."""
+    from .build import domain_of
+
+    defined = domain_of(machine.state, domain)
+    if any(defined[key] == each[key] for each in machine.state["domains"] for key in ("uuid", "name")):
+        raise ValueError(f"{defined['name']} or its UUID is defined already")
+    machine.state["domains"].append(defined)
+
+
+def redefine(machine: Machine, vm: str) -> None:
+    """virsh define from a template: everything stays but our metadata."""
+    machine.named(vm).update(metadata=None, metadata_error="", autostart=False)
+
+
+def rename(machine: Machine, vm: str, to: str) -> None:
+    """virsh domrename."""
+    machine.named(vm)["name"] = to
+
+
+def clone(machine: Machine, vm: str, to: str, uuid: str) -> None:
+    """virt-clone without new disks: the metadata is copied too."""
+    domain = copy.deepcopy(machine.named(vm))
+    domain.update(name=to, uuid=uuid, state="shutoff")
+    machine.state["domains"].append(domain)
+
+
+def set_metadata(machine: Machine, vm: str, text: str | None) -> None:
+    """virsh metadata --set."""
+    machine.named(vm).update(metadata=text)
+
+
+def revert(machine: Machine, vm: str) -> None:
+    """virsh snapshot-revert: the metadata of an earlier moment comes back, which save_metadata kept."""
+    machine.named(vm)["metadata"] = machine.state["kept"][vm]
+
+
+def save_metadata(machine: Machine, vm: str) -> None:
+    """virsh snapshot-create, as far as the metadata goes."""
+    machine.state.setdefault("kept", {})[vm] = machine.named(vm)["metadata"]
+
+
+def edit(machine: Machine, vm: str, **persistence: Any) -> None:
+    """A hand changes the declaration inside the metadata, revision untouched."""
+    document = json.loads(machine.named(vm)["metadata"])
+    document["persistence"].update(persistence)
+    machine.named(vm)["metadata"] = json.dumps(document)
+
+
+def make_permanent(machine: Machine, vm: str) -> None:
+    """Another host's or another version's engine declares the VM permanent: a higher revision."""
+    document = json.loads(machine.named(vm)["metadata"])
+    document["revision"] += 1
+    document["persistence"]["mode"] = "permanent"
+    document["persistence"].pop("scheduled_cleanup", None)
+    machine.named(vm)["metadata"] = json.dumps(document)
+
+
+def replace_file(machine: Machine, path: str) -> None:
+    """mv other.qcow2 path: the same name, another file."""
+    from .build import file_of
+
+    machine.state["files"][path] = file_of(machine.state, {"inode": machine.new_inode()})
+
+
+def write_file(machine: Machine, path: str) -> None:
+    """Something writes to the file: another size and ctime."""
+    found = machine.state["files"][path]
+    found.update(size=found["size"] + 1, changed_ns=found["changed_ns"] + 1)
+
+
+def overlay(machine: Machine, path: str, on: str) -> None:
+    """qemu-img create -b."""
+    from .build import file_of
+
+    machine.state["files"][path] = file_of(machine.state, {"inode": machine.new_inode(), "backing": on})
+
+
+def hard_link(machine: Machine, path: str, to: str) -> None:
+    """ln."""
+    machine.state["files"][path]["changed_ns"] += 1
+    machine.state["files"][to] = dict(machine.state["files"][path])
+
+
+def delete_file(machine: Machine, path: str) -> None:
+    """rm."""
+    del machine.state["files"][path]
+
+
+def attach(machine: Machine, vm: str, path: str) -> None:
+    """virsh attach-disk --config."""
+    from .build import use_of
+
+    machine.named(vm)["files"].append(use_of(path))
+
+
+def pool(machine: Machine, name: str, active: bool) -> None:
+    """virsh pool-start and pool-destroy."""
+    next(each for each in machine.state["pools"] if each["name"] == name)["active"] = active
+
+
+def lose_store(machine: Machine) -> None:
+    """The database is deleted, or corrupt and set aside; intents are files of their own."""
+    machine.store.update(records={}, schedules={}, clock=None, operations=[])
+
+
+def break_store(machine: Machine, problem: str = "no space left on device") -> None:
+    """The disk is full, or read-only; an empty problem mends it."""
+    machine.store["problem"] = problem
+
+
+def refuse(machine: Machine, what: str, message: str = "") -> None:
+    """libvirt refuses one kind of call from now on; an empty message ends that."""
+    machine.state["refuse"][what] = message
+
+
+def configure(machine: Machine, **document: Any) -> None:
+    """The role writes /etc/vm-lifecycle/cleanup.json."""
+    machine.state["configuration"]["cleanup"] = document
+
+
+def reboot(machine: Machine, down: float = 60.0) -> None:
+    """The host reboots and is down for so many seconds."""
+    machine.power_cut(down)
+
+
+def set_clock(machine: Machine, **clock: Any) -> None:
+    """date --set: now, or synchronised."""
+    machine.clock.update(clock)
+
+
+def claim(machine: Machine, vm: str) -> None:
+    """Another run takes the VM."""
+    machine.state["claims"].append(machine.named(vm)["uuid"])
+
+
+def let_go(machine: Machine) -> None:
+    """Other runs are done."""
+    machine.state["claims"].clear()
+
+
+DEEDS: dict[str, Any] = {
+    deed.__name__: deed
+    for deed in (
+        start, stop, pause, undefine, define, redefine, rename, clone, set_metadata, revert, save_metadata, edit,
+        make_permanent, replace_file, write_file, overlay, hard_link, delete_file, attach, pool, lose_store,
+        break_store, refuse, configure, reboot, set_clock, claim, let_go,
+    )
+}  # fmt: skip

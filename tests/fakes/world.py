@@ -1,0 +1,145 @@
+"""A host as one JSON-able document, on which every change is a numbered effect that a test can cut, refuse or watch."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from vm_lifecycle.errors import EffectError
+from vm_lifecycle.ports import World
+
+#: Effects that an engine causes on disk or on a VM, and the code of the error when the host refuses them.
+EFFECTS = {
+    "save": "store_unusable",
+    "write_intent": "store_unusable",
+    "drop_intent": "store_unusable",
+    "write_metadata": "effect_failed",
+    "set_autostart": "effect_failed",
+    "request_shutdown": "effect_failed",
+    "power_off": "effect_failed",
+    "undefine": "effect_failed",
+    "delete_volume": "effect_failed",
+}
+
+EMPTY_STORE: dict[str, Any] = {
+    "records": {}, "schedules": {}, "clock": None, "intents": {}, "operations": [], "problem": "",
+}  # fmt: skip
+
+
+class PowerCut(BaseException):
+    """The run ends between two effects; nothing in the engine may catch it."""
+
+
+class Machine:
+    """The document and what surrounds it during a test. state is JSON-able; everything else is the test's own.
+
+    state: clock {now, boottime, boot_id, synchronised}, zone, features, configuration, domains, files, pools,
+    problems, store, claims (UUIDs held by other runs), refuse {effect or read: message}.
+    """
+
+    def __init__(self, state: dict[str, Any]) -> None:
+        self.state = copy.deepcopy(state)
+        self.effects: list[str] = []
+        self.messages: list[str] = []
+        self.held: set[str] = set()
+        #: The run is cut after this many effects.
+        self.cut_after: int | None = None
+        #: Called with (machine, kind, subject) just before an effect, and with (machine, number) just after it.
+        self.before_effect: Callable[[Machine, str, Any], None] | None = None
+        self.after_effect: Callable[[Machine, int], None] | None = None
+        self._began = float(self.clock["now"])
+
+    @property
+    def clock(self) -> dict[str, Any]:
+        """The clocks: now and boottime in seconds."""
+        clock: dict[str, Any] = self.state["clock"]
+        return clock
+
+    @property
+    def store(self) -> dict[str, Any]:
+        """Contents of the store."""
+        store: dict[str, Any] = self.state["store"]
+        return store
+
+    def find(self, uuid: str) -> dict[str, Any] | None:
+        """A domain by UUID."""
+        return next((domain for domain in self.state["domains"] if domain["uuid"] == uuid), None)
+
+    def named(self, name: str) -> dict[str, Any]:
+        """A domain by name; KeyError when there is none."""
+        for domain in self.state["domains"]:
+            if domain["name"] == name:
+                return dict_of(domain)
+        raise KeyError(name)
+
+    def refuse(self, what: str) -> None:
+        """Raise what the host answers to a read or an effect that its document refuses."""
+        message = self.state["refuse"].get(what)
+        if message:
+            raise EffectError(EFFECTS.get(what, "effect_failed"), message)
+
+    @contextmanager
+    def effect(self, kind: str, text: str, subject: Any = None) -> Iterator[None]:
+        """One change: watched, refused or done, logged with its virtual time, and perhaps the last one before a cut."""
+        self.refuse(kind)
+        if self.before_effect:
+            self.before_effect(self, kind, subject)
+        yield
+        elapsed = self.clock["now"] - self._began
+        self.effects.append(f"{elapsed:+.1f} {kind} {text}".rstrip())
+        if self.cut_after is not None and len(self.effects) >= self.cut_after:
+            raise PowerCut
+        if self.after_effect:
+            self.after_effect(self, len(self.effects))
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass; guests that were asked to shut down may obey in it."""
+        self.clock["now"] += seconds
+        self.clock["boottime"] += seconds
+        for domain in list(self.state["domains"]):
+            if domain["stops_at"] is not None and domain["stops_at"] <= self.clock["boottime"]:
+                self.stop(domain)
+
+    def stop(self, domain: dict[str, Any]) -> None:
+        """The domain's process ends; a transient domain is gone with it."""
+        domain["state"] = "shutoff"
+        domain["stops_at"] = None
+        if not domain["persistent"]:
+            self.state["domains"].remove(domain)
+
+    def kill_run(self) -> None:
+        """The run's process is killed: its claims vanish with it, guests go on."""
+        self.held.clear()
+        self.cut_after = None
+
+    def power_cut(self, down: float = 60.0) -> None:
+        """The host loses power and boots: guests are off unless libvirt starts them, the boot is another one."""
+        self.kill_run()
+        for domain in list(self.state["domains"]):
+            self.stop(domain)
+        for domain in self.state["domains"]:
+            domain["state"] = "running" if domain["autostart"] else "shutoff"
+        self.clock.update(now=self.clock["now"] + down, boottime=30.0, boot_id=self.clock["boot_id"] + "+")
+
+    def new_inode(self) -> int:
+        """An inode number that no file ever had."""
+        self.state["inodes"] = self.state.get("inodes", 9000) + 1
+        number: int = self.state["inodes"]
+        return number
+
+
+def dict_of(value: Any) -> dict[str, Any]:
+    """A dictionary, for the type checker."""
+    assert isinstance(value, dict)
+    return value
+
+
+def ports(machine: Machine) -> World:
+    """The machine's three ports."""
+    from .host import FakeHost
+    from .hypervisor import FakeHypervisor
+    from .store import MemoryStore
+
+    return World(FakeHypervisor(machine), MemoryStore(machine), FakeHost(machine))

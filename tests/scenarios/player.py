@@ -1,0 +1,183 @@
+"""Plays a scenario directory on a Machine and writes down what happened."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vm_lifecycle.errors import EffectError, LifecycleError
+from vm_lifecycle.run import run
+from vm_lifecycle.tasks import cleanup, info, persistence
+
+from tests.fakes.build import build
+from tests.fakes.manager import act
+from tests.fakes.world import Machine, PowerCut, ports
+
+from .checker import Auditor
+
+HERE = Path(__file__).parent
+TASKS = {task.name: task for task in (cleanup.TASK, info.TASK, persistence.TASK)}
+
+
+@dataclass
+class Call:
+    """One call of a task in a scenario: the world before it, and what came of it."""
+
+    step: dict[str, Any]
+    before: dict[str, Any]
+    #: What earlier calls did, as the auditor saw it.
+    auditor: Auditor
+    effects: int = 0
+    outcome: dict[str, Any] = field(default_factory=dict)
+    violations: list[str] = field(default_factory=list)
+
+
+def directories() -> list[Path]:
+    """Every scenario."""
+    return sorted(path.parent for path in HERE.glob("*/world.json"))
+
+
+def load(directory: Path) -> tuple[Machine, list[dict[str, Any]]]:
+    """A scenario's machine and steps."""
+    machine = Machine(build(json.loads((directory / "world.json").read_text("utf-8"))))
+    timeline = directory / "timeline.json"
+    if timeline.exists():
+        return machine, json.loads(timeline.read_text("utf-8"))
+    return machine, [json.loads((directory / "document.json").read_text("utf-8"))]
+
+
+def call(machine: Machine, step: dict[str, Any]) -> dict[str, Any]:
+    """Run a step's task: its result, {"refused": problems}, or {"raised": error} for what must never escape."""
+    try:
+        return run(TASKS[step["task"]], step.get("arguments", {}), ports(machine), step.get("check", False))
+    except LifecycleError as error:
+        return {"refused": [str(problem) for problem in error.problems], "codes": [p.code for p in error.problems]}
+    except EffectError as error:
+        return {"raised": f"{error.code}: {error.message}"}
+
+
+def interrupted(machine: Machine, step: dict[str, Any], after: int, variant: str) -> None:
+    """Run a step's task until its effect number after; then the power fails, or only the process is killed."""
+    machine.cut_after = len(machine.effects) + after
+    with suppress(PowerCut):
+        call(machine, step)
+    machine.kill_run()
+    if variant == "power":
+        machine.power_cut()
+
+
+def meanwhile(step: dict[str, Any], machine: Machine) -> None:
+    """Let the deeds of a step happen after the effects that they name."""
+    deeds = step.get("meanwhile", {})
+    base = len(machine.effects)
+
+    def watch(at: Machine, number: int) -> None:
+        for deed in deeds.get(str(number - base), []):
+            act(at, deed)
+
+    machine.after_effect = watch if deeds else None
+
+
+def play(machine: Machine, steps: list[dict[str, Any]], lines: list[str]) -> list[Call]:
+    """Play all steps; lines becomes the log. An auditor watches every effect."""
+    calls: list[Call] = []
+    auditor = Auditor()
+    machine.before_effect = auditor
+    for step in steps:
+        if "advance" in step:
+            machine.advance(step["advance"])
+            lines.append(f"advance {step['advance']} s")
+        elif "do" in step:
+            act(machine, step)
+            lines.append("do " + " ".join(f"{value}" for value in step.values()))
+        else:
+            calls.append(_played(machine, auditor, step, lines))
+    lines.extend(world_lines(machine.state))
+    return calls
+
+
+def _played(machine: Machine, auditor: Auditor, step: dict[str, Any], lines: list[str]) -> Call:
+    made = Call(step, copy.deepcopy(machine.state), copy.deepcopy(auditor))
+    auditor.begin(step)
+    first = len(machine.effects)
+    arguments = step.get("arguments")
+    mode = " check" if step.get("check") else ""
+    lines.append(f"run {step['task']}{mode}" + (f" {_json(arguments)}" if arguments else ""))
+    meanwhile(step, machine)
+    for variant in ("cut", "kill"):
+        if variant in step:
+            interrupted(machine, step, step[variant], "power" if variant == "cut" else "kill")
+            made.outcome = {"interrupted": variant}
+    if not made.outcome:
+        made.outcome = call(machine, step)
+    machine.after_effect = None
+    made.effects, made.violations = len(machine.effects) - first, list(auditor.violations)
+    lines.extend("  " + _one_line(effect) for effect in machine.effects[first:])
+    lines.extend("  " + line for line in outcome_lines(step["task"], made.outcome))
+    return made
+
+
+def outcome_lines(task: str, outcome: dict[str, Any]) -> Iterator[str]:
+    """A result for readers: a line for each VM, disk and warning."""
+    if "vms" not in outcome:
+        for word, said in outcome.items():
+            if word != "codes":
+                yield from (f"{word}: {_one_line(text)}" for text in ([said] if isinstance(said, str) else said))
+        return
+    yield f"changed {_json(outcome['changed'])}, failed {_json(outcome['failed'])}"
+    if task == "vm_lifecycle_info":
+        yield _json({key: outcome[key] for key in ("clock", "interrupted", "features")})
+    for row in outcome["vms"]:
+        yield from _cleanup_row(row) if "decision" in row else _row(row)
+    yield from (f"warning: {_one_line(text)}" for text in outcome["warnings"])
+
+
+def _cleanup_row(row: dict[str, Any]) -> Iterator[str]:
+    schedule = row["schedule"] or {}
+    attempts = f" [{schedule['cleanup_status']}, attempt {schedule['cleanup_attempts']}]" if schedule else ""
+    yield f"{_one_line(row['name'])} {row['decision']} {row['reason']}: {_one_line(row['message'])}{attempts}"
+    for volume in row["volumes"]:
+        users = ", used by " + ", ".join(volume["used_by"]) if volume["used_by"] else ""
+        yield _one_line(f"  {volume['path']} {volume['decision']} {volume['reason']}{users}")
+
+
+def _row(row: dict[str, Any]) -> Iterator[str]:
+    said = [row.get("reason"), row.get("message")]
+    yield _one_line(
+        " ".join([row["name"], *(text for text in said if text), *(["CHANGED"] if row.get("changed") else [])])
+    )
+    for key in ("persistence", "policy", "hold", "scheduled_cleanup_at", "effective_cleanup_at", "unenforced",
+                "metadata_problem"):  # fmt: skip
+        if row.get(key):
+            yield f"  {key} {_json(row[key])}"
+
+
+def world_lines(state: dict[str, Any]) -> Iterator[str]:
+    """The world for readers: domains, files, and what the store remembers."""
+    yield f"world at {state['clock']['now']:.0f}"
+    for domain in sorted(state["domains"], key=lambda each: (each["name"], each["uuid"])):
+        flags = ("autostart " if domain["autostart"] else "") + ("" if domain["persistent"] else "transient ")
+        carried = "unreadable" if domain["metadata_error"] else domain["metadata"] or "no metadata"
+        yield _one_line(f"  {domain['name']} {domain['state']} {flags}{carried}")
+    yield "  files " + ", ".join(_one_line(path) for path in sorted(state["files"]))
+    store = state["store"]
+    yield "  records " + ", ".join(f"{_one_line(r['name'])} r{r['revision']}" for r in store["records"].values())
+    for schedule in store["schedules"].values():
+        attempts = f"{schedule['cleanup_status']} {schedule['cleanup_attempts']}"
+        yield _one_line(f"  schedule {schedule['vm_name']} {attempts} {schedule.get('cleanup_error', '')}".rstrip())
+    for intent in store["intents"].values():
+        yield _one_line(f"  intent {intent['name']}{' armed' if intent['armed'] else ''}")
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=True)
+
+
+def _one_line(text: str) -> str:
+    """Escape sequences and newlines of hostile names become visible."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)

@@ -1,0 +1,125 @@
+"""Races that no timeline can tell: two runs whose looks and deeds overlap."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from vm_lifecycle import actions as do
+from vm_lifecycle.actions import Entry
+from vm_lifecycle.apply import Chain, Run, apply
+from vm_lifecycle.errors import EffectError
+from vm_lifecycle.model import ClockMemory
+from vm_lifecycle.removal import REMOVAL
+from vm_lifecycle.tasks.cleanup import TASK
+
+from tests.fakes.build import build, uuid_of
+from tests.fakes.manager import act
+from tests.fakes.world import Machine, ports
+
+from .player import call, interrupted
+
+SWEEP: dict[str, Any] = {"task": "vm_cleanup"}
+DUE = {"name": "ci-1", "declared": {"mode": "temporary", "ttl_hours": 4}, "files": ["/pool/a"], "state": "shutoff"}
+
+
+def planned(machine: Machine) -> do.Plan:
+    """A plan as it was made a moment ago."""
+    request = TASK.decode({}, ports(machine))
+    return TASK.plan(request, TASK.observe(request, ports(machine)))
+
+
+def carried_out(plan: do.Plan, machine: Machine) -> list[Chain]:
+    """The plan, carried out now."""
+    return apply(plan, ports(machine), ClockMemory(), REMOVAL)
+
+
+def test_roll_back_that_came_too_late() -> None:
+    """Another sweep undefined the VM and died after this one had looked: its intent is all that knows of the disk."""
+    machine = Machine(build({"domains": [DUE]}))
+    interrupted(machine, SWEEP, 3, "kill")
+    plan = planned(machine)
+    assert [entry.decision for entry in plan.entries] == ["rolled_back", "removed"]
+    interrupted(machine, SWEEP, 5, "kill")
+    assert machine.find(uuid_of(1)) is None
+    chains = carried_out(plan, machine)
+    assert [chain.error and chain.error.code for chain in chains] == ["changed_meanwhile", "changed_meanwhile"]
+    assert machine.store["intents"]
+    call(machine, SWEEP)
+    assert not machine.store["intents"]
+    assert "/pool/a" not in machine.state["files"]
+
+
+def test_resumption_that_came_too_late() -> None:
+    """Another sweep finished the removal after this one had looked."""
+    machine = Machine(build({"domains": [DUE]}))
+    interrupted(machine, SWEEP, 5, "kill")
+    plan = planned(machine)
+    assert [entry.reason for entry in plan.entries] == ["resumed"]
+    call(machine, SWEEP)
+    before = len(machine.effects)
+    chains = carried_out(plan, machine)
+    assert [chain.error and chain.error.code for chain in chains] == ["changed_meanwhile"]
+    assert not [effect for effect in machine.effects[before:] if "delete_volume" in effect or "undefine" in effect]
+
+
+def test_the_uuid_is_back_before_the_disks_are_deleted() -> None:
+    """Somebody restored the VM after the plan to finish its removal was made: its old disks may be wanted again."""
+    machine = Machine(build({"domains": [DUE]}))
+    interrupted(machine, SWEEP, 5, "kill")
+    plan = planned(machine)
+    act(machine, {"do": "define", "name": "restored", "uuid": 1, "state": "shutoff"})
+    chains = carried_out(plan, machine)
+    assert [chain.error and chain.error.code for chain in chains] == ["changed_meanwhile"]
+    assert "/pool/a" in machine.state["files"]
+    assert not machine.store["intents"]
+
+
+def test_a_plan_is_carried_out_once() -> None:
+    """The same plan again finds no VM any more."""
+    machine = Machine(build({"domains": [DUE]}))
+    plan = planned(machine)
+    assert [chain.error for chain in carried_out(plan, machine)] == [None]
+    assert [chain.error and chain.error.code for chain in carried_out(plan, machine)] == ["changed_meanwhile"]
+
+
+@pytest.mark.parametrize(
+    "action", [do.Arm(do.Guard(uuid_of(1), "x")), do.DeleteVolumes(uuid_of(1)), do.Finish(uuid_of(1))]
+)
+def test_no_step_without_its_intent(action: do.Action) -> None:
+    """What was never begun is neither armed, nor deleted, nor finished."""
+    machine = Machine(build({"domains": [DUE]}))
+    run, chain = Run(ports(machine), ClockMemory(), now=0.0), Chain(Entry(uuid_of(1), "ci-1", "removed", "expired", ""))
+    with pytest.raises(EffectError, match="its record of the removal is gone"):
+        REMOVAL[type(action)](run, chain, action)
+    assert machine.effects == []
+
+
+def test_progress_is_told() -> None:
+    """Whoever watches sees whose turn it is, and for what the run waits."""
+    machine = Machine(
+        build({"domains": [{**DUE, "state": "running"}, {"name": "db1", "declared": {"mode": "permanent"}}]})
+    )
+    call(machine, SWEEP)
+    assert len(machine.messages) == 3
+    assert machine.messages[0].startswith("ci-1: expired")
+    assert "waiting up to 60 s" in machine.messages[1]
+    assert machine.messages[2] == "ci-1: removed"
+
+
+def test_only_books_need_no_claim() -> None:
+    """A VM that another run holds, and of which there is only something to note, is no news."""
+    machine = Machine(build({"domains": [{"name": "a", "declared": {"mode": "permanent"}, "recorded": False}]}))
+    machine.state["claims"].append(uuid_of(1))
+    outcome = call(machine, SWEEP)
+    assert [(row["decision"], row["reason"]) for row in outcome["vms"]] == [("kept", "permanent")]
+    assert machine.store["records"] == {}
+
+
+def test_an_older_look_does_not_overwrite_a_newer_declaration() -> None:
+    """A sweep that noted a VM before another run declared it anew must not take the store back."""
+    machine = Machine(build({"domains": [{"name": "a", "declared": {"mode": "permanent"}, "recorded": False}]}))
+    plan = planned(machine)
+    call(machine, {"task": "vm_persistence", "arguments": {"name": "a", "state": "held"}})
+    carried_out(plan, machine)
+    assert machine.store["records"][uuid_of(1)]["revision"] == 2
