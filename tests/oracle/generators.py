@@ -110,7 +110,12 @@ class Generator:
             return [self._anything(depth - 1) for _each in range(chance.randrange(3))]
         if pick == 5:
             return {chance.choice(STRINGS[1:]): self._anything(depth - 1) for _each in range(chance.randrange(3))}
-        return [chance.random() < 0.5, chance.randrange(-5, 5), round(chance.uniform(-5, 5), 3), chance.choice(STRINGS)][pick]
+        return [
+            chance.random() < 0.5,
+            chance.randrange(-5, 5),
+            round(chance.uniform(-5, 5), 3),
+            chance.choice(STRINGS),
+        ][pick]
 
 
 def systematic(generator: Generator, valid: Document, together: Sequence[Sequence[str]]) -> Iterator[Document]:

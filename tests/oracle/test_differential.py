@@ -93,7 +93,9 @@ def test_defaults_are_those_that_kcl_fills_in() -> None:
         valid = [document for document in generator.documents(600) if not judge.violations(name, document)]
         assert len(valid) > 50
         filled = [judge.with_defaults(name, document) for document in valid]
-        own = [{key: value for key, value in each.items() if key in PACKAGE.documents[name].attributes} for each in filled]
+        own = [
+            {key: value for key, value in each.items() if key in PACKAGE.documents[name].attributes} for each in filled
+        ]
         assert own == kcl_judge.completed(SOURCE, name, valid)
 
 

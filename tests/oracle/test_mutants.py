@@ -148,7 +148,9 @@ def survives(mutant: Mutant, path: pathlib.Path, original: Reference) -> bool:
     return all((not judge.judge(shape, document)) == accepted for document, accepted in original.judged)
 
 
-def test_every_mutant_of_the_seed_is_killed_or_known(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_mutant_of_the_seed_is_killed_or_known(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     started = time.perf_counter()
     originals = {name: reference(name) for name in {mutant.schema for mutant in mutants()}}
     survived: set[tuple[str, str]] = set()

@@ -67,7 +67,11 @@ def needed(state: State, but: str = "") -> set[Inode]:
             for use in domain["files"]:
                 found |= reach(state, use["path"])
                 if use["role"] == "share":
-                    found |= {inode(state, path) or (0, 0) for path in state["files"] if posixpath.dirname(path) == use["path"]}
+                    found |= {
+                        inode(state, path) or (0, 0)
+                        for path in state["files"]
+                        if posixpath.dirname(path) == use["path"]
+                    }
     found |= {inode(state, path) or (0, 0) for path, entry in state["files"].items() if entry.get("open")}
     pools = {pool["path"] for pool in state["pools"]}
     for path in state["files"]:

@@ -28,7 +28,16 @@ FORBIDDEN_WORDS = ["/wor" + "k/", "/opt/" + "pypi", "clau" + "de", "anthro" + "p
 # Decisions are pure: they reach no system, and time is an argument.
 PURE = ("model.py", "plan.py", "actions.py", "policy/")
 IMPURE_IMPORTS = {
-    "ansible", "importlib", "libvirt", "libvirt_qemu", "os", "random", "socket", "sqlite3", "subprocess", "time",
+    "ansible",
+    "importlib",
+    "libvirt",
+    "libvirt_qemu",
+    "os",
+    "random",
+    "socket",
+    "sqlite3",
+    "subprocess",
+    "time",
 }
 CLOCK_METHODS = {"now", "utcnow", "today"}
 # {import: the parts of the engine that may use it}; `time` in the shells alone, as the engine's clock is a port.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC
+from datetime import timezone
 from typing import Any, Dict, List, Tuple
 
 import pytest
@@ -15,7 +15,7 @@ NOON, NIGHT = 1795608000.0, 1795575600.0
 
 def policy(**document: Any) -> CleanupPolicy:
     """A valid policy."""
-    found, problems = decode(document, UTC, "policy")
+    found, problems = decode(document, timezone.utc, "policy")
     assert found is not None, problems
     return found
 
@@ -42,7 +42,7 @@ def policy(**document: Any) -> CleanupPolicy:
 )  # fmt: skip
 def test_refused(document: Dict[str, Any], expected: List[Tuple[str, str]]) -> None:
     """Every problem, with its place."""
-    found, problems = decode(document, UTC, "policy")
+    found, problems = decode(document, timezone.utc, "policy")
     assert found is None
     assert [(problem.code, problem.field) for problem in problems] == expected
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC
+from datetime import timezone
 from typing import Any, Dict, FrozenSet
 
 import pytest
@@ -36,7 +36,7 @@ def at(
     **policy: Any,
 ) -> Circumstances:
     """The circumstances of a sweep, inside the default window."""
-    decoded, problems = decode(policy, UTC, "policy")
+    decoded, problems = decode(policy, timezone.utc, "policy")
     assert decoded is not None and not problems
     return Circumstances(now, clock, synchronised, decoded, ignore)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC
+from datetime import timezone
 from typing import Any, Dict, FrozenSet, List, Optional
 
 import pytest
@@ -60,7 +60,7 @@ def test_unenforced(
 
 def test_described() -> None:
     """Documents stay valid by their schemas; extras lie beside them."""
-    policy, _problems = decode({}, UTC, "policy")
+    policy, _problems = decode({}, timezone.utc, "policy")
     record = Record("u", "a", 1, "d", power_state="running", last_state_change=77)
     domain = Domain("u", "a", "running")
     row = described(domain, {"persistence": TEMPORARY, "policy": POLICY}, record, policy, ALL, NOON)

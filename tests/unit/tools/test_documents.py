@@ -79,7 +79,12 @@ def test_a_check_says_where_it_comes_from() -> None:
 
 
 def test_what_the_project_adds() -> None:
-    assert sorted(set(DOCUMENTS) - set(SEED)) == ["VmCleanupPolicyAdditional", "VmHold", "VmMetadata", "VmPersistenceInput"]
+    assert sorted(set(DOCUMENTS) - set(SEED)) == [
+        "VmCleanupPolicyAdditional",
+        "VmHold",
+        "VmMetadata",
+        "VmPersistenceInput",
+    ]
     variant = DOCUMENTS["VmPersistenceInput"]
     recorded = {"scheduled_cleanup", "last_state_change"}
     assert set(variant["properties"]) == set(DOCUMENTS["VmPersistence"]["properties"]) - recorded
@@ -107,7 +112,9 @@ def keys(node: Any) -> set[str]:
 
 
 def test_what_is_shipped_keeps_messages_and_drops_text() -> None:
-    assert keys(stripped(DOCUMENTS)) & {"description", "$comment", "title", "default", "x-kcl-message"} == {"x-kcl-message"}
+    assert keys(stripped(DOCUMENTS)) & {"description", "$comment", "title", "default", "x-kcl-message"} == {
+        "x-kcl-message"
+    }
 
 
 def test_an_attribute_may_be_called_as_a_keyword() -> None:

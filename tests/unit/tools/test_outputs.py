@@ -41,7 +41,9 @@ def test_writing_is_complete_and_repeatable(copy: pathlib.Path) -> None:
         assert text.endswith(b"\n") and not text.endswith(b"\n\n")
 
 
-def test_check_names_each_drifted_file_and_changes_nothing(copy: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_names_each_drifted_file_and_changes_nothing(
+    copy: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     outputs.write(str(copy))
     stale, missing = copy / "schemas/json/VmHold.schema.json", copy / "plugins/doc_fragments/generated_vm_cleanup.py"
     extra = copy / "schemas/json/VmGone.schema.json"
