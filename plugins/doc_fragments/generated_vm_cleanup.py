@@ -142,6 +142,84 @@ options:
             refused.
           - Defaults to V(false).
         type: bool
+      window_timezone:
+        description:
+          - Time zone of the clean-up window, such as Europe/Berlin. Without it the window is in the host's own
+            zone.
+        type: str
+      max_removals:
+        description:
+          - Number of VMs that one sweep may remove without a confirmation. When more are due, all of them wait
+            for one. V(0) means no limit.
+          - Defaults to V(0).
+        type: int
+      max_removal_percent:
+        description:
+          - Share of the host's managed VMs, in per cent, that one sweep may remove without a confirmation. It counts
+            from 10 managed VMs up. V(0) means no limit.
+          - Defaults to V(0).
+        type: int
+      max_removal_gib:
+        description:
+          - Size of the disks, in GiB, that one sweep may remove without a confirmation. V(0) means no limit.
+          - Defaults to V(0).
+        type: int
+      max_cleanup_attempts:
+        description:
+          - Number of failed attempts in a row after which a VM's clean-up is given up, until a sweep names the
+            VM.
+          - Defaults to V(5).
+        type: int
+      undo_hours:
+        description:
+          - Hours for which a removed VM can be brought back. Its disks stay in their place for that long. V(0)
+            means that the disks are removed at once.
+          - Defaults to V(0).
+        type: int
+      notify_before_hours:
+        description:
+          - Hours before its deadline at which the hooks are told that a VM will be removed. V(0) means that nobody
+            is told.
+          - Defaults to V(0).
+        type: int
+      require_notice:
+        description:
+          - Whether a VM is removed only when its notice has arrived at a hook, O(policy.notify_before_hours) ago
+            at least.
+          - Defaults to V(false).
+        type: bool
+      alert_command:
+        description:
+          - Program and arguments, run by the host after a sweep for each notice and each failure. It reads the
+            event as JSON on its standard input; what a VM is called never reaches its command line.
+        type: list
+        elements: str
+      alert_webhook:
+        description:
+          - Address that the host sends each event to, as JSON by POST, after a sweep.
+        type: str
+      max_cpu_pressure:
+        description:
+          - With O(policy.skip_on_low_resources), a sweep waits while processes waited for a processor in more than
+            this share of the last minute, in per cent.
+          - Defaults to V(80).
+        type: int
+      max_io_pressure:
+        description:
+          - The same for input and output.
+          - Defaults to V(50).
+        type: int
+      max_memory_pressure:
+        description:
+          - The same for memory.
+          - Defaults to V(20).
+        type: int
+      remove_unpooled_files:
+        description:
+          - Whether a disk that is a plain file outside any storage pool is removed with its VM, under all the other
+            rules. When V(false), such a file is kept, since libvirt does not manage it.
+          - Defaults to V(false).
+        type: bool
   missing:
     type: str
     choices:

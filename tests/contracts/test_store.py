@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 from vm_lifecycle.adapters.sqlite_store import SqliteStore
+from vm_lifecycle.changes import Forget, LogOperation, Remember, RememberClock, RememberSchedule
+from vm_lifecycle.ports import Store
 from vm_lifecycle.errors import EffectError
 from vm_lifecycle.model import ClockMemory, ClockReading, FileIdentity, Intent, Record, VolumeVerdict
-from vm_lifecycle.ports import Forget, LogOperation, Remember, RememberClock, RememberSchedule, Store
 
 from tests.fakes.build import build
 from tests.fakes.store import MemoryStore
@@ -270,7 +271,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from vm_lifecycle.adapters.sqlite_store import SqliteStore
-from vm_lifecycle.ports import LogOperation
+from vm_lifecycle.changes import LogOperation
 store = SqliteStore(Path(sys.argv[1]))
 for number in range(20):
     store.save([LogOperation(number, "u", sys.argv[2], "o", "done")])

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from vm_lifecycle.changes import Forget, LogOperation, Remember, RememberClock, RememberSchedule, StoreChange
 from vm_lifecycle.errors import EffectError
 from vm_lifecycle.model import ClockMemory, ClockReading, Document, FileIdentity, Intent, Record, VolumeVerdict
-from vm_lifecycle.ports import Forget, LogOperation, Remember, RememberClock, RememberSchedule, StoreChange
 
 from .world import Machine
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import FrozenSet, Optional, Tuple, Union
 
-from .model import Document, Intent, Record, VolumeVerdict
+from .changes import StoreChange
+from .model import Document, Intent, Pressure, Record, VolumeVerdict
 
 
 @dataclass(frozen=True)
@@ -101,8 +102,18 @@ class Arm:
 
 
 @dataclass(frozen=True)
+class KeepUndo:
+    """What is needed to bring the VM back is durable before it goes."""
+
+    guard: Guard
+
+
+@dataclass(frozen=True)
 class Undefine:
-    """Destructive: the domain's definition goes, and its NVRAM if that is libvirt's own file and nobody else's."""
+    """Destructive: the domain's definition goes, and its NVRAM if that is libvirt's own file and nobody else's.
+
+    With an undo to come (the intent says so), NVRAM and TPM state stay.
+    """
 
     guard: Guard
 
@@ -121,6 +132,28 @@ class Finish:
     uuid: str
 
 
+@dataclass(frozen=True)
+class Purge:
+    """Destructive chain, first step: the time for an undo is over, so the undo record becomes an armed intent."""
+
+    uuid: str
+
+
+@dataclass(frozen=True)
+class Define:
+    """Bring a removed VM back from its undo record. The record (with a hold, under a new revision) is durable first."""
+
+    uuid: str
+    record: Record
+
+
+@dataclass(frozen=True)
+class DropUndo:
+    """The undo record is not needed any more: the VM is back, or another one has its UUID."""
+
+    uuid: str
+
+
 Action = Union[
     WriteMetadata,
     RemoveMetadata,
@@ -132,13 +165,17 @@ Action = Union[
     ShutDown,
     PowerOff,
     Arm,
+    KeepUndo,
     Undefine,
     DeleteVolumes,
     Finish,
+    Purge,
+    Define,
+    DropUndo,
 ]
 
 #: Actions that only keep the engine's own books: they never make a result "changed".
-BOOKKEEPING: FrozenSet[type] = frozenset({KeepRecord, DropRecord, DropIntent})
+BOOKKEEPING: FrozenSet[type] = frozenset({KeepRecord, DropRecord, DropIntent, DropUndo})
 
 
 @dataclass(frozen=True)
@@ -163,6 +200,31 @@ class Entry:
         """Whether carrying this out changes the host, and not only our own books."""
         return any(type(action) not in BOOKKEEPING for action in self.actions)
 
+    @property
+    def removes(self) -> bool:
+        """Whether it begins a removal, which counts against the host's limits."""
+        return any(type(action) is Begin for action in self.actions)
+
+
+@dataclass(frozen=True)
+class Conduct:
+    """How a plan is carried out. The defaults are those of a plan that removes nothing.
+
+    batch_size: removals after which the host is looked at again. workers: removals at once, over all runs of the host.
+    """
+
+    batch_size: int = 1
+    workers: int = 1
+    #: Pressure above which no further batch begins.
+    limits: Pressure = Pressure()
+    max_attempts: int = 5
+    #: Whether operations that succeed are logged.
+    log: bool = True
+    #: Whether failures are told to the hooks.
+    alert: bool = False
+    #: Whether files outside pools may go.
+    unpooled: bool = False
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -170,3 +232,6 @@ class Plan:
 
     entries: Tuple[Entry, ...] = ()
     warnings: Tuple[str, ...] = ()
+    #: What is written to the store first, all of it or nothing.
+    books: Tuple[StoreChange, ...] = ()
+    conduct: Conduct = Conduct()

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, List, Mapping, Optional, Set, Tuple, Type
 
 from . import actions as do
+from .changes import Forget, LogOperation, Remember, RememberSchedule, StoreChange
 from .errors import DomainGone, EffectError
 from .metadata import digest
 from .model import ClockMemory, Document, Intent, Record, VolumeVerdict
-from .ports import Forget, LogOperation, Remember, RememberSchedule, StoreChange, World
+from .ports import World
 
 #: Decision of an entry -> the word for it in the operation log.
 OPERATIONS = {"removed": "remove", "forgotten": "forget"}

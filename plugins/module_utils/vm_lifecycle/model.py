@@ -36,18 +36,29 @@ class Domain:
 
 @dataclass(frozen=True)
 class FileIdentity:
-    """What tells a file from another one under the same path. size in bytes, changed_ns = ctime in nanoseconds."""
+    """What tells a file from another one under the same path. size in bytes, changed_ns = ctime in nanoseconds.
+
+    A block device has device -1, its device number as inode, and as serial what its pool knows it by (a logical volume's UUID).
+    """
 
     device: int
     inode: int
     size: int = 0
     changed_ns: int = 0
     links: int = 1
+    serial: str = ""
 
     @property
     def file(self) -> Tuple[int, int]:
         """Device and inode: equal for every name of one file."""
         return (self.device, self.inode)
+
+    @property
+    def lasting(self) -> Tuple[object, ...]:
+        """What stays the same across reboots, when the kernel numbers devices anew."""
+        if self.serial:
+            return ("serial", self.serial)
+        return ("file", self.inode, self.size, self.changed_ns, self.links)
 
 
 @dataclass(frozen=True)
@@ -60,6 +71,8 @@ class Image:
     chain: Tuple[Tuple[str, Optional[FileIdentity]], ...] = ()
     #: Why the chain could not be read in full; then nothing can be said to be unused.
     chain_error: str = ""
+    #: It is a medium that configures a cloud image at its first boot (cloud-init's cidata, config-2).
+    seed: bool = False
 
 
 @dataclass(frozen=True)
@@ -116,6 +129,67 @@ class VolumeVerdict:
 
 
 @dataclass(frozen=True)
+class SavedDomain:
+    """A domain as it can be defined again: inactive XML with secrets, XML of its snapshots (parents first), autostart flag."""
+
+    xml: str
+    snapshots: Tuple[str, ...] = ()
+    autostart: bool = False
+
+
+@dataclass(frozen=True)
+class Pressure:
+    """Per cent of the last minute in which some process waited (PSI, avg60); None where the kernel does not tell."""
+
+    cpu: Optional[float] = None
+    io: Optional[float] = None
+    memory: Optional[float] = None
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """Whom to tell: a command that reads an event as JSON on its standard input, an address that takes it by POST."""
+
+    command: Tuple[str, ...] = ()
+    webhook: str = ""
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A message for the hooks. kind: expiring, failed or confirmation. delivered_unix 0: not arrived yet."""
+
+    key: str
+    kind: str
+    uuid: str
+    name: str
+    message: str
+    queued_unix: int
+    delivered_unix: int = 0
+    attempts: int = 0
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class SeenVm:
+    """A VM in a plan as a person saw it. digest: over UUID, deadline and verdicts. confirmed_unix 0: not confirmed."""
+
+    uuid: str
+    name: str
+    digest: str
+    confirmed_unix: int = 0
+
+
+@dataclass(frozen=True)
+class SweepPlan:
+    """A plan that waits for confirmation, or that was confirmed, as a whole or for some of its VMs."""
+
+    plan_id: str
+    digest: str
+    created_unix: int
+    vms: Tuple[SeenVm, ...] = ()
+
+
+@dataclass(frozen=True)
 class ClockReading:
     """The host's clocks at one moment, in seconds: wall since the epoch, boottime since the boot named by boot_id."""
 
@@ -167,6 +241,23 @@ class Intent:
     armed: bool = False
     started_unix: int = 0
     schedule: Document = field(default_factory=dict)
+    #: Epoch seconds until which the disks are kept for an undo; 0: they go with the VM.
+    undo_until: int = 0
+
+
+@dataclass(frozen=True)
+class UndoRecord:
+    """A VM that was removed and whose disks are still there. volumes: verdicts on them, as they will be purged."""
+
+    uuid: str
+    name: str
+    removed_unix: int
+    until_unix: int
+    saved: SavedDomain
+    #: Its metadata document and the revision that it had.
+    document: Document = field(default_factory=dict)
+    volumes: Tuple[VolumeVerdict, ...] = ()
+    schedule: Document = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -179,6 +270,12 @@ class Observed:
     records: Mapping[str, Record] = field(default_factory=dict)
     schedules: Mapping[str, Document] = field(default_factory=dict)
     intents: Tuple[Intent, ...] = ()
+    undo: Tuple[UndoRecord, ...] = ()
+    plans: Tuple[SweepPlan, ...] = ()
+    notices: Tuple[Notice, ...] = ()
+    #: Storage pools that the host is known to have: name -> since when it is missed, 0 when it was there.
+    pools: Mapping[str, int] = field(default_factory=dict)
+    pressure: Pressure = field(default_factory=Pressure)
     storage: Optional[Storage] = None
     #: What of the store can't be understood.
     damage: Tuple[str, ...] = ()

@@ -7,56 +7,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import tzinfo
-from typing import ContextManager, Dict, FrozenSet, List, Mapping, Optional, Protocol, Sequence, Union
+from typing import Callable, ContextManager, Dict, FrozenSet, List, Mapping, Optional, Protocol, Sequence
 
-from .model import ClockMemory, ClockReading, Document, Domain, Intent, Record, Storage, VolumeVerdict
-
-
-@dataclass(frozen=True)
-class Remember:
-    """Store change: what is known of a VM replaces what was, unless a higher revision is known already.
-
-    A sweep that looked before another run declared anew must not make the store believe the older declaration.
-    """
-
-    record: Record
-
-
-@dataclass(frozen=True)
-class Forget:
-    """Store change: record and schedule of a VM are dropped."""
-
-    uuid: str
-
-
-@dataclass(frozen=True)
-class RememberSchedule:
-    """Store change: a VmCleanupSchedule of a VM."""
-
-    uuid: str
-    schedule: Document
-
-
-@dataclass(frozen=True)
-class RememberClock:
-    """Store change: the clock's memory."""
-
-    memory: ClockMemory
-
-
-@dataclass(frozen=True)
-class LogOperation:
-    """Store change: one line of the operation log. at_unix in epoch seconds."""
-
-    at_unix: int
-    uuid: str
-    name: str
-    operation: str
-    outcome: str
-    message: str = ""
-
-
-StoreChange = Union[Remember, Forget, RememberSchedule, RememberClock, LogOperation]
+from .changes import LogOperation, StoreChange
+from .model import (
+    ClockMemory,
+    ClockReading,
+    Document,
+    Domain,
+    Hooks,
+    Intent,
+    Notice,
+    Pressure,
+    Record,
+    SavedDomain,
+    Storage,
+    SweepPlan,
+    UndoRecord,
+    VolumeVerdict,
+)
 
 
 class Hypervisor(Protocol):
@@ -74,8 +43,14 @@ class Hypervisor(Protocol):
     def definition(self, uuid: str) -> str:
         """The domain's inactive XML, without secrets."""
 
-    def storage(self) -> Storage:
-        """Every pool volume and every reference to a file, backing chains read. Slow: call it only when needed."""
+    def saved(self, uuid: str) -> SavedDomain:
+        """All that is needed to define the domain again, secrets included."""
+
+    def storage(self, removed: Sequence[UndoRecord] = ()) -> Storage:
+        """Every pool volume and every reference to a file, backing chains read. Slow: call it only when needed.
+
+        removed: definitions that libvirt has no more and that count as if it had them; unless it has that UUID again.
+        """
 
     def write_metadata(self, uuid: str, text: Optional[str]) -> None:
         """Set our metadata element (None removes it), in the persistent definition and, if active, the live one."""
@@ -89,11 +64,20 @@ class Hypervisor(Protocol):
     def power_off(self, uuid: str) -> None:
         """End the domain's process; returns when it has ended. Already off is success."""
 
-    def undefine(self, uuid: str, keep_nvram: bool) -> None:
-        """Remove the definition with its managed save, snapshot and checkpoint metadata, TPM state and NVRAM."""
+    def undefine(self, uuid: str, keep_nvram: bool, keep_tpm: bool = False) -> None:
+        """Remove the definition with its managed save, snapshot and checkpoint metadata, and TPM state and NVRAM unless kept.
+
+        Raises EffectError before anything is done when a daemon can't keep what should be kept.
+        """
+
+    def define(self, saved: SavedDomain) -> None:
+        """Define a domain again, with its snapshots and its autostart flag. Raises EffectError when its name or UUID is taken."""
 
     def delete_volume(self, volume: VolumeVerdict) -> None:
-        """Delete a volume through its pool, if it is still the very file that was judged. Already gone is success."""
+        """Delete a volume through its pool, if it is still the very file that was judged. Already gone is success.
+
+        Without a pool: the file that a domain named, under the same condition.
+        """
 
 
 class Store(Protocol):
@@ -107,6 +91,15 @@ class Store(Protocol):
 
     def clock(self) -> ClockMemory:
         """The clock's memory; the zero value when there is none."""
+
+    def plans(self) -> List[SweepPlan]:
+        """Plans that wait for confirmation or were confirmed, oldest first."""
+
+    def notices(self) -> List[Notice]:
+        """Messages for hooks, delivered ones included, oldest first."""
+
+    def pools(self) -> Dict[str, int]:
+        """Storage pools that this host is known to have, as in RememberPools."""
 
     def save(self, changes: Sequence[StoreChange]) -> None:
         """Make all changes durable, or none of them."""
@@ -125,6 +118,15 @@ class Store(Protocol):
 
     def drop_intent(self, uuid: str) -> None:
         """The removal has ended, or was rolled back."""
+
+    def undo_records(self) -> List[UndoRecord]:
+        """VMs that were removed and can be brought back."""
+
+    def write_undo(self, record: UndoRecord) -> None:
+        """Make an undo record durable, in place of an earlier one of the same VM."""
+
+    def drop_undo(self, uuid: str) -> None:
+        """The VM is back, or its disks are gone too."""
 
 
 class Host(Protocol):
@@ -147,6 +149,18 @@ class Host(Protocol):
 
     def configuration(self, name: str) -> Optional[Mapping[str, object]]:
         """/etc/vm-lifecycle/<name>.json, None when there is none. Raises LifecycleError when it can't be read."""
+
+    def pressure(self) -> Pressure:
+        """How much processes waited for processor, input and output, and memory in the last minute."""
+
+    def parallel(self, jobs: Sequence[Callable[[], None]], workers: int) -> None:
+        """Run all jobs, at most workers of them at once; returns when all have ended. No job raises Exception."""
+
+    def journal(self, line: LogOperation) -> None:
+        """One operation in the host's journal, with fields to search by. Never fails: the store has it too."""
+
+    def deliver(self, hooks: Hooks, event: Mapping[str, object]) -> str:
+        """Hand an event, a JSON object, to the hooks, within their time limit. Returns what went wrong, or ""."""
 
     def progress(self, message: str) -> None:
         """Say what is going on to whoever watches a long run."""

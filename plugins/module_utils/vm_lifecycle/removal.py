@@ -10,11 +10,11 @@ from typing import Dict, List, Type
 
 from . import actions as do
 from .apply import DECLARATIONS, Chain, Handler, Run, check
+from .changes import Forget, RememberSchedule
 from .errors import EffectError
 from .model import Document, Intent, VolumeVerdict
 from .policy.clock import judge
 from .policy.storage import Usage, doubtful, must_keep_nvram, narrowed, obstacles, still_unused, verdicts
-from .ports import Forget, RememberSchedule
 from .times import iso
 
 #: Seconds between two looks at a guest that was asked to shut down.

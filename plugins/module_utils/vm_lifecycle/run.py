@@ -10,10 +10,11 @@ from typing import Any, Callable, Dict, List, Mapping, Type
 
 from .actions import Plan
 from .apply import Chain, Handler, apply
+from .changes import RememberClock
 from .errors import EffectError, refuse
 from .model import ClockMemory, Document, Observed
 from .policy.clock import ClockVerdict, judge
-from .ports import RememberClock, World
+from .ports import World
 
 
 @dataclass(frozen=True)

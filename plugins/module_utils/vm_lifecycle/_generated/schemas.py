@@ -78,8 +78,69 @@ SCHEMAS: Dict[str, Any] = {
     },
     'VmCleanupPolicyAdditional': {
         'type': 'object',
-        'properties': {'require_synchronised_clock': {'type': 'boolean'}},
+        'properties': {
+            'require_synchronised_clock': {'type': 'boolean'},
+            'window_timezone': {'type': 'string'},
+            'max_removals': {'type': 'integer'},
+            'max_removal_percent': {'type': 'integer'},
+            'max_removal_gib': {'type': 'integer'},
+            'max_cleanup_attempts': {'type': 'integer'},
+            'undo_hours': {'type': 'integer'},
+            'notify_before_hours': {'type': 'integer'},
+            'require_notice': {'type': 'boolean'},
+            'alert_command': {'type': 'array', 'items': {'type': 'string'}},
+            'alert_webhook': {'type': 'string'},
+            'max_cpu_pressure': {'type': 'integer'},
+            'max_io_pressure': {'type': 'integer'},
+            'max_memory_pressure': {'type': 'integer'},
+            'remove_unpooled_files': {'type': 'boolean'},
+        },
         'additionalProperties': False,
+        'allOf': [
+            {'x-kcl-message': 'Maximum removals cannot be negative', 'properties': {'max_removals': {'minimum': 0}}},
+            {
+                'x-kcl-message': 'Maximum removal percent must be 0-100',
+                'properties': {'max_removal_percent': {'minimum': 0, 'maximum': 100}},
+            },
+            {
+                'x-kcl-message': 'Maximum removal size cannot be negative',
+                'properties': {'max_removal_gib': {'minimum': 0}},
+            },
+            {
+                'x-kcl-message': 'Maximum cleanup attempts must be 1-100',
+                'properties': {'max_cleanup_attempts': {'minimum': 1, 'maximum': 100}},
+            },
+            {
+                'x-kcl-message': 'Undo hours must be 0-8760',
+                'properties': {'undo_hours': {'minimum': 0, 'maximum': 8760}},
+            },
+            {
+                'x-kcl-message': 'Notify before hours must be 0-8760',
+                'properties': {'notify_before_hours': {'minimum': 0, 'maximum': 8760}},
+            },
+            {
+                'x-kcl-message': 'Maximum CPU pressure must be 1-100',
+                'properties': {'max_cpu_pressure': {'minimum': 1, 'maximum': 100}},
+            },
+            {
+                'x-kcl-message': 'Maximum IO pressure must be 1-100',
+                'properties': {'max_io_pressure': {'minimum': 1, 'maximum': 100}},
+            },
+            {
+                'x-kcl-message': 'Maximum memory pressure must be 1-100',
+                'properties': {'max_memory_pressure': {'minimum': 1, 'maximum': 100}},
+            },
+            {
+                'x-kcl-message': 'A required notice needs notify_before_hours',
+                'anyOf': [
+                    {'properties': {'require_notice': {'const': False}}},
+                    {
+                        'properties': {'notify_before_hours': {'exclusiveMinimum': 0}},
+                        'required': ['notify_before_hours'],
+                    },
+                ],
+            },
+        ],
     },
     'VmCleanupSchedule': {
         'type': 'object',
@@ -451,7 +512,20 @@ DEFAULTS: Dict[str, Dict[str, Any]] = {
         'alert_on_cleanup_failure': True,
         'retention_days': 7,
     },
-    'VmCleanupPolicyAdditional': {'require_synchronised_clock': False},
+    'VmCleanupPolicyAdditional': {
+        'require_synchronised_clock': False,
+        'max_removals': 0,
+        'max_removal_percent': 0,
+        'max_removal_gib': 0,
+        'max_cleanup_attempts': 5,
+        'undo_hours': 0,
+        'notify_before_hours': 0,
+        'require_notice': False,
+        'max_cpu_pressure': 80,
+        'max_io_pressure': 50,
+        'max_memory_pressure': 20,
+        'remove_unpooled_files': False,
+    },
     'VmCleanupSchedule': {'mode': 'temporary', 'cleanup_status': 'pending', 'cleanup_attempts': 0},
     'VmHold': {'scope': 'deletion', 'reason': ''},
     'VmLifecyclePolicy': {

@@ -18,9 +18,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, List, Sequence, Tuple, TypeVar
 
+from ..changes import Forget, LogOperation, Remember, RememberClock, RememberSchedule, StoreChange
 from ..errors import EffectError
 from ..model import ClockMemory, ClockReading, Document, FileIdentity, Intent, Record, VolumeVerdict
-from ..ports import Forget, LogOperation, Remember, RememberClock, RememberSchedule, StoreChange
 from ..times import iso
 
 SCHEMA_VERSION = 1

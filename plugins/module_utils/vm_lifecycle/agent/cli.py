@@ -14,10 +14,10 @@ from typing import Any, Dict, List, Optional, Sequence
 
 from ..adapters.linux_host import printable
 from ..adapters.world import open_world
+from ..changes import RememberClock
 from ..errors import EffectError, LifecycleError, refuse
 from ..policy.cleanup_policy import decode
 from ..policy.clock import accept
-from ..ports import RememberClock
 from ..run import run
 from ..schema import MissingJsonschemaError, require_jsonschema
 from ..tasks import cleanup, info, persistence

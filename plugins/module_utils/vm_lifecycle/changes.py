@@ -1,0 +1,120 @@
+# Copyright: (c) 2026, vmops.lifecycle contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What may be written to the store, as data: a closed set of changes, of which a save makes all durable or none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Mapping, Union
+
+from .model import ClockMemory, Document, Notice, Record, SweepPlan
+
+
+@dataclass(frozen=True)
+class Remember:
+    """What is known of a VM replaces what was, unless a higher revision is known already.
+
+    A sweep that looked before another run declared anew must not make the store believe the older declaration.
+    """
+
+    record: Record
+
+
+@dataclass(frozen=True)
+class Forget:
+    """Record and schedule of a VM are dropped."""
+
+    uuid: str
+
+
+@dataclass(frozen=True)
+class RememberSchedule:
+    """A VmCleanupSchedule of a VM."""
+
+    uuid: str
+    schedule: Document
+
+
+@dataclass(frozen=True)
+class RememberClock:
+    """The clock's memory."""
+
+    memory: ClockMemory
+
+
+@dataclass(frozen=True)
+class RememberPools:
+    """Storage pools that this host is known to have: name -> epoch seconds since which it is missed, 0 when it is there.
+
+    Replaces what was known.
+    """
+
+    pools: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class RememberPlan:
+    """A plan that waits for confirmation, or was confirmed; replaces the one of the same id."""
+
+    plan: SweepPlan
+
+
+@dataclass(frozen=True)
+class QueueNotice:
+    """A message for the host's hooks, unless one with the same key is known already."""
+
+    notice: Notice
+
+
+@dataclass(frozen=True)
+class NoticeTried:
+    """A delivery was tried at at_unix. error empty: it arrived."""
+
+    key: str
+    at_unix: int
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Prune:
+    """What ended before before_unix is dropped: operation log, completed schedules, notices that need no delivery any more.
+
+    Never a schedule that is not completed, and no undo record.
+    """
+
+    before_unix: int
+
+
+@dataclass(frozen=True)
+class DropPlan:
+    """A plan that is no longer valid."""
+
+    plan_id: str
+
+
+@dataclass(frozen=True)
+class LogOperation:
+    """One line of the operation log. at_unix in epoch seconds."""
+
+    at_unix: int
+    uuid: str
+    name: str
+    operation: str
+    outcome: str
+    message: str = ""
+
+
+StoreChange = Union[
+    Remember,
+    Forget,
+    RememberSchedule,
+    RememberClock,
+    RememberPools,
+    RememberPlan,
+    DropPlan,
+    QueueNotice,
+    NoticeTried,
+    Prune,
+    LogOperation,
+]
