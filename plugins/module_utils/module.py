@@ -61,6 +61,7 @@ def _leave(module: AnsibleModule, result: Dict[str, Any]) -> None:
     if diff is not None and module._diff:
         result["diff"] = {side: json.dumps(diff[side], indent=2, sort_keys=True) + "\n" for side in ("before", "after")}
     failed = [vm for vm in result["vms"] if vm.get("failed") or vm.get("decision") == "failed"]
+    result.pop("alert", None)
     if result.pop("failed"):
         reasons = "; ".join(f"{vm['name']}: {vm['message']} [{vm['reason']}]" for vm in failed)
         module.fail_json(msg=f"{len(failed)} of {len(result['vms'])} VMs failed: {reasons}", **result)

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from vm_lifecycle.adapters.sqlite_store import SqliteStore
 from vm_lifecycle.changes import Forget, LogOperation, Remember, RememberClock, RememberSchedule
-from vm_lifecycle.ports import Store
 from vm_lifecycle.errors import EffectError
 from vm_lifecycle.model import ClockMemory, ClockReading, FileIdentity, Intent, Record, VolumeVerdict
+from vm_lifecycle.ports import Store
 
 from tests.fakes.build import build
 from tests.fakes.store import MemoryStore

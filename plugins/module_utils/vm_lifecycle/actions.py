@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import FrozenSet, Optional, Tuple, Union
 
 from .changes import StoreChange
@@ -103,9 +103,10 @@ class Arm:
 
 @dataclass(frozen=True)
 class KeepUndo:
-    """What is needed to bring the VM back is durable before it goes."""
+    """What is needed to bring the VM back is durable before it goes. document: what its metadata says."""
 
     guard: Guard
+    document: Document
 
 
 @dataclass(frozen=True)
@@ -202,8 +203,8 @@ class Entry:
 
     @property
     def removes(self) -> bool:
-        """Whether it begins a removal, which counts against the host's limits."""
-        return any(type(action) is Begin for action in self.actions)
+        """Whether it begins to remove something, which takes one of the host's places for that."""
+        return any(type(action) in (Begin, Purge) for action in self.actions)
 
 
 @dataclass(frozen=True)
@@ -216,7 +217,7 @@ class Conduct:
     batch_size: int = 1
     workers: int = 1
     #: Pressure above which no further batch begins.
-    limits: Pressure = Pressure()
+    limits: Pressure = field(default_factory=Pressure)
     max_attempts: int = 5
     #: Whether operations that succeed are logged.
     log: bool = True
@@ -234,4 +235,4 @@ class Plan:
     warnings: Tuple[str, ...] = ()
     #: What is written to the store first, all of it or nothing.
     books: Tuple[StoreChange, ...] = ()
-    conduct: Conduct = Conduct()
+    conduct: Conduct = field(default_factory=Conduct)

@@ -8,20 +8,27 @@ Every VM is claimed before it is touched and re-read before each step; a chain s
 
 from __future__ import annotations
 
+import threading
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, List, Mapping, Optional, Set, Tuple, Type
+from functools import partial
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple, Type
 
 from . import actions as do
-from .changes import Forget, LogOperation, Remember, RememberSchedule, StoreChange
+from .changes import Forget, LogOperation, QueueNotice, Remember, RememberSchedule, StoreChange
 from .errors import DomainGone, EffectError
 from .metadata import digest
 from .model import ClockMemory, Document, Intent, Record, VolumeVerdict
+from .policy import notice, schedule
+from .policy.cleanup_policy import pressed
 from .ports import World
 
 #: Decision of an entry -> the word for it in the operation log.
-OPERATIONS = {"removed": "remove", "forgotten": "forget"}
+OPERATIONS = {"removed": "remove", "forgotten": "forget", "restored": "restore"}
 #: Failures that mean "not now": when nothing was begun, the VM waits for the next run.
-POSTPONING = ("busy", "outside_window", "insane_clock", "changed_meanwhile", "storage_unreadable")
+POSTPONING = ("busy", "outside_window", "insane_clock", "low_resources", "changed_meanwhile", "storage_unreadable")
+#: Seconds between two looks at something that is waited for, and for which a removal waits for its turn.
+POLL, SLOT_WAIT = 0.5, 600.0
 
 
 @dataclass
@@ -40,6 +47,8 @@ class Chain:
     irreversible: bool = False
     #: Something was done to the host, not only to our own books.
     touched: bool = False
+    #: Its NVRAM stays when it is undefined, by the last look at its storage.
+    keep_nvram: bool = True
     #: Paths of volumes whose deletion was confirmed.
     deleted: Set[str] = field(default_factory=set)
 
@@ -56,17 +65,39 @@ class Chain:
 
 @dataclass
 class Run:
-    """State of one run: the ports, the clock's memory it began with, and store changes that wait to be written together."""
+    """State of one run: the ports, the clock's memory it began with, and store changes that wait to be written together.
+
+    Its chains may be carried out at the same time, in threads.
+    """
 
     world: World
     clock: ClockMemory
     now: float
+    conduct: do.Conduct = field(default_factory=do.Conduct)
     pending: List[StoreChange] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def save_now(self, *changes: StoreChange) -> None:
         """Write what waits and these, before something irreversible may rely on them."""
-        self.world.store.save([*self.pending, *changes])
-        self.pending = []  # only now: what could not be written waits on
+        with self._lock:
+            batch, self.pending = [*self.pending, *changes], []
+            try:
+                self.world.store.save([change for change in batch if self._kept(change)])
+            except EffectError:
+                self.pending = batch[: len(batch) - len(changes)]  # what could not be written waits on
+                raise
+        for change in batch:
+            if isinstance(change, LogOperation) and self._kept(change):
+                self.world.host.journal(change)
+
+    def later(self, *changes: StoreChange) -> None:
+        """Write these with whatever is written next, at the end of the run at the latest."""
+        with self._lock:
+            self.pending = [*self.pending, *changes]
+
+    def _kept(self, change: StoreChange) -> bool:
+        """log_cleanup_operations off: failures are kept all the same."""
+        return self.conduct.log or not isinstance(change, LogOperation) or change.outcome == "failed"
 
     def log(self, entry: do.Entry, operation: str, outcome: str, message: str = "") -> LogOperation:
         """A line of the operation log, stamped with the latest time that the run has read."""
@@ -75,29 +106,74 @@ class Run:
 
 #: A handler takes the one type of action that it is listed for.
 Handler = Callable[[Run, Chain, Any], None]
+Handlers = Mapping[Type[object], Handler]
 
 
-def apply(plan: do.Plan, world: World, clock: ClockMemory, handlers: Mapping[Type[object], Handler]) -> List[Chain]:
-    """Carry out every entry of a plan, in order; returns a chain for each entry, also for those without actions."""
-    run = Run(world, clock, world.host.clock().now)
-    acting = sum(bool(entry.actions) for entry in plan.entries)
-    chains: List[Chain] = []
-    for entry in plan.entries:
-        chain = Chain(entry, verdicts=entry.verdicts, schedule=entry.schedule)
-        chains.append(chain)
-        if entry.actions:
-            if entry.changes:
-                world.host.progress(
-                    f"{entry.name}: {entry.reason} ({len(chains)} of {len(plan.entries)}, {acting} to do)"
-                )
-            _carry_out(run, chain, handlers)
-            if entry.changes:  # a line a VM, at once: the report comes last, and a killed run has none
-                world.host.progress(f"{entry.name}: {chain.error.message if chain.error else entry.decision}")
+def apply(plan: do.Plan, world: World, clock: ClockMemory, handlers: Handlers) -> List[Chain]:
+    """Carry out every entry of a plan; returns a chain for each entry, in their order, also for those without actions.
+
+    Removals come last, in batches, several at once; all else goes one by one.
+    """
+    run = Run(world, clock, world.host.clock().now, plan.conduct)
+    chains = [Chain(entry, verdicts=entry.verdicts, schedule=entry.schedule) for entry in plan.entries]
+    removals = [chain for chain in chains if chain.entry.removes]
+    for chain in chains:
+        if chain.entry.actions and not chain.entry.removes:
+            _told(run, chain, handlers)
+    _in_batches(run, removals, handlers)
     _flush(run, chains)
     return chains
 
 
-def _carry_out(run: Run, chain: Chain, handlers: Mapping[Type[object], Handler]) -> None:
+def _in_batches(run: Run, chains: Sequence[Chain], handlers: Handlers) -> None:
+    """Before each batch the host is looked at again; each removal looks at window and clock by itself."""
+    size = run.conduct.batch_size
+    for start in range(0, len(chains), size):
+        strained = pressed(run.world.host.pressure(), run.conduct.limits) if start else ""
+        if strained:
+            for chain in chains[start:]:
+                chain.error = EffectError("low_resources", strained)
+            return
+        batch = chains[start : start + size]
+        run.world.host.progress(f"removing {start + 1} to {start + len(batch)} of {len(chains)}")
+        jobs = [partial(_in_turn, run, chain, handlers) for chain in batch]
+        run.world.host.parallel(jobs, run.conduct.workers)
+
+
+def _in_turn(run: Run, chain: Chain, handlers: Handlers) -> None:
+    """A removal that holds one of the host's places for removals, which all its runs share."""
+    try:
+        with _place(run):
+            _told(run, chain, handlers)
+    except EffectError as error:
+        chain.error = error
+
+
+@contextmanager
+def _place(run: Run) -> Iterator[None]:
+    host, began = run.world.host, run.world.host.clock().boottime
+    while True:
+        for number in range(run.conduct.workers):
+            with host.claim(f"removal-{number}") as free:
+                if free:
+                    yield
+                    return
+        if host.clock().boottime - began > SLOT_WAIT:
+            raise EffectError("busy", "as many removals as max_concurrent_cleanups allows are going on")
+        host.sleep(POLL)
+
+
+def _told(run: Run, chain: Chain, handlers: Handlers) -> None:
+    """A line a VM, at once: the report comes last, and a killed run has none."""
+    entry, say = chain.entry, run.world.host.progress
+    if entry.changes:
+        say(f"{entry.name}: {entry.reason}")
+    _carry_out(run, chain, handlers)
+    if entry.changes:
+        say(f"{entry.name}: {chain.error.message if chain.error else entry.decision}")
+
+
+def _carry_out(run: Run, chain: Chain, handlers: Handlers) -> None:
     """One odd VM never stops the others: whatever goes wrong with it is its own failure."""
     try:
         with run.world.host.claim(chain.entry.uuid) as free:
@@ -120,13 +196,14 @@ def _record_failure(run: Run, chain: Chain, error: EffectError) -> None:
     """Note a failure in the log and, for a removal, in its schedule; what only has to wait has not failed."""
     if chain.intent is None and chain.waits:
         return
-    operation = OPERATIONS.get(chain.entry.decision, "declare")
-    run.pending.append(run.log(chain.entry, operation, "failed", f"{error.code}: {error.message}"))
+    operation, said = OPERATIONS.get(chain.entry.decision, "declare"), f"{error.code}: {error.message}"
+    run.later(run.log(chain.entry, operation, "failed", said))
+    if run.conduct.alert:
+        run.later(QueueNotice(notice.failure(chain.entry.uuid, chain.entry.name, said, run.now)))
     if chain.intent is None:
         return
-    schedule = {**chain.intent.schedule, "cleanup_status": "pending", "cleanup_error": f"{error.code}: {error.message}"}
-    chain.schedule = schedule
-    run.pending.append(RememberSchedule(chain.intent.uuid, schedule))
+    chain.schedule = schedule.failed(chain.intent.schedule, said, run.conduct.max_attempts)
+    run.later(RememberSchedule(chain.intent.uuid, chain.schedule))
     _roll_back(run, chain, chain.intent)
 
 
@@ -135,6 +212,8 @@ def _roll_back(run: Run, chain: Chain, intent: Intent) -> None:
     try:
         domain = run.world.hypervisor.domain(intent.uuid)
         if not chain.irreversible or (domain is not None and domain.persistent):
+            if intent.undo_until:
+                run.world.store.drop_undo(intent.uuid)
             run.world.store.drop_intent(intent.uuid)
     except EffectError:
         pass  # libvirt or the disk does not answer: the intent stays, and the next run decides with a fresh look
@@ -166,14 +245,14 @@ def _write_metadata(run: Run, chain: Chain, action: do.WriteMetadata) -> None:
     check(run, action.guard)
     run.world.hypervisor.write_metadata(action.guard.uuid, action.text)
     chain.touched = True
-    run.pending.append(run.log(chain.entry, "declare", "done", chain.entry.message))
+    run.later(run.log(chain.entry, "declare", "done", chain.entry.message))
 
 
 def _remove_metadata(run: Run, chain: Chain, action: do.RemoveMetadata) -> None:
     check(run, action.guard)
     run.world.hypervisor.write_metadata(action.guard.uuid, None)
     chain.touched = True
-    run.pending.append(run.log(chain.entry, "forget", "done"))
+    run.later(run.log(chain.entry, "forget", "done"))
 
 
 def _set_autostart(run: Run, chain: Chain, action: do.SetAutostart) -> None:
@@ -182,11 +261,11 @@ def _set_autostart(run: Run, chain: Chain, action: do.SetAutostart) -> None:
 
 
 def _keep_record(run: Run, _chain: Chain, action: do.KeepRecord) -> None:
-    run.pending.append(Remember(action.record))
+    run.later(Remember(action.record))
 
 
 def _drop_record(run: Run, _chain: Chain, action: do.DropRecord) -> None:
-    run.pending += [Forget(action.uuid), Remember(Record(action.uuid, action.name, action.revision, ""))]
+    run.later(Forget(action.uuid), Remember(Record(action.uuid, action.name, action.revision, "")))
 
 
 def _drop_intent(run: Run, _chain: Chain, action: do.DropIntent) -> None:
@@ -195,6 +274,8 @@ def _drop_intent(run: Run, _chain: Chain, action: do.DropIntent) -> None:
     gone = run.world.hypervisor.domain(action.uuid) is None
     if intent is not None and intent.armed and gone and not action.completed:
         raise EffectError("changed_meanwhile", "its removal went on meanwhile; the next run finishes it")
+    if intent is not None and intent.undo_until and not gone:
+        run.world.store.drop_undo(action.uuid)  # it was never undefined
     run.world.store.drop_intent(action.uuid)
 
 

@@ -30,7 +30,6 @@ ERRORS: Dict[str, str] = {
     "not_managed": "The VM has no lifecycle yet. Declare it first with state: present.",
     "not_temporary": "Only temporary VMs have a deadline to renew.",
     "repair_needed": "The VM's recorded metadata is not valid. Look at it, then declare again with repair: true.",
-    "not_enforced_yet": "This version does not act on that value yet. Leave the option at its default.",
     "invalid_configuration": "A configuration file of the host is not valid. Correct it; nothing is removed until then.",
     "store_unusable": "The state directory can't be read or written. Free space or mend it; nothing is removed until then.",
     "storage_unreadable": "The host's storage could not be looked at, so no disk could be judged. Run again when it can.",

@@ -243,6 +243,8 @@ class Intent:
     schedule: Document = field(default_factory=dict)
     #: Epoch seconds until which the disks are kept for an undo; 0: they go with the VM.
     undo_until: int = 0
+    #: The VM was removed before, for an undo, whose time is over now.
+    purge: bool = False
 
 
 @dataclass(frozen=True)
@@ -254,7 +256,8 @@ class UndoRecord:
     removed_unix: int
     until_unix: int
     saved: SavedDomain
-    #: Its metadata document and the revision that it had.
+    #: Digest of its metadata text, and the document in it.
+    digest: str = ""
     document: Document = field(default_factory=dict)
     volumes: Tuple[VolumeVerdict, ...] = ()
     schedule: Document = field(default_factory=dict)

@@ -9,16 +9,14 @@ from dataclasses import replace
 from typing import Dict, List, Type
 
 from . import actions as do
-from .apply import DECLARATIONS, Chain, Handler, Run, check
-from .changes import Forget, RememberSchedule
+from .apply import DECLARATIONS, POLL, Chain, Handler, Run, check
+from .changes import Forget, Remember, RememberSchedule
 from .errors import EffectError
-from .model import Document, Intent, VolumeVerdict
+from .model import Intent, UndoRecord, VolumeVerdict
+from .policy import schedule as schedules
 from .policy.clock import judge
 from .policy.storage import Usage, doubtful, must_keep_nvram, narrowed, obstacles, still_unused, verdicts
-from .times import iso
 
-#: Seconds between two looks at a guest that was asked to shut down.
-POLL = 0.5
 #: Reasons for which a volume is looked at again by the next sweep; for any other it is kept, and that is the end of it.
 UNFINISHED = ("delete_failed", "pool_inactive", "chain_unreadable", "storage_problem")
 #: Error of a deletion that was refused in the last moment -> why the volume is kept.
@@ -36,7 +34,7 @@ def _begin(run: Run, chain: Chain, action: do.Begin) -> None:
         raise EffectError("outside_window", "the window closed before its turn came")
     check(run, action.guard)
     definition = run.world.hypervisor.definition(action.guard.uuid)
-    schedule = _attempted(action.intent.schedule, reading.now)
+    schedule = schedules.attempted(action.intent.schedule, reading.now)
     chain.intent = replace(action.intent, definition=definition, started_unix=int(reading.now), schedule=schedule)
     run.save_now(
         RememberSchedule(action.intent.uuid, schedule), run.log(chain.entry, "remove", "begun", chain.entry.message)
@@ -45,10 +43,10 @@ def _begin(run: Run, chain: Chain, action: do.Begin) -> None:
     chain.schedule = schedule
 
 
-def _attempted(schedule: Document, now: float) -> Document:
-    clean = {key: value for key, value in schedule.items() if key != "cleanup_error"}
-    attempts = int(schedule.get("cleanup_attempts", 0)) + 1
-    return {**clean, "cleanup_status": "in-progress", "cleanup_attempts": attempts, "last_cleanup_attempt": iso(now)}
+def _look(run: Run, but: str = "") -> Usage:
+    """Everything that uses a file, VMs that can be brought back included; but: the UUID whose own removal goes on."""
+    kept = [record for record in run.world.store.undo_records() if record.uuid != but]
+    return Usage(run.world.hypervisor.storage(kept))
 
 
 def _shut_down(run: Run, chain: Chain, action: do.ShutDown) -> None:
@@ -85,11 +83,12 @@ def _arm(run: Run, chain: Chain, action: do.Arm) -> None:
     """Judge the disks again now that nothing writes to them; a disk may only move from removed to kept."""
     intent = _own_intent(chain)
     _still(run, intent, action.guard)
-    usage = Usage(run.world.hypervisor.storage())
-    fresh = verdicts(action.guard.uuid, usage)
+    usage = _look(run, action.guard.uuid)
+    fresh = verdicts(action.guard.uuid, usage, run.conduct.unpooled)
     if doubtful(fresh):
         what = "; ".join(obstacles(usage)) or doubtful(fresh)
         raise EffectError("storage_unreadable", f"it is off, and its disks can't be judged any more: {what}")
+    chain.keep_nvram = bool(intent.undo_until) or must_keep_nvram(action.guard.uuid, usage)
     chain.verdicts = narrowed(intent.volumes, fresh)
     chain.intent = replace(intent, volumes=chain.verdicts)
 
@@ -103,16 +102,27 @@ def _still(run: Run, intent: Intent, guard: do.Guard) -> None:
         raise EffectError("changed_meanwhile", "the VM was started while it was being removed")
 
 
-def _undefine(run: Run, chain: Chain, action: do.Undefine) -> None:
-    """What takes time comes first; then the intent is armed, and only the guard lies between that and the deed."""
+def _keep_undo(run: Run, chain: Chain, action: do.KeepUndo) -> None:
+    """Written before the VM goes: killed after this, the VM exists, and the record is dropped with the intent."""
     intent = _own_intent(chain)
-    keep_nvram = must_keep_nvram(action.guard.uuid, Usage(run.world.hypervisor.storage()))
+    check(run, action.guard)
+    saved = run.world.hypervisor.saved(action.guard.uuid)
+    record = UndoRecord(
+        intent.uuid, intent.name, int(run.now), intent.undo_until, saved, intent.digest, action.document,
+        intent.volumes, schedules.completed(intent.schedule),
+    )  # fmt: skip
+    run.world.store.write_undo(record)
+
+
+def _undefine(run: Run, chain: Chain, action: do.Undefine) -> None:
+    """The intent is armed, and only the guard lies between that and the deed."""
+    intent = _own_intent(chain)
     _still(run, intent, action.guard)
     chain.intent = replace(intent, armed=True)
     run.world.store.write_intent(chain.intent)
     _still(run, intent, action.guard)
     chain.irreversible = chain.touched = True
-    run.world.hypervisor.undefine(action.guard.uuid, keep_nvram)
+    run.world.hypervisor.undefine(action.guard.uuid, chain.keep_nvram, bool(intent.undo_until))
     if run.world.hypervisor.domain(action.guard.uuid) is not None:
         # libvirt undefines a running domain and leaves it running, transient: its disks are in use.
         raise EffectError("effect_failed", "the VM is still there after it was undefined")
@@ -141,7 +151,7 @@ def _delete_volumes(run: Run, chain: Chain, action: do.DeleteVolumes) -> None:
 def _delete_one(run: Run, uuid: str, verdict: VolumeVerdict) -> VolumeVerdict:
     if run.world.hypervisor.domain(uuid) is not None:
         raise EffectError("changed_meanwhile", "a VM has that UUID again")
-    reason, used_by = still_unused(verdict, Usage(run.world.hypervisor.storage()))
+    reason, used_by = still_unused(verdict, _look(run, uuid))
     if reason != "only_user":
         return replace(verdict, remove=False, reason=reason, used_by=used_by)
     try:
@@ -168,14 +178,55 @@ def _intent(run: Run, chain: Chain, uuid: str) -> Intent:
 
 def _finish(run: Run, chain: Chain, action: do.Finish) -> None:
     intent = _intent(run, chain, action.uuid)
-    schedule = {key: value for key, value in intent.schedule.items() if key != "cleanup_error"}
-    schedule["cleanup_status"] = "completed"
+    schedule = schedules.completed(intent.schedule)
     run.now = run.world.host.clock().now
     gone = len(chain.deleted)
-    line = run.log(chain.entry, "remove", "done", f"removed {gone} volumes, kept {len(chain.verdicts) - gone}")
+    said = f"removed {gone} volumes, kept {len(chain.verdicts) - gone}"
+    line = run.log(chain.entry, "remove", "done", f"{said} for an undo" if intent.undo_until else said)
     run.save_now(Forget(action.uuid), RememberSchedule(action.uuid, schedule), line)
+    if not intent.undo_until:
+        run.world.store.drop_undo(action.uuid)
     run.world.store.drop_intent(action.uuid)
     chain.schedule = schedule
+
+
+def _purge(run: Run, chain: Chain, action: do.Purge) -> None:
+    """From here on it is an interrupted removal like any other; the undo record goes last."""
+    record = _undo_record(run, action.uuid)
+    if run.world.hypervisor.domain(action.uuid) is not None:
+        raise EffectError("changed_meanwhile", "a VM has that UUID again")
+    run.now = run.world.host.clock().now
+    chain.verdicts = record.volumes
+    chain.intent = Intent(
+        record.uuid, record.name, record.digest, record.saved.xml, record.volumes, armed=True,
+        started_unix=int(run.now), schedule=record.schedule, purge=True,
+    )  # fmt: skip
+    run.world.store.write_intent(chain.intent)
+
+
+def _undo_record(run: Run, uuid: str) -> UndoRecord:
+    found = next((record for record in run.world.store.undo_records() if record.uuid == uuid), None)
+    if found is None:
+        raise EffectError("changed_meanwhile", "its undo record is gone")
+    return found
+
+
+def _define(run: Run, chain: Chain, action: do.Define) -> None:
+    """The higher revision is durable first: killed in between, the VM is back with an older one, and so is kept."""
+    record = _undo_record(run, action.record.uuid)
+    if run.world.hypervisor.domain(record.uuid) is not None:
+        raise EffectError("changed_meanwhile", "a VM has that UUID again")
+    run.save_now(Remember(action.record), run.log(chain.entry, "restore", "begun"))
+    run.world.hypervisor.define(record.saved)
+    chain.touched = True
+    run.later(run.log(chain.entry, "restore", "done", chain.entry.message))
+
+
+def _drop_undo(run: Run, _chain: Chain, action: do.DropUndo) -> None:
+    """Only while a VM has the UUID: else the record is all that is left of one."""
+    if run.world.hypervisor.domain(action.uuid) is None:
+        raise EffectError("changed_meanwhile", "the VM is gone again")
+    run.world.store.drop_undo(action.uuid)
 
 
 #: What a sweep may do: all that a declaration may, and the removal itself.
@@ -185,7 +236,11 @@ REMOVAL: Dict[Type[object], Handler] = {
     do.ShutDown: _shut_down,
     do.PowerOff: _power_off,
     do.Arm: _arm,
+    do.KeepUndo: _keep_undo,
     do.Undefine: _undefine,
     do.DeleteVolumes: _delete_volumes,
     do.Finish: _finish,
+    do.Purge: _purge,
+    do.Define: _define,
+    do.DropUndo: _drop_undo,
 }

@@ -41,7 +41,7 @@ def run(task: Task, document: Mapping[str, Any], world: World, dry_run: bool = F
         chains = [predicted(entry) for entry in plan.entries]
     else:
         verdict = judge(observed.clock, observed.memory)
-        _keep_clock(world, observed.memory, verdict)
+        _keep_books(world, observed.memory, verdict, plan)
         chains = apply(plan, world, observed.memory if not verdict.sane else verdict.memory, task.handlers)
     result = task.report(request, observed, chains)
     result["warnings"] = [*plan.warnings, *(text for entry in plan.entries for text in entry.warnings)]
@@ -55,11 +55,12 @@ def predicted(entry: Any) -> Chain:
     return Chain(entry, done=done, verdicts=entry.verdicts, schedule=entry.schedule, predicted=True)
 
 
-def _keep_clock(world: World, memory: ClockMemory, verdict: ClockVerdict) -> None:
+def _keep_books(world: World, memory: ClockMemory, verdict: ClockVerdict, plan: Plan) -> None:
     """Remember the clock before anything relies on it; creates the store, so an unusable one stops the run here."""
-    if verdict.memory == memory:
+    changes = [*([RememberClock(verdict.memory)] if verdict.memory != memory else []), *plan.books]
+    if not changes:
         return
     try:
-        world.store.save([RememberClock(verdict.memory)])
+        world.store.save(changes)
     except EffectError as error:
         raise refuse(error.code, error.message) from error

@@ -14,3 +14,11 @@ def iso(epoch: Optional[float]) -> Optional[str]:
     if epoch is None:
         return None
     return datetime.fromtimestamp(int(epoch), timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def unix(text: object) -> float:
+    """Epoch seconds of a time that iso wrote; 0.0 for anything else, since a store may be damaged."""
+    try:
+        return datetime.strptime(str(text), "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc).timestamp()
+    except ValueError:
+        return 0.0

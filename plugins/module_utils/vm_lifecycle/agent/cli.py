@@ -8,22 +8,23 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import uuid as uuids
-from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
-from ..adapters.linux_host import printable
+from ..adapters.linux_host import named_zone, printable
 from ..adapters.world import open_world
 from ..changes import RememberClock
 from ..errors import EffectError, LifecycleError, refuse
 from ..policy.cleanup_policy import decode
 from ..policy.clock import accept
+from ..ports import World
 from ..run import run
 from ..schema import MissingJsonschemaError, require_jsonschema
 from ..tasks import cleanup, info, persistence
-from ..tasks.targets import LOCAL_URIS
-from ..version import RELEASED_UNIX, VERSION
+from ..tasks.notify import deliver
+from ..tasks.observe import cleanup_policy
+from ..version import RELEASED_UNIX
 from . import text
+from .arguments import document, parser
 
 #: Exit codes, documented in docs/command.md. 2 is argparse's own for wrong usage.
 OK, VM_FAILED, USAGE, REFUSED, UNREACHABLE = 0, 1, 2, 3, 4
@@ -32,18 +33,18 @@ UNREACHABLE_CODES = ("connection_failed", "missing_library", "store_unusable")
 TASKS = {
     "status": info.TASK,
     "cleanup": cleanup.TASK,
+    "confirm": cleanup.TASK,
+    "undo": cleanup.TASK,
+    "purge": cleanup.TASK,
     "hold": persistence.TASK,
     "release": persistence.TASK,
     "renew": persistence.TASK,
 }
-#: A UUID with its dashes.
-UUID_LENGTH = 36
-STATES = {"hold": "held", "release": "released", "renew": "renewed"}
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Run the command line; returns the exit code."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         require_jsonschema()
         return _dispatch(options)
@@ -56,96 +57,60 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         return _complain(options, LifecycleError([]), f"{error.message} [{error.code}]", UNREACHABLE)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="vm-lifecycle", description="Lifecycles of the VMs of this host.")
-    parser.add_argument("--version", action="version", version=f"vm-lifecycle {VERSION}")
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    status = _verb(verbs, "status", "what is declared and scheduled", "*")
-    status.add_argument("--expires-within", type=int, metavar="HOURS", help="only VMs that expire within these hours")
-    sweep = _verb(verbs, "cleanup", "remove temporary VMs whose time is over", "*", acts=True)
-    sweep.add_argument(
-        "--ignore", action="append", default=[], choices=cleanup.IGNORABLE, help="lift a condition for named VMs"
-    )
-    hold = _verb(verbs, "hold", "protect VMs from deletion", "+", acts=True)
-    hold.add_argument("--everything", action="store_true", help="leave them alone altogether, not only undeleted")
-    hold.add_argument("--reason", default="", help="why, for whoever finds the hold later")
-    _verb(verbs, "release", "end the hold on VMs", "+", acts=True)
-    renew = _verb(verbs, "renew", "give temporary VMs their full time again, from now", "+", acts=True)
-    renew.add_argument("--if-less-than", type=int, metavar="HOURS", help="only if fewer hours are left")
-    validate = verbs.add_parser("validate", help="check a configuration file without using it")
-    validate.add_argument("kind", choices=("cleanup",), help="what the file configures")
-    validate.add_argument("file", type=Path)
-    clock = verbs.add_parser("clock-accept", help="believe this host's clock as it is now")
-    for command in (validate, clock):
-        command.add_argument("--json", action="store_true", help="print JSON")
-    clock.add_argument("--uri", default=LOCAL_URIS[0], choices=LOCAL_URIS, help="libvirt to use")
-    return parser
-
-
-def _verb(verbs: Any, name: str, help_text: str, count: str, acts: bool = False) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = verbs.add_parser(name, help=help_text)
-    parser.add_argument("vm", nargs=count, help="name or UUID" + (" (default: all)" if count == "*" else ""))
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--uri", default=LOCAL_URIS[0], choices=LOCAL_URIS, help="libvirt to use")
-    if acts:
-        parser.add_argument("--dry-run", action="store_true", help="print the plan and change nothing")
-    return parser
-
-
 def _dispatch(options: argparse.Namespace) -> int:
     if options.verb == "validate":
         return _validate(options)
     world = open_world(options.uri, talking=not options.json)
-    if options.verb == "clock-accept":
-        reading = world.host.clock()
-        if reading.now < RELEASED_UNIX:
-            raise refuse("insane_clock", "the clock says a time before this software was released; set it first")
-        world.store.save([RememberClock(accept(reading))])
-        return _say(options, {"accepted": reading.now}, "the clock is accepted as it is")
+    if options.verb in OWN:
+        return OWN[options.verb](options, world)
     dry_run = bool(getattr(options, "dry_run", False))
-    result = run(TASKS[options.verb], _document(options), world, dry_run)
-    failed = result.pop("failed")
+    result = run(TASKS[options.verb], document(options), world, dry_run)
+    failed, alert = result.pop("failed"), result.pop("alert", True)
     _say(options, result, text.SHAPES.get(options.verb, text.declared)(result))
-    return VM_FAILED if failed else OK
+    counts = alert or not getattr(options, "scheduled", False)
+    return VM_FAILED if failed and counts else OK
 
 
-def _document(options: argparse.Namespace) -> Dict[str, Any]:
-    """The same arguments that a module would get."""
-    document: Dict[str, Any] = {"uri": options.uri}
-    if options.vm:
-        document["vms"] = [_named(word) for word in options.vm]
-    if options.verb in STATES:
-        document["state"] = STATES[options.verb]
-    if options.verb == "status" and options.expires_within is not None:
-        document["filter"] = {"expires_within_hours": options.expires_within}
-    if options.verb == "cleanup":
-        document["ignore"] = options.ignore
-    if options.verb == "hold":
-        document.update(hold="everything" if options.everything else "deletion", reason=options.reason)
-    if options.verb == "renew" and options.if_less_than is not None:
-        document["if_less_than_hours"] = options.if_less_than
-    return document
+def _accept_clock(options: argparse.Namespace, world: World) -> int:
+    reading = world.host.clock()
+    if reading.now < RELEASED_UNIX:
+        raise refuse("insane_clock", "the clock says a time before this software was released; set it first")
+    world.store.save([RememberClock(accept(reading))])
+    return _say(options, {"accepted": reading.now}, "the clock is accepted as it is")
 
 
-def _named(word: str) -> Dict[str, str]:
-    if len(word) != UUID_LENGTH:  # uuid.UUID takes 32 hexadecimal digits too, which may well be a VM's name
-        return {"name": word}
-    try:
-        return {"uuid": str(uuids.UUID(word))}
-    except ValueError:
-        return {"name": word}
+def _log(options: argparse.Namespace, world: World) -> int:
+    lines = world.store.operations(max(options.last, 0))[::-1]
+    return _say(options, {"operations": [vars(line) for line in lines]}, text.operations(lines))
+
+
+def _notify(options: argparse.Namespace, world: World) -> int:
+    """Exit code 1 when something could not be handed over; it is tried again after the next sweep."""
+    told = deliver(world, cleanup_policy(world).hooks)
+    _say(options, {"notices": told}, text.notices(told))
+    return VM_FAILED if any(notice["error"] for notice in told) else OK
+
+
+#: Verbs that are no task.
+OWN: Dict[str, Callable[[argparse.Namespace, World], int]] = {
+    "clock-accept": _accept_clock,
+    "log": _log,
+    "notify": _notify,
+}
 
 
 def _validate(options: argparse.Namespace) -> int:
-    from datetime import timezone
-
     try:
-        document = json.loads(options.file.read_text("utf-8"))
+        found = json.loads(options.file.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise refuse("invalid_configuration", f"{options.file}: {error}") from error
-    if not isinstance(document, dict):
+    if not isinstance(found, dict):
         raise refuse("invalid_configuration", f"{options.file}: not a JSON object")
-    _policy, problems = decode(document, timezone.utc, "cleanup")
+    try:
+        zone = named_zone(str(found.get("window_timezone") or "UTC"))
+    except ValueError as error:
+        raise refuse("invalid_option", str(error), field="cleanup.window_timezone") from error
+    _policy, problems = decode(found, zone, "cleanup")
     if problems:
         raise LifecycleError(problems)
     return _say(options, {"valid": True}, f"{options.file} is valid")

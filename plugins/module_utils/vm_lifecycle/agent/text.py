@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, List, Mapping, Sequence
 
 from ..adapters.linux_host import printable
+from ..changes import LogOperation
+from ..times import iso
 
 Result = Mapping[str, Any]
 
@@ -34,7 +36,20 @@ def status(result: Result) -> str:
         f"Removal of {name} is going on, or was interrupted and is finished by the next sweep"
         for name in result["interrupted"]
     ]
+    lines += [f"Plan {plan['plan_id']} of {plan['created_at']}: {_plan(plan)}" for plan in result["plans"]]
+    lines += [
+        f"{gone['name']} was removed {gone['removed_at']}; undo until {gone['undo_until']}" for gone in result["undo"]
+    ]
     return "\n".join(printable(line) for line in lines)
+
+
+def _plan(plan: Mapping[str, Any]) -> str:
+    waiting = [vm["name"] for vm in plan["vms"] if not vm["confirmed"]]
+    agreed = len(plan["vms"]) - len(waiting)
+    told = [f"{agreed} confirmed"] if agreed else []
+    return ", ".join(
+        [*told, f"{len(waiting)} wait for a confirmation" + (f" ({', '.join(waiting[:10])})" if waiting else "")]
+    )
 
 
 def _note(vm: Mapping[str, Any]) -> str:
@@ -44,6 +59,8 @@ def _note(vm: Mapping[str, Any]) -> str:
     if vm["metadata_problem"]:
         notes.append(f"{vm['metadata_problem']['reason']}: {vm['metadata_problem']['message']}")
     schedule = vm["schedule"] or {}
+    if schedule.get("cleanup_status") == "failed":
+        notes.append(f"given up after {schedule['cleanup_attempts']} attempts, sweep it by name to try again")
     if schedule.get("cleanup_error"):
         notes.append(f"last removal failed: {schedule['cleanup_error']}")
     if vm["unenforced"]:
@@ -71,6 +88,8 @@ def sweep(result: Result) -> str:
             users = f", used by {', '.join(volume['used_by'])}" if volume["used_by"] else ""
             fate = f"{would}removed" if volume["decision"] == "removed" else volume["decision"]
             lines.append(f"  {fate} {place} [{volume['reason']}{users}]")
+    if result["plan_id"] is not None:
+        lines.append(f"plan {result['plan_id']}")
     lines.append(", ".join(f"{count} {word}" for word, count in result["counts"].items()))
     return "\n".join(printable(line) for line in lines)
 
@@ -85,4 +104,23 @@ def declared(result: Result) -> str:
     return "\n".join(printable(line) for line in lines)
 
 
-SHAPES: Dict[str, Callable[[Result], str]] = {"status": status, "cleanup": sweep}
+def operations(lines: Sequence[LogOperation]) -> str:
+    """A line for each operation."""
+    told = [
+        f"{iso(line.at_unix)} {line.name} {line.operation} {line.outcome} {line.message}".rstrip() for line in lines
+    ]
+    return "\n".join(printable(line) for line in told) or "nothing was done"
+
+
+def notices(told: Sequence[Result]) -> str:
+    """A line for each notice that was tried."""
+    lines = [
+        f"{'not delivered' if one['error'] else 'delivered'}: {one['message']} {one['error']}".rstrip() for one in told
+    ]
+    return "\n".join(printable(line) for line in lines) or "no notice waits"
+
+
+SHAPES: Dict[str, Callable[[Result], str]] = {
+    "status": status,
+    **dict.fromkeys(("cleanup", "confirm", "undo", "purge"), sweep),
+}

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, vmops.lifecycle contributors
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A host's VmCleanupPolicy as the engine uses it: defaults filled in, times parsed, values that nobody acts on refused."""
+"""A host's VmCleanupPolicy as the engine uses it: defaults filled in, times parsed."""
 
 from __future__ import annotations
 
@@ -10,20 +10,9 @@ from datetime import tzinfo
 from typing import List, Mapping, Optional, Tuple
 
 from ..errors import Problem
-from ..model import Document
+from ..model import Document, Hooks, Pressure
 from ..schema import violations, with_defaults
 from .window import Window, closing_time, next_open, parse_clock_time
-
-#: Fields that act in this version; another one may only have its default.
-ENFORCED = (
-    "cleanup_enabled",
-    "check_interval_minutes",
-    "cleanup_window_start",
-    "cleanup_window_end",
-    "cleanup_in_window_only",
-    "dry_run_mode",
-    "require_synchronised_clock",
-)
 
 
 @dataclass(frozen=True)
@@ -43,6 +32,37 @@ class CleanupPolicy:
         """dry_run_mode."""
         return bool(self.document["dry_run_mode"])
 
+    def limit(self, name: str) -> int:
+        """The value of an option that is a number."""
+        return int(self.document[name])
+
+    @property
+    def confirmation(self) -> bool:
+        """require_confirmation."""
+        return bool(self.document["require_confirmation"])
+
+    @property
+    def notice_required(self) -> bool:
+        """require_notice."""
+        return bool(self.document["require_notice"])
+
+    @property
+    def alerts(self) -> bool:
+        """alert_on_cleanup_failure."""
+        return bool(self.document["alert_on_cleanup_failure"])
+
+    @property
+    def hooks(self) -> Hooks:
+        """Whom to tell."""
+        return Hooks(tuple(self.document.get("alert_command") or ()), self.document.get("alert_webhook") or "")
+
+    @property
+    def pressure_limits(self) -> Pressure:
+        """Pressure above which no removal begins; all None without skip_on_low_resources."""
+        if not self.document["skip_on_low_resources"]:
+            return Pressure()
+        return Pressure(*(float(self.limit(f"max_{name}_pressure")) for name in ("cpu", "io", "memory")))
+
     @property
     def synchronised_only(self) -> bool:
         """require_synchronised_clock."""
@@ -59,8 +79,17 @@ class CleanupPolicy:
         return next_open(self.window, scheduled) if self.document["cleanup_in_window_only"] else scheduled
 
 
+def pressed(pressure: Pressure, limits: Pressure) -> str:
+    """Which pressure is above its limit, in words; empty for none. What the kernel does not tell is no reason to wait."""
+    for name in ("cpu", "io", "memory"):
+        value, limit = getattr(pressure, name), getattr(limits, name)
+        if value is not None and limit is not None and value > limit:
+            return f"{name} pressure is {value:.0f} %, above {limit:.0f} %"
+    return ""
+
+
 def decode(document: Mapping[str, object], zone: tzinfo, where: str) -> Tuple[Optional[CleanupPolicy], List[Problem]]:
-    """A policy, or every problem that it has. where names its origin in messages."""
+    """A policy, or every problem that it has. zone: that of its window. where names its origin in messages."""
     problems = _times(document, where)
     timed = {problem.field.rsplit(".", 1)[-1] for problem in problems}
     for broken in violations("VmCleanupPolicy", {k: v for k, v in document.items() if k not in timed}):
@@ -68,13 +97,6 @@ def decode(document: Mapping[str, object], zone: tzinfo, where: str) -> Tuple[Op
     if problems:
         return None, problems
     whole = with_defaults("VmCleanupPolicy", dict(document))
-    defaults = with_defaults("VmCleanupPolicy", {})
-    idle = [name for name in sorted(document) if name not in ENFORCED and whole[name] != defaults[name]]
-    if idle:
-        return None, [
-            Problem("not_enforced_yet", f"only {defaults[name]!r} is supported by this version", "", f"{where}.{name}")
-            for name in idle
-        ]
     start, end = (parse_clock_time(whole[f"cleanup_window_{edge}"]) for edge in ("start", "end"))
     return CleanupPolicy(whole, Window(start, end, zone)), []
 

@@ -5,24 +5,34 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import replace
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 from ..apply import Chain
-from ..model import Document, Observed, VolumeVerdict
+from ..model import Document, Observed, SeenVm, VolumeVerdict
+from ..policy import consent
+from ..policy import schedule as schedules
 from ..report import volumes
+from ..times import iso, unix
+from .asking import seen_vm
+from .scope import Request
+
+WORDS = ("removed", "kept", "waiting", "failed", "restored")
+#: Reasons of VMs that are in a plan which waits for a person.
+ASKED = ("planned", "unconfirmed", "over_cap")
 
 
-def report(_request: object, _observed: Observed, chains: List[Chain]) -> Document:
+def report(request: Request, observed: Observed, chains: List[Chain]) -> Document:
     """UX: changed, counts, digest of the plan, and a row for each VM with its reason and its disks."""
-    rows = [_row(chain) for chain in chains]
-    counts = {word: sum(row["decision"] == word for row in rows) for word in ("removed", "kept", "waiting", "failed")}
+    rows = [_row(request, observed, chain) for chain in chains]
+    counts = {word: sum(row["decision"] == word for row in rows) for word in WORDS}
+    asked = [seen_vm(chain.entry) for chain, row in zip(chains, rows) if row["reason"] in ASKED]
     return {
         "changed": any(chain.changed for chain in chains),
         "failed": counts["failed"] > 0,
-        "digest": _digest(chains),
+        "alert": request.policy.alerts,
+        "digest": consent.plan_digest([seen_vm(chain.entry) for chain in chains if chain.entry.decision == "removed"]),
+        "plan_id": _plan_id(request, asked, observed.clock.now),
         "counts": counts,
         "vms": rows,
         "diff": {
@@ -32,7 +42,12 @@ def report(_request: object, _observed: Observed, chains: List[Chain]) -> Docume
     }
 
 
-def _row(chain: Chain) -> Dict[str, Any]:
+def _plan_id(request: Request, asked: List[SeenVm], now: float) -> Optional[str]:
+    """The id to confirm, or that was confirmed; None when nothing waits for a person."""
+    return consent.plan_for(asked, request.plan_id, now).plan_id if asked else request.plan_id
+
+
+def _row(request: Request, observed: Observed, chain: Chain) -> Dict[str, Any]:
     entry = chain.entry
     row: Dict[str, Any] = {
         "name": entry.name,
@@ -42,7 +57,9 @@ def _row(chain: Chain) -> Dict[str, Any]:
         "reason": entry.reason,
         "message": entry.message,
         "schedule": chain.schedule,
-        "volumes": volumes(chain.verdicts),
+        "effective_cleanup_at": _effective(request, observed, chain),
+        "undo_until": _undo_until(chain),
+        "volumes": volumes(_kept_for_undo(chain)),
     }
     if chain.error is not None:
         row.update(
@@ -51,7 +68,7 @@ def _row(chain: Chain) -> Dict[str, Any]:
             message=f"{entry.name}: {chain.error.message}",
             volumes=volumes([verdict if chain.waits else _confirmed(verdict, chain) for verdict in chain.verdicts]),
         )
-    elif chain.verdicts and (entry.decision == "removed" or entry.reason == "dry_run_mode"):
+    elif chain.verdicts and (entry.decision == "removed" or entry.schedule is not None):
         row["message"] = f"{entry.message}; {_tally(chain)}"
     if row["decision"] == "waiting":
         for volume in row["volumes"]:
@@ -59,8 +76,33 @@ def _row(chain: Chain) -> Dict[str, Any]:
     return row
 
 
+def _effective(request: Request, observed: Observed, chain: Chain) -> Optional[str]:
+    """The first moment at which a sweep may remove the VM, window and back-off included; None when it is no question."""
+    schedule = chain.schedule
+    if schedule is None or schedule["cleanup_status"] == "completed":
+        return None
+    moment = max(unix(schedule["scheduled_cleanup_at"]), observed.clock.now, schedules.next_try(schedule))
+    return iso(request.policy.effective(moment))
+
+
+def _undo_until(chain: Chain) -> Optional[str]:
+    """Until when the VM can be brought back, if it was removed that way."""
+    undo = chain.intent.undo_until if chain.intent is not None else 0
+    return iso(undo) if undo and chain.error is None else None
+
+
+def _kept_for_undo(chain: Chain) -> List[VolumeVerdict]:
+    """Disks that would go, and that stay in their place for now."""
+    if _undo_until(chain) is None:
+        return list(chain.verdicts)
+    return [replace(v, remove=False, reason="kept_for_undo") if v.remove else v for v in chain.verdicts]
+
+
 def _tally(chain: Chain) -> str:
     """How many disks go: what was confirmed after a run, what is planned before one."""
+    until = _undo_until(chain)
+    if until is not None:
+        return f"its disks are kept until {until}, for an undo"
     planned = chain.predicted or chain.entry.decision != "removed"
     gone = sum(verdict.remove for verdict in chain.verdicts) if planned else len(chain.deleted)
     return f"{'would remove' if planned else 'removed'} {gone} of {len(chain.verdicts)} disks"
@@ -70,17 +112,3 @@ def _confirmed(verdict: VolumeVerdict, chain: Chain) -> VolumeVerdict:
     """After a failure only a deletion that was confirmed counts as one."""
     unsure = verdict.remove and verdict.path not in chain.deleted
     return replace(verdict, remove=False, reason="not_reached") if unsure else verdict
-
-
-def _digest(chains: List[Chain]) -> str:
-    """Digest of what a sweep removes: UUID, deadline and disks of each VM, not the times of the run."""
-    parts = [
-        [
-            chain.entry.uuid,
-            (chain.entry.schedule or {}).get("scheduled_cleanup_at"),
-            [[v.pool, v.name, v.remove, v.reason] for v in chain.entry.verdicts],
-        ]
-        for chain in chains
-        if chain.entry.decision == "removed"
-    ]
-    return "sha256:" + hashlib.sha256(json.dumps(sorted(parts, key=str)).encode()).hexdigest()

@@ -12,13 +12,16 @@ from .. import metadata
 from ..actions import Entry, Plan
 from ..apply import Chain
 from ..errors import LifecycleError, refuse
-from ..model import Document, Domain, Observed
+from ..model import Document, Domain, Observed, SweepPlan
 from ..policy.cleanup_policy import CleanupPolicy
 from ..policy.clock import judge
+from ..policy.consent import confirmed, is_over
 from ..policy.expiry import hours_left, is_expired
+from ..policy.schedule import current
 from ..ports import World
 from ..report import described, metadata_problem
 from ..run import Task
+from ..times import iso
 from . import observe as reads
 from .targets import Wish, resolve, unknown_problems, wishes
 
@@ -55,7 +58,7 @@ def decode(document: Mapping[str, Any], world: World) -> Request:
 
 def observe(_request: Request, world: World) -> Observed:
     """Everything but storage."""
-    return reads.host(world)
+    return reads.host(world, cleanup=True)
 
 
 def plan(request: Request, observed: Observed) -> Plan:
@@ -100,7 +103,8 @@ def _states(observed: Observed, domain: Domain, carried: metadata.Declaration) -
         states.append("held")
     if is_expired(carried.document["persistence"], observed.clock.now):
         states.append("expired")
-    if observed.schedules.get(domain.uuid, {}).get("cleanup_error"):
+    schedule = current(domain, carried.document, observed.schedules.get(domain.uuid, {}), False)
+    if schedule is not None and schedule.get("cleanup_error"):
         states.append("failed")
     return states
 
@@ -108,15 +112,32 @@ def _states(observed: Observed, domain: Domain, carried: metadata.Declaration) -
 def report(request: Request, observed: Observed, chains: List[Chain]) -> Document:
     """UX: vms as vm_persistence returns them, each with its schedule, and the health of metadata and clock."""
     domains = {domain.uuid: domain for domain in observed.domains}
-    verdict = judge(observed.clock, observed.memory)
+    verdict, now = judge(observed.clock, observed.memory), observed.clock.now
     return {
         "changed": False,
         "failed": False,
         "clock": {"sane": verdict.sane, "problem": verdict.problem, "synchronised": observed.clock.synchronised},
         "interrupted": [intent.name for intent in observed.intents],
         "features": sorted(observed.features),
+        "undo": [
+            {
+                "name": kept.name,
+                "uuid": kept.uuid,
+                "removed_at": iso(kept.removed_unix),
+                "undo_until": iso(kept.until_unix),
+            }
+            for kept in observed.undo
+        ],
+        "plans": [_plan(plan, now) for plan in observed.plans if not is_over(plan, now)],
         "vms": [_row(request, observed, domains[chain.entry.uuid]) for chain in chains],
     }
+
+
+def _plan(plan: SweepPlan, now: float) -> Dict[str, Any]:
+    """A plan that can be confirmed, or that was and has not been carried out in full."""
+    agreed = confirmed((plan,), now)
+    vms = [{"name": vm.name, "uuid": vm.uuid, "confirmed": vm.uuid in agreed} for vm in plan.vms]
+    return {"plan_id": plan.plan_id, "created_at": iso(plan.created_unix), "vms": vms}
 
 
 def _row(request: Request, observed: Observed, domain: Domain) -> Dict[str, Any]:
@@ -126,7 +147,10 @@ def _row(request: Request, observed: Observed, domain: Domain) -> Dict[str, Any]
     row = described(domain, document, record, request.policy, observed.features, observed.clock.now)
     row["managed"] = document is not None
     row["metadata_problem"] = metadata_problem(carried)
-    row["schedule"] = observed.schedules.get(domain.uuid)
+    row["schedule"] = None
+    if document is not None:
+        begun = any(intent.uuid == domain.uuid for intent in observed.intents)
+        row["schedule"] = current(domain, document, observed.schedules.get(domain.uuid, {}), begun)
     return row
 
 

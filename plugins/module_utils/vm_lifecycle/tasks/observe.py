@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import List, Mapping, Optional, Tuple
 
 from ..errors import EffectError, LifecycleError, Problem, refuse
@@ -13,36 +14,61 @@ from ..policy.cleanup_policy import CleanupPolicy, decode
 from ..ports import World
 
 
-def host(world: World) -> Observed:
-    """Clock, domains, records, schedules and intents: everything but storage."""
+def host(world: World, cleanup: bool = False) -> Observed:
+    """Clock, domains, records, schedules and intents: everything but storage. cleanup: what only a sweep asks, too."""
     try:
-        return Observed(
-            clock=world.host.clock(),
-            memory=world.store.clock(),
-            domains=tuple(world.hypervisor.domains()),
-            records=world.store.records(),
-            schedules=world.store.schedules(),
-            intents=tuple(world.store.intents()),
-            damage=tuple(world.store.damage()),
-            features=world.host.features(),
-        )
+        seen = _seen(world)
+        return _with_history(seen, world) if cleanup else seen
     except EffectError as error:
         raise refuse(error.code, error.message) from error
+
+
+def _seen(world: World) -> Observed:
+    return Observed(
+        clock=world.host.clock(),
+        memory=world.store.clock(),
+        domains=tuple(world.hypervisor.domains()),
+        records=world.store.records(),
+        schedules=world.store.schedules(),
+        intents=tuple(world.store.intents()),
+        damage=tuple(world.store.damage()),
+        features=world.host.features(),
+    )
+
+
+def _with_history(seen: Observed, world: World) -> Observed:
+    return replace(
+        seen,
+        undo=tuple(world.store.undo_records()),
+        plans=tuple(world.store.plans()),
+        notices=tuple(world.store.notices()),
+        pools=world.store.pools(),
+        pressure=world.host.pressure(),
+    )
 
 
 def cleanup_policy(world: World, given: Optional[Mapping[str, object]] = None) -> CleanupPolicy:
     """The host's policy, or the given one; a dry_run_mode on the host wins over both. Raises LifecycleError."""
     stored = world.host.configuration("cleanup") or {}
     where = "/etc/vm-lifecycle/cleanup.json"
-    own, problems = decode(stored, world.host.zone(), where)
+    own, problems = _decoded(world, stored, where)
     if own is None:
         raise LifecycleError([Problem("invalid_configuration", f"{p.field}: {p.message}") for p in problems])
     if given is None:
         return own
-    policy, problems = decode({**given, **({"dry_run_mode": True} if own.dry_run else {})}, world.host.zone(), "policy")
+    policy, problems = _decoded(world, {**given, **({"dry_run_mode": True} if own.dry_run else {})}, "policy")
     if policy is None:
         raise LifecycleError(problems)
     return policy
+
+
+def _decoded(world: World, document: Mapping[str, object], where: str) -> Tuple[Optional[CleanupPolicy], List[Problem]]:
+    """The window is in window_timezone, else in the host's own zone."""
+    try:
+        zone = world.host.zone(str(document.get("window_timezone") or ""))
+    except LifecycleError as error:
+        return None, [replace(problem, field=f"{where}.window_timezone") for problem in error.problems]
+    return decode(document, zone, where)
 
 
 def lenient_policy(world: World) -> Tuple[Optional[CleanupPolicy], List[str]]:

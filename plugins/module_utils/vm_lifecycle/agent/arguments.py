@@ -1,0 +1,125 @@
+# Copyright: (c) 2026, vmops.lifecycle contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command line's grammar, and the task arguments that it stands for."""
+
+from __future__ import annotations
+
+import argparse
+import uuid as uuids
+from pathlib import Path
+from typing import Any, Dict
+
+from ..tasks import cleanup
+from ..tasks.targets import LOCAL_URIS
+from ..version import VERSION
+
+#: A UUID with its dashes.
+UUID_LENGTH = 36
+#: Verb -> the state of its module that it stands for.
+STATES = {
+    "hold": "held",
+    "release": "released",
+    "renew": "renewed",
+    "cleanup": "swept",
+    "confirm": "confirmed",
+    "undo": "restored",
+    "purge": "purged",
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """Every verb with its options."""
+    whole = argparse.ArgumentParser(prog="vm-lifecycle", description="Lifecycles of the VMs of this host.")
+    whole.add_argument("--version", action="version", version=f"vm-lifecycle {VERSION}")
+    verbs = whole.add_subparsers(dest="verb", required=True, metavar="VERB")
+    status = _verb(verbs, "status", "what is declared and scheduled", "*")
+    status.add_argument("--expires-within", type=int, metavar="HOURS", help="only VMs that expire within these hours")
+    _cleanup_verbs(verbs)
+    hold = _verb(verbs, "hold", "protect VMs from deletion", "+", acts=True)
+    hold.add_argument("--everything", action="store_true", help="leave them alone altogether, not only undeleted")
+    hold.add_argument("--reason", default="", help="why, for whoever finds the hold later")
+    _verb(verbs, "release", "end the hold on VMs", "+", acts=True)
+    renew = _verb(verbs, "renew", "give temporary VMs their full time again, from now", "+", acts=True)
+    renew.add_argument("--if-less-than", type=int, metavar="HOURS", help="only if fewer hours are left")
+    validate = verbs.add_parser("validate", help="check a configuration file without using it")
+    validate.add_argument("kind", choices=("cleanup",), help="what the file configures")
+    validate.add_argument("file", type=Path)
+    log = verbs.add_parser("log", help="what was done to VMs, and what failed, oldest first")
+    log.add_argument("--last", type=int, default=50, metavar="N", help="only the newest N operations (default: 50)")
+    clock = verbs.add_parser("clock-accept", help="believe this host's clock as it is now")
+    notify = verbs.add_parser("notify", help="hand notices and failures that wait to the configured hooks")
+    for command in (validate, clock, log, notify):
+        command.add_argument("--json", action="store_true", help="print JSON")
+    for command in (clock, log, notify):
+        command.add_argument("--uri", default=LOCAL_URIS[0], choices=LOCAL_URIS, help="libvirt to use")
+    return whole
+
+
+def _cleanup_verbs(verbs: Any) -> None:
+    sweep = _verb(verbs, "cleanup", "remove temporary VMs whose time is over", "*", acts=True)
+    sweep.add_argument(
+        "--plan", nargs="?", const="", metavar="ID", help="only store the plan, to be confirmed, under this id"
+    )
+    sweep.add_argument(
+        "--scheduled",
+        action="store_true",
+        help="as the timer runs it: failures count if alert_on_cleanup_failure is on",
+    )
+    confirm = verbs.add_parser(
+        "confirm", help="let the VMs of a stored plan go, those that are still as they were seen"
+    )
+    confirm.add_argument("plan_id", metavar="PLAN", help="id of the plan, as a sweep or status says it")
+    _common(confirm, "*", acts=True)
+    for command in (sweep, confirm):
+        command.add_argument(
+            "--ignore", action="append", default=[], choices=cleanup.IGNORABLE, help="lift a condition for named VMs"
+        )
+    _verb(verbs, "undo", "bring removed VMs back, within undo_hours", "+", acts=True)
+    _verb(verbs, "purge", "remove the disks of removed VMs before undo_hours are over", "+", acts=True)
+
+
+def _verb(verbs: Any, name: str, help_text: str, count: str, acts: bool = False) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = verbs.add_parser(name, help=help_text)
+    _common(command, count, acts)
+    return command
+
+
+def _common(command: argparse.ArgumentParser, count: str, acts: bool) -> None:
+    command.add_argument("vm", nargs=count, help="name or UUID" + (" (default: all)" if count == "*" else ""))
+    command.add_argument("--json", action="store_true", help="print JSON")
+    command.add_argument("--uri", default=LOCAL_URIS[0], choices=LOCAL_URIS, help="libvirt to use")
+    if acts:
+        command.add_argument("--dry-run", action="store_true", help="print the plan and change nothing")
+
+
+def document(options: argparse.Namespace) -> Dict[str, Any]:
+    """The same arguments that a module would get."""
+    found: Dict[str, Any] = {"uri": options.uri}
+    if options.vm:
+        found["vms"] = [_named(word) for word in options.vm]
+    if options.verb in STATES:
+        found["state"] = STATES[options.verb]
+    if options.verb == "status" and options.expires_within is not None:
+        found["filter"] = {"expires_within_hours": options.expires_within}
+    if options.verb in ("cleanup", "confirm"):
+        found["ignore"] = options.ignore
+    if options.verb == "cleanup" and options.plan is not None:
+        found["state"] = "planned"
+    plan_id = getattr(options, "plan_id", None) or getattr(options, "plan", None)
+    if plan_id:
+        found["plan_id"] = plan_id
+    if options.verb == "hold":
+        found.update(hold="everything" if options.everything else "deletion", reason=options.reason)
+    if options.verb == "renew" and options.if_less_than is not None:
+        found["if_less_than_hours"] = options.if_less_than
+    return found
+
+
+def _named(word: str) -> Dict[str, str]:
+    if len(word) != UUID_LENGTH:  # uuid.UUID takes 32 hexadecimal digits too, which may well be a VM's name
+        return {"name": word}
+    try:
+        return {"uuid": str(uuids.UUID(word))}
+    except ValueError:
+        return {"name": word}

@@ -1,0 +1,33 @@
+# Copyright: (c) 2026, vmops.lifecycle contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether a removed VM can be brought back as it was: its disks are there, unchanged, and nobody else's by now."""
+
+from __future__ import annotations
+
+from typing import Dict, List, Optional
+
+from ..model import FileIdentity, UndoRecord
+from .storage import Usage, key_of
+
+
+def changed_disks(record: UndoRecord, usage: Usage) -> List[str]:
+    """What is wrong with the disks of a removed VM, in words. A disk that others share may have changed; it must be there."""
+    there: Dict[str, Optional[FileIdentity]] = {}
+    for use in usage.storage.attachments:
+        there.setdefault(use.image.path, use.image.identity)
+    for volume in usage.storage.volumes:
+        there[volume.image.path] = volume.image.identity
+    found = []
+    for verdict in record.volumes:
+        before, now = verdict.identity, there.get(verdict.path)
+        if before is None:
+            continue
+        if now is None:
+            found.append(f"{verdict.path} is missing")
+        elif verdict.remove and now.lasting != before.lasting:
+            found.append(f"{verdict.path} is not the file any more that it was")
+        elif verdict.remove:
+            users = {use.vm for use in usage.direct.get(key_of(verdict.path, now), ()) if use.uuid != record.uuid}
+            found += [f"{verdict.path} is used by {user} now" for user in sorted(users)]
+    return found

@@ -1,0 +1,42 @@
+# Copyright: (c) 2026, vmops.lifecycle contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Handing what waits in the store to the host's hooks. Apart from sweeps, which it can neither break nor delay."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List
+
+from ..changes import NoticeTried
+from ..model import Hooks, Notice
+from ..ports import World
+from ..times import iso
+
+#: Deliveries of one notice that are tried; a hook that is down for longer has missed it.
+MOST_ATTEMPTS = 100
+
+
+def deliver(world: World, hooks: Hooks) -> List[Dict[str, Any]]:
+    """Try every notice that has not arrived; returns each with what went wrong, or "". Without hooks nothing is tried."""
+    if not hooks.command and not hooks.webhook:
+        return []
+    told = []
+    for notice in world.store.notices():
+        if notice.delivered_unix or notice.attempts >= MOST_ATTEMPTS:
+            continue
+        error = world.host.deliver(hooks, event(notice))
+        world.store.save([NoticeTried(notice.key, int(world.host.clock().now), error)])
+        told.append({**event(notice), "error": error})
+    return told
+
+
+def event(notice: Notice) -> Dict[str, Any]:
+    """What a hook is given: a JSON object."""
+    return {
+        "event": notice.kind,
+        "key": notice.key,
+        "vm_uuid": notice.uuid,
+        "vm_name": notice.name,
+        "message": notice.message,
+        "at": iso(notice.queued_unix),
+    }

@@ -1,0 +1,82 @@
+# Copyright: (c) 2026, vmops.lifecycle contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a clean-up is about: the request, the VMs that it speaks of, and what holds for all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import FrozenSet, List, Optional, Tuple
+
+from .. import metadata
+from ..errors import LifecycleError, refuse
+from ..model import Observed, SweepPlan
+from ..policy import alarm, consent
+from ..policy.cleanup_policy import CleanupPolicy
+from ..policy.clock import judge
+from ..policy.gate import Circumstances
+from ..times import iso
+from .targets import Wish, resolve, unknown_problems
+
+
+@dataclass(frozen=True)
+class Request:
+    """named empty: every managed VM of the host. plan_id: of the plan to store or to confirm."""
+
+    named: Tuple[Wish, ...]
+    skip_missing: bool
+    ignore: FrozenSet[str]
+    policy: CleanupPolicy
+    state: str = "swept"
+    plan_id: Optional[str] = None
+
+
+def circumstances(request: Request, observed: Observed) -> Circumstances:
+    """What holds for all VMs of this sweep. A person who names VMs is not stopped by what others lost."""
+    clock = judge(observed.clock, observed.memory)
+    at = Circumstances(
+        observed.clock.now, clock, observed.clock.synchronised, request.policy, request.ignore,
+        bool(request.named), observed.pressure,
+    )  # fmt: skip
+    return at if request.named else replace(at, alarm=_alarm(observed))
+
+
+def _alarm(observed: Observed) -> Tuple[str, str]:
+    lost = alarm.lost_metadata({
+        domain.name: metadata.read(domain, observed.records[domain.uuid]).reason
+        for domain in observed.domains
+        if domain.uuid in observed.records and observed.records[domain.uuid].document
+    })  # fmt: skip
+    if lost:
+        return "metadata_lost", lost
+    if observed.storage is not None:
+        _memory, missed = alarm.pools_now(observed.pools, observed.storage.pools, observed.clock.now)
+        if missed:
+            return "pools_lost", alarm.missed(missed)
+    return "", ""
+
+
+def targets(request: Request, observed: Observed) -> Tuple[List[str], List[Wish]]:
+    """UUIDs in question, those of interrupted removals included, and wishes for VMs that don't exist."""
+    pending = {intent.uuid: intent.name for intent in observed.intents}
+    seen = {vm.uuid for vm in plan_of(request, observed).vms} if request.state == "confirmed" else None
+    if not request.named:
+        return [domain.uuid for domain in observed.domains if seen is None or domain.uuid in seen], []
+    found, unknown, problems = resolve(request.named, observed.domains, pending)
+    if seen is not None:
+        problems += unknown_problems([wish for wish, uuid, _name in found if uuid not in seen])
+    if not request.skip_missing:
+        problems += unknown_problems(unknown)
+    if problems:
+        raise LifecycleError(problems)
+    return [uuid for _wish, uuid, _name in found], unknown
+
+
+def plan_of(request: Request, observed: Observed) -> SweepPlan:
+    """The plan that a call confirms."""
+    found = consent.by_id(observed.plans).get(request.plan_id or "")
+    if found is None:
+        raise refuse("unknown_plan", f"this host has no plan {request.plan_id}", field="plan_id")
+    if consent.is_over(found, observed.clock.now):
+        raise refuse("plan_expired", f"{found.plan_id} was made {iso(found.created_unix)}", field="plan_id")
+    return found

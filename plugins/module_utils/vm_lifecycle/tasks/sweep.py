@@ -1,0 +1,220 @@
+# Copyright: (c) 2026, vmops.lifecycle contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One sweep over the VMs in question: who is due, who may go by itself, who waits for a person, and the steps of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Dict, List, Mapping, Optional, Tuple
+
+from .. import actions as do
+from .. import metadata
+from ..changes import QueueNotice, StoreChange
+from ..model import HOUR, Document, Domain, Intent, Observed
+from ..policy import departure, notice
+from ..policy import schedule as schedules
+from ..policy.gate import Circumstances, Decision, Subject, decide, may_resume, timing
+from ..policy.storage import Usage, doubtful, verdicts
+from ..times import iso
+from .asking import ask, waits
+from .converge import observed_record
+from .scope import Request, plan_of, targets
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A domain in question, what its metadata is worth, its schedule, and the gate's word on it."""
+
+    domain: Domain
+    carried: metadata.Declaration
+    schedule: Optional[Document]
+    decision: Decision
+
+
+@dataclass
+class Sweep:
+    """Builds the entries of one sweep. books: what is written to the store with them."""
+
+    request: Request
+    observed: Observed
+    at: Circumstances
+    books: List[StoreChange] = field(default_factory=list)
+
+    def resumptions(self) -> List[do.Entry]:
+        """What earlier runs left: finished when the VM was undefined already, rolled back when it still exists."""
+        wanted, _unknown = targets(self.request, self.observed)
+        only = frozenset(wanted) if self.request.named or self.request.state == "confirmed" else None
+        existing = {domain.uuid for domain in self.observed.domains}
+        left = [intent for intent in self.observed.intents if only is None or intent.uuid in only]
+        return [_resumption(intent, intent.uuid in existing, self.observed, self.at) for intent in left]
+
+    def candidates(self, wanted: List[str]) -> List[Candidate]:
+        """VMs that are not ours are only spoken of when they were named."""
+        domains = {domain.uuid: domain for domain in self.observed.domains}
+        begun = {intent.uuid for intent in self.observed.intents}
+        told = notice.by_key(self.observed.notices)
+        found = []
+        for domain in (domains[uuid] for uuid in wanted if uuid in domains):
+            record = self.observed.records.get(domain.uuid)
+            carried = metadata.read(domain, record)
+            if carried.reason == "not_managed" and not self.request.named:
+                continue
+            kept = self.observed.schedules.get(domain.uuid, {})
+            current, said = None, None
+            if carried.valid:
+                current = schedules.current(domain, carried.document, kept, domain.uuid in begun)
+                scheduled = carried.document["persistence"].get("scheduled_cleanup")
+                said = told.get(notice.key_of(domain.uuid, scheduled)) if scheduled is not None else None
+            subject = Subject(domain.name, carried, domain.persistent, record is not None, current, said)
+            found.append(Candidate(domain, carried, current, decide(subject, self.at)))
+        return found
+
+    def entries(self) -> List[do.Entry]:
+        """An entry for each VM in question."""
+        wanted, unknown = targets(self.request, self.observed)
+        usage = Usage(self.observed.storage) if self.observed.storage is not None else None
+        candidates = self.candidates(wanted)
+        entries = {found.domain.uuid: self._judged(found, usage) for found in candidates}
+        due = [found for found in candidates if entries[found.domain.uuid].decision == "removed"]
+        for found in _followers(due, entries):
+            uuid = found.domain.uuid
+            entries[uuid] = waits(entries[uuid], "users_leave_first", "a VM that goes first still uses its disk")
+        due = [found for found in due if entries[found.domain.uuid].decision == "removed"]
+        self.books += ask(self.request, self.observed, self.at, [found.domain.uuid for found in due], entries)
+        self._time(due, entries)
+        for found in candidates:
+            uuid = found.domain.uuid
+            if entries[uuid].decision == "removed":
+                entries[uuid] = replace(entries[uuid], actions=self._steps(found, entries[uuid]))
+            self._tell(found)
+        missing = [
+            do.Entry(wish.uuid or "", wish.label, "kept", "unknown_vm", f"{wish.label}: no such VM here")
+            for wish in unknown
+        ]
+        return [*entries.values(), *self._dropped_out(), *missing]
+
+    def _judged(self, found: Candidate, usage: Optional[Usage]) -> do.Entry:
+        """One VM with the verdicts on its disks, where they could be looked at."""
+        domain, decision = found.domain, found.decision
+        books = self._seen(found) if self.at.clock.sane else ()
+        entry = do.Entry(
+            domain.uuid, domain.name, decision.decision, decision.reason, decision.message, books,
+            schedule=found.schedule,
+        )  # fmt: skip
+        if decision.decision != "removed":
+            return entry
+        if usage is None and self.observed.storage_problem:
+            return waits(entry, "storage_unreadable", self.observed.storage_problem)
+        if usage is None:
+            return entry  # nobody looked, since the host lets nothing go now
+        judged = verdicts(domain.uuid, usage, bool(self.request.policy.document["remove_unpooled_files"]))
+        entry = replace(entry, verdicts=judged)
+        doubt = doubtful(judged)  # undefined now, its disks would be nobody's, whatever they turn out to be
+        return waits(entry, doubt, "its disks can't be judged now") if doubt else entry
+
+    def _seen(self, found: Candidate) -> Tuple[do.Action, ...]:
+        """The store's mirror, where it is behind what was seen."""
+        if not found.carried.valid:
+            return ()
+        record = self.observed.records.get(found.domain.uuid)
+        now = int(self.observed.clock.now)
+        seen = observed_record(found.domain, record, found.carried.document, found.carried.digest or "", now)
+        return (do.KeepRecord(seen),) if seen != record else ()
+
+    def _time(self, due: List[Candidate], entries: Dict[str, do.Entry]) -> None:
+        """What the host allows at this moment."""
+        reason, detail = timing(self.at)
+        for found in due if reason else ():
+            entry = entries[found.domain.uuid]
+            if entry.decision == "removed":
+                entries[entry.uuid] = waits(entry, reason, detail)
+
+    def _dropped_out(self) -> List[do.Entry]:
+        """VMs of the confirmed plan that are not there any more."""
+        if self.request.state != "confirmed" or self.request.named:
+            return []
+        existing = {domain.uuid for domain in self.observed.domains}
+        gone = [vm for vm in plan_of(self.request, self.observed).vms if vm.uuid not in existing]
+        return [
+            do.Entry(vm.uuid, vm.name, "kept", "dropped_out", f"{vm.name}: it is not there any more") for vm in gone
+        ]
+
+    def _tell(self, found: Candidate) -> None:
+        """The notice that is due, when somebody wants to be told."""
+        document = found.carried.document if found.carried.valid else None
+        if document is None or found.schedule is None or "hold" in document or not self.at.clock.sane:
+            return
+        persistence, known = document["persistence"], notice.by_key(self.observed.notices)
+        message = notice.expiring(
+            found.domain.uuid, found.domain.name, persistence, self.request.policy, known, self.at.now
+        )
+        if message is not None:
+            self.books.append(QueueNotice(message))
+
+    def _steps(self, found: Candidate, entry: do.Entry) -> Tuple[do.Action, ...]:
+        """The whole removal, as the interpreter carries it out."""
+        domain, carried, policy = found.domain, found.carried, self.request.policy
+        guard, hours = do.Guard(domain.uuid, carried.digest), policy.limit("undo_hours")
+        until = int(self.at.now) + hours * HOUR if hours else 0
+        schedule = entry.schedule or {}
+        if schedules.given_up(schedule, policy.limit("max_cleanup_attempts")):
+            schedule = schedules.cleared(schedule)  # it was named
+        intent = Intent(
+            domain.uuid, domain.name, carried.digest or "", "", entry.verdicts, schedule=schedule, undo_until=until
+        )
+        closing = policy.closing(self.at.now, "window" in self.request.ignore)
+        begin = do.Begin(guard, intent, None if closing in (None, float("inf")) else closing)
+        persistence = carried.document["persistence"]
+        grace = 0 if persistence["force_cleanup"] else int(persistence["cleanup_grace_period"])
+        stop: List[do.Action] = []
+        if domain.power_state == "running" and grace:  # a paused guest can't obey, so nobody waits for it
+            stop.append(do.ShutDown(guard, grace))
+        stop += [do.PowerOff(guard), do.Arm(guard)]
+        if until:
+            return (begin, *stop, do.KeepUndo(guard, carried.document), do.Undefine(guard), do.Finish(domain.uuid))
+        return (begin, *stop, do.Undefine(guard), do.DeleteVolumes(domain.uuid), do.Finish(domain.uuid))
+
+
+def _followers(due: List[Candidate], entries: Mapping[str, do.Entry]) -> List[Candidate]:
+    """VMs with a disk that only others which are due still use."""
+    used = {
+        found.domain.name: [
+            frozenset(verdict.used_by) - {found.domain.name}
+            for verdict in entries[found.domain.uuid].verdicts
+            if verdict.target and not verdict.remove
+        ]
+        for found in due
+    }
+    waits = departure.waiting(used)
+    return [found for found in due if found.domain.name in waits]
+
+
+def _resumption(intent: Intent, exists: bool, observed: Observed, at: Circumstances) -> do.Entry:
+    done = _completed(intent, observed)
+    if exists or not intent.armed or done:
+        did = (
+            "was complete, its record is put away"
+            if done and not exists
+            else "was rolled back before anything was deleted"
+        )
+        message = f"{intent.name}: an interrupted removal {did}"
+        step = do.DropIntent(intent.uuid, done and not exists)
+        return do.Entry(intent.uuid, intent.name, "rolled_back", "resumed", message, (step,))
+    reason, detail = may_resume(at)
+    if reason:
+        message = f"{intent.name}: its interrupted removal waits: {detail}"
+        return do.Entry(intent.uuid, intent.name, "waiting", reason, message, schedule=intent.schedule)
+    finish = do.Finish(intent.uuid)
+    steps: Tuple[do.Action, ...] = (finish,) if intent.undo_until else (do.DeleteVolumes(intent.uuid), finish)
+    message = f"{intent.name}: finishing the removal that began {iso(intent.started_unix)}"
+    return do.Entry(
+        intent.uuid, intent.name, "removed", "resumed", message, steps,
+        verdicts=intent.volumes, schedule=intent.schedule,
+    )  # fmt: skip
+
+
+def _completed(intent: Intent, observed: Observed) -> bool:
+    schedule = observed.schedules.get(intent.uuid, {})
+    same = schedule.get("last_cleanup_attempt") == intent.schedule.get("last_cleanup_attempt")
+    return same and schedule.get("cleanup_status") == "completed" and not intent.purge

@@ -1,0 +1,138 @@
+# Copyright: (c) 2026, vmops.lifecycle contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""VMs that were removed and can be brought back: restoring them, and removing their disks when the time for it is over."""
+
+from __future__ import annotations
+
+from typing import Dict, List, Sequence, Tuple
+
+from .. import actions as do
+from .. import metadata
+from ..errors import LifecycleError, Problem
+from ..model import Domain, Observed, Record, UndoRecord
+from ..policy import declaration
+from ..policy.gate import Circumstances, may_resume, timing
+from ..policy.storage import Usage
+from ..policy.undo import changed_disks
+from ..times import iso
+from .scope import Request, circumstances
+from .targets import Wish, resolve
+
+#: States of vm_cleanup that speak of VMs which were removed.
+STATES = ("restored", "purged")
+
+
+def over(request: Request, observed: Observed, at: Circumstances) -> List[do.Entry]:
+    """Undo records that are over, and those whose VM exists again by somebody else's hand. Whole sweeps only."""
+    if request.named or request.state != "swept":
+        return []
+    existing = {domain.uuid for domain in observed.domains}
+    begun = {intent.uuid for intent in observed.intents}
+    entries = []
+    for record in observed.undo:
+        if record.uuid in begun:
+            continue  # its interrupted removal comes first
+        if record.uuid in existing:
+            message = f"{record.name}: a VM with its UUID exists again"
+            steps = (do.DropUndo(record.uuid),)
+            entries.append(do.Entry(record.uuid, record.name, "kept", "superseded", message, steps))
+        elif record.until_unix <= at.now:
+            entries.append(_purge(record, at, "undo_over", "the time for an undo is over"))
+    return entries
+
+
+def _purge(record: UndoRecord, at: Circumstances, code: str, detail: str) -> do.Entry:
+    reason, why = may_resume(at)
+    if not reason:
+        reason, why = timing(at)
+    if reason:
+        return do.Entry(record.uuid, record.name, "waiting", reason, f"{record.name}: {why}", verdicts=record.volumes)
+    steps = (do.Purge(record.uuid), do.DeleteVolumes(record.uuid), do.Finish(record.uuid))
+    return do.Entry(
+        record.uuid, record.name, "removed", code, f"{record.name}: {detail}", steps,
+        verdicts=record.volumes, schedule=record.schedule,
+    )  # fmt: skip
+
+
+def purged(request: Request, observed: Observed) -> List[do.Entry]:
+    """state: purged. The disks of named VMs go before the time for an undo is over."""
+    found, entries = _records(request, observed)
+    at = circumstances(request, observed)
+    return [*(_purge(record, at, "purged", "purged before its time") for record in found), *entries]
+
+
+def restored(request: Request, observed: Observed) -> List[do.Entry]:
+    """state: restored. Every VM that can't be brought back refuses the call, with the reason."""
+    found, entries = _records(request, observed)
+    problems: List[Problem] = []
+    usage = Usage(observed.storage) if observed.storage is not None else None
+    names: Dict[str, Domain] = {domain.name: domain for domain in observed.domains}
+    existing = {domain.uuid for domain in observed.domains}
+    for record in found:
+        if record.name in names:
+            message = f"another VM, {names[record.name].uuid}, has the name now"
+            problems.append(Problem("name_taken", message, record.name))
+        if record.uuid in existing:
+            problems.append(Problem("uuid_taken", f"a VM has the UUID {record.uuid} now", record.name))
+        if usage is None:
+            problems.append(Problem("storage_unreadable", observed.storage_problem, record.name))
+        else:
+            problems += [Problem("disk_changed", text, record.name) for text in changed_disks(record, usage)]
+    if problems:
+        raise LifecycleError(problems)
+    return [*(_restore(record, observed) for record in found), *entries]
+
+
+def _restore(record: UndoRecord, observed: Observed) -> do.Entry:
+    """It comes back held: it is expired, and the next sweep would remove it again."""
+    now = int(observed.clock.now)
+    subject = declaration.Subject(record.uuid, record.name, record.document, record.saved.autostart)
+    document = declaration.hold(subject, "deletion", f"restored {iso(now)}, after it was removed", now)
+    document = {**document, "revision": int(record.document["revision"]) + 1}
+    text = metadata.encode(document)
+    mark = metadata.digest(text) or ""
+    seen = Record(record.uuid, record.name, document["revision"], mark, document, "shutoff", now)
+    steps = (
+        do.Define(record.uuid, seen),
+        do.WriteMetadata(do.Guard(record.uuid, record.digest), text),
+        do.DropUndo(record.uuid),
+    )
+    message = f"{record.name} is back as it was when it was removed {iso(record.removed_unix)}, shut off and held"
+    return do.Entry(record.uuid, record.name, "restored", "restored", message, steps, after=document)
+
+
+def _records(request: Request, observed: Observed) -> Tuple[List[UndoRecord], List[do.Entry]]:
+    """Undo records of the VMs that were named, and entries for VMs that exist and need no undo."""
+    known = {record.uuid: record for record in observed.undo}
+    found, unknown, problems = resolve(request.named, _as_domains(observed), {})
+    entries: List[do.Entry] = []
+    records: List[UndoRecord] = []
+    for _wish, uuid, name in found:
+        if uuid in known:
+            records.append(known[uuid])
+        elif request.state == "restored":
+            entries.append(do.Entry(uuid, name, "kept", "restored", f"{name} exists"))
+        else:
+            problems.append(Problem("nothing_to_restore", "it was not removed, so there is nothing to purge", name))
+    problems += _missing(request, unknown)
+    if problems:
+        raise LifecycleError(problems)
+    return records, entries
+
+
+def _as_domains(observed: Observed) -> Sequence[Domain]:
+    """Removed VMs answer to their names; one that exists under the same name is only meant by its UUID."""
+    removed = {record.name for record in observed.undo}
+    existing = [domain for domain in observed.domains if domain.name not in removed]
+    uuids = {domain.uuid for domain in existing}
+    return [*existing, *(Domain(r.uuid, r.name, "shutoff") for r in observed.undo if r.uuid not in uuids)]
+
+
+def _missing(request: Request, unknown: Sequence[Wish]) -> List[Problem]:
+    if request.skip_missing:
+        return []
+    return [
+        Problem("nothing_to_restore", "no VM of that name or UUID was removed within undo_hours", wish.label)
+        for wish in unknown
+    ]
