@@ -6,8 +6,8 @@ from datetime import timezone
 from typing import Any, Dict, List, Tuple
 
 import pytest
-from vm_lifecycle._generated.schemas import SCHEMAS
-from vm_lifecycle.policy.cleanup_policy import ENFORCED, CleanupPolicy, decode
+from vm_lifecycle.model import Hooks, Pressure
+from vm_lifecycle.policy.cleanup_policy import CleanupPolicy, decode, pressed
 
 INFINITE = float("inf")
 NOON, NIGHT = 1795608000.0, 1795575600.0
@@ -35,9 +35,10 @@ def policy(**document: Any) -> CleanupPolicy:
         ({"cleanup_enabled": "yes"}, [("invalid_option", "policy.cleanup_enabled")]),
         ({"colour": "red"}, [("invalid_option", "policy.colour")]),
         ({"require_synchronised_clock": 1}, [("invalid_option", "policy.require_synchronised_clock")]),
-        ({"require_confirmation": True}, [("not_enforced_yet", "policy.require_confirmation")]),
-        ({"cleanup_batch_size": 9, "retention_days": 8},
-         [("not_enforced_yet", "policy.cleanup_batch_size"), ("not_enforced_yet", "policy.retention_days")]),
+        ({"require_notice": True}, [("invalid_option", "policy.require_notice, notify_before_hours")]),
+        ({"max_removal_percent": 101}, [("invalid_option", "policy.max_removal_percent")]),
+        ({"max_cleanup_attempts": 0}, [("invalid_option", "policy.max_cleanup_attempts")]),
+        ({"alert_command": "mail root"}, [("invalid_option", "policy.alert_command")]),
     ],
 )  # fmt: skip
 def test_refused(document: Dict[str, Any], expected: List[Tuple[str, str]]) -> None:
@@ -45,12 +46,6 @@ def test_refused(document: Dict[str, Any], expected: List[Tuple[str, str]]) -> N
     found, problems = decode(document, timezone.utc, "policy")
     assert found is None
     assert [(problem.code, problem.field) for problem in problems] == expected
-
-
-@pytest.mark.parametrize("name", sorted(set(SCHEMAS["VmCleanupPolicy"]["properties"]) - set(ENFORCED)))
-def test_a_default_of_what_does_not_act_yet_is_accepted(name: str) -> None:
-    """Saying what holds anyway is no lie."""
-    assert policy(**{name: policy().document[name]}).document == policy().document
 
 
 @pytest.mark.parametrize(
@@ -82,3 +77,19 @@ def test_flags() -> None:
     assert (policy().enabled, policy().dry_run, policy().synchronised_only) == (True, False, False)
     other = policy(cleanup_enabled=False, dry_run_mode=True, require_synchronised_clock=True)
     assert (other.enabled, other.dry_run, other.synchronised_only) == (False, True, True)
+
+
+def test_hooks() -> None:
+    """Nobody is told unless somebody was named."""
+    assert policy().hooks == Hooks()
+    given = policy(alert_command=["/usr/bin/mail", "root"], alert_webhook="https://chat.example/hook")
+    assert given.hooks == Hooks(("/usr/bin/mail", "root"), "https://chat.example/hook")
+
+
+def test_pressure_limits() -> None:
+    """Without skip_on_low_resources there is no limit; equal to a limit is not above it."""
+    assert policy().pressure_limits == Pressure(80.0, 50.0, 20.0)
+    assert policy(skip_on_low_resources=False).pressure_limits == Pressure()
+    assert pressed(Pressure(80.0, 50.0, 20.0), policy().pressure_limits) == ""
+    assert pressed(Pressure(None, 50.5, None), policy().pressure_limits) == "io pressure is 50 %, above 50 %"
+    assert pressed(Pressure(99.0, 99.0, 99.0), Pressure()) == ""
