@@ -198,7 +198,7 @@ def _record_failure(run: Run, chain: Chain, error: EffectError) -> None:
         return
     operation, said = OPERATIONS.get(chain.entry.decision, "declare"), f"{error.code}: {error.message}"
     run.later(run.log(chain.entry, operation, "failed", said))
-    if run.conduct.alert:
+    if run.conduct.alert and not chain.waits:
         run.later(QueueNotice(notice.failure(chain.entry.uuid, chain.entry.name, said, run.now)))
     if chain.intent is None:
         return

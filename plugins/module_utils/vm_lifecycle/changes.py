@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Mapping, Union
+from typing import FrozenSet, Mapping, Union
 
 from .model import ClockMemory, Document, Notice, Record, SweepPlan
 
@@ -80,10 +80,12 @@ class NoticeTried:
 class Prune:
     """What ended before before_unix is dropped: operation log, completed schedules, notices that need no delivery any more.
 
-    Never a schedule that is not completed, and no undo record.
+    What is known of a removed VM goes with its completed schedule. Never a schedule that is not completed, and no undo record;
+    nor anything of VMs that exist again: existing, UUIDs.
     """
 
     before_unix: int
+    existing: FrozenSet[str] = frozenset()
 
 
 @dataclass(frozen=True)

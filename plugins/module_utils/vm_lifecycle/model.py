@@ -245,6 +245,8 @@ class Intent:
     undo_until: int = 0
     #: The VM was removed before, for an undo, whose time is over now.
     purge: bool = False
+    #: Revision of its declaration: a VM that comes back with it, by somebody's hand, is not removed again.
+    revision: int = 0
 
 
 @dataclass(frozen=True)

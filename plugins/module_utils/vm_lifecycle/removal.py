@@ -12,7 +12,7 @@ from . import actions as do
 from .apply import DECLARATIONS, POLL, Chain, Handler, Run, check
 from .changes import Forget, Remember, RememberSchedule
 from .errors import EffectError
-from .model import Intent, UndoRecord, VolumeVerdict
+from .model import Intent, Record, UndoRecord, VolumeVerdict
 from .policy import schedule as schedules
 from .policy.clock import judge
 from .policy.storage import Usage, doubtful, must_keep_nvram, narrowed, obstacles, still_unused, verdicts
@@ -183,7 +183,9 @@ def _finish(run: Run, chain: Chain, action: do.Finish) -> None:
     gone = len(chain.deleted)
     said = f"removed {gone} volumes, kept {len(chain.verdicts) - gone}"
     line = run.log(chain.entry, "remove", "done", f"{said} for an undo" if intent.undo_until else said)
-    run.save_now(Forget(action.uuid), RememberSchedule(action.uuid, schedule), line)
+    # Its revision stays known: should somebody define the VM again as it was, its metadata counts as reverted.
+    last = Remember(Record(action.uuid, intent.name, intent.revision, ""))
+    run.save_now(Forget(action.uuid), last, RememberSchedule(action.uuid, schedule), line)
     if not intent.undo_until:
         run.world.store.drop_undo(action.uuid)
     run.world.store.drop_intent(action.uuid)
@@ -199,7 +201,7 @@ def _purge(run: Run, chain: Chain, action: do.Purge) -> None:
     chain.verdicts = record.volumes
     chain.intent = Intent(
         record.uuid, record.name, record.digest, record.saved.xml, record.volumes, armed=True,
-        started_unix=int(run.now), schedule=record.schedule, purge=True,
+        started_unix=int(run.now), schedule=record.schedule, purge=True, revision=int(record.document["revision"]),
     )  # fmt: skip
     run.world.store.write_intent(chain.intent)
 

@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
+from functools import lru_cache
 from typing import Optional
 
 
+@lru_cache(maxsize=4096)  # VMs that were declared together share their times
 def iso(epoch: Optional[float]) -> Optional[str]:
     """Epoch seconds as 2026-11-22T15:00:00Z; None stays None."""
     if epoch is None:

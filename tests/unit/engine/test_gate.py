@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timezone
-from typing import Any, Dict, FrozenSet, Optional, Tuple
+from typing import Any, Dict, FrozenSet, Optional
 
 import pytest
 from vm_lifecycle.metadata import Declaration
@@ -37,13 +37,12 @@ def at(
     synchronised: bool = True,
     named: bool = False,
     pressure: Pressure = IDLE,
-    alarm: Tuple[str, str] = ("", ""),
     **policy: Any,
 ) -> Circumstances:
     """The circumstances of a sweep, inside the default window."""
     decoded, problems = decode(policy, timezone.utc, "policy")
     assert decoded is not None and not problems
-    return Circumstances(now, clock, synchronised, decoded, ignore, named, pressure, alarm)
+    return Circumstances(now, clock, synchronised, decoded, ignore, named, pressure)
 
 
 PERMANENT = declaration(mode="permanent")
@@ -90,8 +89,6 @@ ROWS: list[tuple[Declaration, bool, bool, Circumstances, str, str]] = [
     (DUE, True, True, at(cleanup_enabled=False, ignore=frozenset({"expiry", "window"})), "waiting", "cleanup_disabled"),
     (DUE, True, False, at(), "waiting", "newly_seen"),
     (DUE, True, False, at(now=NOON, ignore=ALL), "waiting", "newly_seen"),
-    (DUE, True, False, at(alarm=("pools_lost", "gone")), "waiting", "newly_seen"),
-    (DUE, True, True, at(alarm=("pools_lost", "gone")), "waiting", "pools_lost"),
     # And then it is due, whatever the host allows at this moment.
     (DUE, True, True, at(now=NOON, dry_run_mode=True), "removed", "expired"),
     (DUE, True, True, at(), "removed", "expired"),

@@ -29,8 +29,6 @@ class Circumstances:
     ignore: FrozenSet[str] = frozenset()
     named: bool = False
     pressure: Pressure = field(default_factory=Pressure)
-    #: What many VMs or pools lost at once, as (reason, detail); empty for nothing.
-    alarm: Tuple[str, str] = ("", "")
 
 
 @dataclass(frozen=True)
@@ -114,8 +112,6 @@ def _postponed(subject: Subject, at: Circumstances) -> Tuple[str, str]:
         return reason, detail
     if not subject.known:
         return "newly_seen", "this host's store did not know it; marked now, removed from the next sweep on"
-    if at.alarm[0]:
-        return at.alarm
     retry = next_try(subject.schedule) if subject.schedule is not None and not at.named else 0.0
     if at.now < retry and subject.schedule is not None:
         return "backing_off", f"tried again from {iso(retry)} on, after: {subject.schedule['cleanup_error']}"

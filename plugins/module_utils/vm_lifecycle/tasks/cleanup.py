@@ -23,8 +23,8 @@ from ..run import Task
 from . import observe as reads
 from . import undo
 from .cleanup_report import report
-from .scope import Request, circumstances, targets
-from .sweep import Sweep
+from .scope import Request, circumstances, losses
+from .sweep import Judged, Sweep, judged
 from .targets import wishes
 
 IGNORABLE = ("expiry", "window", "load", "disabled")
@@ -68,37 +68,38 @@ def _plan_id(document: Mapping[str, Any], state: str) -> Optional[str]:
 def observe(request: Request, world: World) -> Observed:
     """Storage is read only when some VM is due and may go, or when its disks have to be known for a confirmation."""
     observed = reads.host(world, cleanup=True)
-    if request.state == "restored" or _needs_storage(request, observed):
-        try:
-            return replace(observed, storage=world.hypervisor.storage(observed.undo))
-        except EffectError as error:
-            return replace(observed, storage_problem=error.message)
-    return observed
+    if request.state not in undo.STATES:
+        observed = judged(request, observed)
+    if request.state != "restored" and not (isinstance(observed, Judged) and _needs_storage(request, observed)):
+        return observed
+    try:
+        return replace(observed, storage=world.hypervisor.storage(observed.undo))
+    except EffectError as error:
+        return replace(observed, storage_problem=error.message)
 
 
-def _needs_storage(request: Request, observed: Observed) -> bool:
-    if request.state in undo.STATES:
-        return False
-    at = circumstances(request, observed)
-    wanted, _unknown = targets(request, observed)
-    due = sum(found.decision.decision == "removed" for found in Sweep(request, observed, at).candidates(wanted))
+def _needs_storage(request: Request, observed: Judged) -> bool:
+    due = sum(found.decision.decision == "removed" for found in observed.candidates)
     if not due:
         return False
     managed = sum(bool(record.document) for record in observed.records.values())
-    asked = request.state == "planned" or request.policy.confirmation
-    return asked or timing(at)[0] in ("", "dry_run_mode") or consent.may_be_over(request.policy, due, managed)
+    asked = request.state in ("planned", "confirmed") or request.policy.confirmation
+    allowed = timing(circumstances(request, observed))[0] in ("", "dry_run_mode")
+    return asked or allowed or consent.may_be_over(request.policy, due, managed)
 
 
 def plan(request: Request, observed: Observed) -> do.Plan:
     """Interrupted removals first, then undo records, then one entry for each managed VM, or for each that was named."""
-    if request.state in undo.STATES:
+    if not isinstance(observed, Judged):
         entries = undo.restored(request, observed) if request.state == "restored" else undo.purged(request, observed)
         return do.Plan(tuple(entries), observed.damage, (), _conduct(request))
     at = circumstances(request, observed)
-    sweep = Sweep(request, observed, at)
+    # a person who names VMs is not stopped by what others lost
+    lost = ("", "") if request.named else losses(observed, observed.known)
+    sweep = Sweep(request, observed, at, lost)
     entries = [*sweep.resumptions(), *undo.over(request, observed, at), *sweep.entries()]
     usage = Usage(observed.storage) if observed.storage is not None else None
-    warnings = (*observed.damage, *(obstacles(usage) if usage is not None else ()), *filter(None, [at.alarm[1]]))
+    warnings = (*observed.damage, *(obstacles(usage) if usage is not None else ()), *filter(None, [lost[1]]))
     return do.Plan(tuple(entries), warnings, (*sweep.books, *_books(request, observed, at)), _conduct(request))
 
 
@@ -124,7 +125,8 @@ def _books(request: Request, observed: Observed, at: Circumstances) -> List[Stor
         memory, _missed = pools_now(observed.pools, observed.storage.pools, at.now)
         if memory != dict(observed.pools):
             books.append(RememberPools(memory))
-    books.append(Prune(int(at.now) - request.policy.limit("retention_days") * 24 * HOUR))
+    existing = frozenset(domain.uuid for domain in observed.domains)
+    books.append(Prune(int(at.now) - request.policy.limit("retention_days") * 24 * HOUR, existing))
     return books
 
 

@@ -5,10 +5,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import FrozenSet, List, Optional, Tuple
+from dataclasses import dataclass
+from typing import FrozenSet, List, Mapping, Optional, Tuple
 
-from .. import metadata
 from ..errors import LifecycleError, refuse
 from ..model import Observed, SweepPlan
 from ..policy import alarm, consent
@@ -32,23 +31,19 @@ class Request:
 
 
 def circumstances(request: Request, observed: Observed) -> Circumstances:
-    """What holds for all VMs of this sweep. A person who names VMs is not stopped by what others lost."""
+    """What holds for all VMs of this sweep."""
     clock = judge(observed.clock, observed.memory)
-    at = Circumstances(
+    return Circumstances(
         observed.clock.now, clock, observed.clock.synchronised, request.policy, request.ignore,
         bool(request.named), observed.pressure,
     )  # fmt: skip
-    return at if request.named else replace(at, alarm=_alarm(observed))
 
 
-def _alarm(observed: Observed) -> Tuple[str, str]:
-    lost = alarm.lost_metadata({
-        domain.name: metadata.read(domain, observed.records[domain.uuid]).reason
-        for domain in observed.domains
-        if domain.uuid in observed.records and observed.records[domain.uuid].document
-    })  # fmt: skip
-    if lost:
-        return "metadata_lost", lost
+def losses(observed: Observed, lost: Mapping[str, str]) -> Tuple[str, str]:
+    """What many VMs or pools lost at once, as (reason, detail). lost: as for alarm.lost_metadata."""
+    said = alarm.lost_metadata(lost)
+    if said:
+        return "metadata_lost", said
     if observed.storage is not None:
         _memory, missed = alarm.pools_now(observed.pools, observed.storage.pools, observed.clock.now)
         if missed:

@@ -19,7 +19,7 @@ from ..policy.storage import Usage, doubtful, verdicts
 from ..times import iso
 from .asking import ask, waits
 from .converge import observed_record
-from .scope import Request, plan_of, targets
+from .scope import Request, circumstances, plan_of, targets
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,52 @@ class Candidate:
     decision: Decision
 
 
+@dataclass(frozen=True)
+class Judged(Observed):
+    """What a sweep saw, and what the gate makes of it: the same for deciding whether to look at storage, and for the plan.
+
+    known: what reading the metadata says of each existing VM that the store has a declaration of, by name.
+    """
+
+    candidates: Tuple[Candidate, ...] = ()
+    known: Mapping[str, str] = field(default_factory=dict)
+
+
+def judged(request: Request, observed: Observed) -> Judged:
+    """Put every VM in question in front of the gate. VMs that are not ours are only spoken of when they were named."""
+    at = circumstances(request, observed)
+    wanted, _unknown = targets(request, observed)
+    domains = {domain.uuid: domain for domain in observed.domains}
+    begun = frozenset(intent.uuid for intent in observed.intents)
+    told = notice.by_key(observed.notices)
+    found: List[Candidate] = []
+    known: Dict[str, str] = {}
+    for domain in (domains[uuid] for uuid in wanted if uuid in domains):
+        record = observed.records.get(domain.uuid)
+        carried = metadata.read(domain, record)
+        if record is not None and record.document:
+            known[domain.name] = carried.reason
+        if carried.reason == "not_managed" and not request.named:
+            continue
+        current, said = None, None
+        if carried.valid:
+            kept = observed.schedules.get(domain.uuid, {})
+            current = schedules.current(domain, carried.document, kept, domain.uuid in begun)
+            scheduled = carried.document["persistence"].get("scheduled_cleanup")
+            said = told.get(notice.key_of(domain.uuid, scheduled)) if told and scheduled is not None else None
+        subject = Subject(domain.name, carried, domain.persistent, record is not None, current, said)
+        found.append(Candidate(domain, carried, current, decide(subject, at)))
+    return Judged(**vars(observed), candidates=tuple(found), known=known)
+
+
 @dataclass
 class Sweep:
-    """Builds the entries of one sweep. books: what is written to the store with them."""
+    """Builds the entries of one sweep. books: what is written to the store with them. alarm: (reason, detail)."""
 
     request: Request
-    observed: Observed
+    observed: Judged
     at: Circumstances
+    alarm: Tuple[str, str] = ("", "")
     books: List[StoreChange] = field(default_factory=list)
 
     def resumptions(self) -> List[do.Entry]:
@@ -49,32 +88,11 @@ class Sweep:
         left = [intent for intent in self.observed.intents if only is None or intent.uuid in only]
         return [_resumption(intent, intent.uuid in existing, self.observed, self.at) for intent in left]
 
-    def candidates(self, wanted: List[str]) -> List[Candidate]:
-        """VMs that are not ours are only spoken of when they were named."""
-        domains = {domain.uuid: domain for domain in self.observed.domains}
-        begun = {intent.uuid for intent in self.observed.intents}
-        told = notice.by_key(self.observed.notices)
-        found = []
-        for domain in (domains[uuid] for uuid in wanted if uuid in domains):
-            record = self.observed.records.get(domain.uuid)
-            carried = metadata.read(domain, record)
-            if carried.reason == "not_managed" and not self.request.named:
-                continue
-            kept = self.observed.schedules.get(domain.uuid, {})
-            current, said = None, None
-            if carried.valid:
-                current = schedules.current(domain, carried.document, kept, domain.uuid in begun)
-                scheduled = carried.document["persistence"].get("scheduled_cleanup")
-                said = told.get(notice.key_of(domain.uuid, scheduled)) if scheduled is not None else None
-            subject = Subject(domain.name, carried, domain.persistent, record is not None, current, said)
-            found.append(Candidate(domain, carried, current, decide(subject, self.at)))
-        return found
-
     def entries(self) -> List[do.Entry]:
         """An entry for each VM in question."""
-        wanted, unknown = targets(self.request, self.observed)
+        _wanted, unknown = targets(self.request, self.observed)
         usage = Usage(self.observed.storage) if self.observed.storage is not None else None
-        candidates = self.candidates(wanted)
+        candidates = self.observed.candidates
         entries = {found.domain.uuid: self._judged(found, usage) for found in candidates}
         due = [found for found in candidates if entries[found.domain.uuid].decision == "removed"]
         for found in _followers(due, entries):
@@ -104,6 +122,8 @@ class Sweep:
         )  # fmt: skip
         if decision.decision != "removed":
             return entry
+        if self.alarm[0]:
+            return waits(entry, *self.alarm)
         if usage is None and self.observed.storage_problem:
             return waits(entry, "storage_unreadable", self.observed.storage_problem)
         if usage is None:
@@ -161,8 +181,9 @@ class Sweep:
         if schedules.given_up(schedule, policy.limit("max_cleanup_attempts")):
             schedule = schedules.cleared(schedule)  # it was named
         intent = Intent(
-            domain.uuid, domain.name, carried.digest or "", "", entry.verdicts, schedule=schedule, undo_until=until
-        )
+            domain.uuid, domain.name, carried.digest or "", "", entry.verdicts, schedule=schedule, undo_until=until,
+            revision=carried.revision,
+        )  # fmt: skip
         closing = policy.closing(self.at.now, "window" in self.request.ignore)
         begin = do.Begin(guard, intent, None if closing in (None, float("inf")) else closing)
         persistence = carried.document["persistence"]
