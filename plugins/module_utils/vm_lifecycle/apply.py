@@ -49,6 +49,8 @@ class Chain:
     touched: bool = False
     #: Its NVRAM stays when it is undefined, by the last look at its storage.
     keep_nvram: bool = True
+    #: NVRAM files that go with the disks when an undo is over.
+    nvram: Tuple[VolumeVerdict, ...] = ()
     #: Paths of volumes whose deletion was confirmed.
     deleted: Set[str] = field(default_factory=set)
 

@@ -16,6 +16,7 @@ from .model import Intent, Record, UndoRecord, VolumeVerdict
 from .policy import schedule as schedules
 from .policy.clock import judge
 from .policy.storage import Usage, doubtful, must_keep_nvram, narrowed, obstacles, still_unused, verdicts
+from .policy.undo import own_nvram
 
 #: Reasons for which a volume is looked at again by the next sweep; for any other it is kept, and that is the end of it.
 UNFINISHED = ("delete_failed", "pool_inactive", "chain_unreadable", "storage_problem")
@@ -88,6 +89,7 @@ def _arm(run: Run, chain: Chain, action: do.Arm) -> None:
     if doubtful(fresh):
         what = "; ".join(obstacles(usage)) or doubtful(fresh)
         raise EffectError("storage_unreadable", f"it is off, and its disks can't be judged any more: {what}")
+    chain.nvram = own_nvram(action.guard.uuid, usage)
     chain.keep_nvram = bool(intent.undo_until) or must_keep_nvram(action.guard.uuid, usage)
     chain.verdicts = narrowed(intent.volumes, fresh)
     chain.intent = replace(intent, volumes=chain.verdicts)
@@ -109,7 +111,7 @@ def _keep_undo(run: Run, chain: Chain, action: do.KeepUndo) -> None:
     saved = run.world.hypervisor.saved(action.guard.uuid)
     record = UndoRecord(
         intent.uuid, intent.name, int(run.now), intent.undo_until, saved, intent.digest, action.document,
-        intent.volumes, schedules.completed(intent.schedule),
+        (*intent.volumes, *chain.nvram), schedules.completed(intent.schedule),
     )  # fmt: skip
     run.world.store.write_undo(record)
 

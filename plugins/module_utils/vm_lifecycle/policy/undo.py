@@ -1,18 +1,29 @@
 # Copyright: (c) 2026, vmops.lifecycle contributors
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether a removed VM can be brought back as it was: its disks are there, unchanged, and nobody else's by now."""
+"""Bringing a removed VM back as it was, and what is left to remove when nobody did."""
 
 from __future__ import annotations
 
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Tuple
 
-from ..model import FileIdentity, UndoRecord
-from .storage import Usage, key_of
+from ..model import FileIdentity, UndoRecord, VolumeVerdict
+from .storage import Usage, key_of, must_keep_nvram
+
+
+def own_nvram(uuid: str, usage: Usage) -> Tuple[VolumeVerdict, ...]:
+    """NVRAM files that would have gone with the VM, as files to remove once the time for an undo is over."""
+    if must_keep_nvram(uuid, usage):
+        return ()
+    return tuple(
+        VolumeVerdict(use.image.path, True, "only_user", target="nvram", identity=use.image.identity)
+        for use in usage.storage.attachments
+        if use.uuid == uuid and use.role == "nvram" and use.image.identity is not None
+    )
 
 
 def changed_disks(record: UndoRecord, usage: Usage) -> List[str]:
-    """What is wrong with the disks of a removed VM, in words. A disk that others share may have changed; it must be there."""
+    """What is wrong with the disks of a removed VM, in words: each is there, unchanged, and nobody else's by now. A disk that others share may have changed; it must be there."""
     there: Dict[str, Optional[FileIdentity]] = {}
     for use in usage.storage.attachments:
         there.setdefault(use.image.path, use.image.identity)
