@@ -23,7 +23,10 @@ def own_nvram(uuid: str, usage: Usage) -> Tuple[VolumeVerdict, ...]:
 
 
 def changed_disks(record: UndoRecord, usage: Usage) -> List[str]:
-    """What is wrong with the disks of a removed VM, in words: each is there, unchanged, and nobody else's by now. A disk that others share may have changed; it must be there."""
+    """What is wrong with the disks of a removed VM, in words: each is there, unchanged, and nobody else's by now.
+
+    A disk that others share may have changed; it must be there.
+    """
     there: Dict[str, Optional[FileIdentity]] = {}
     for use in usage.storage.attachments:
         there.setdefault(use.image.path, use.image.identity)
