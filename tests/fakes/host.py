@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import tzinfo
 from zoneinfo import ZoneInfo
 
+from vm_lifecycle.changes import LogOperation
 from vm_lifecycle.errors import refuse
-from vm_lifecycle.model import ClockReading
+from vm_lifecycle.model import ClockReading, Hooks, Pressure
 
+from .turns import Turns
 from .world import Machine
 
 
@@ -18,15 +20,19 @@ class FakeHost:
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
+        self._turns = Turns(machine.advance, lambda: float(machine.clock["now"]))
 
     def clock(self) -> ClockReading:
         return ClockReading(**self._machine.clock)
 
-    def zone(self) -> tzinfo:
-        return ZoneInfo(self._machine.state["zone"])
+    def zone(self, name: str = "") -> tzinfo:
+        try:
+            return ZoneInfo(name or self._machine.state["zone"])
+        except (KeyError, OSError, ValueError) as error:
+            raise refuse("invalid_option", f"{name!r} is not a time zone", field="window_timezone") from error
 
     def sleep(self, seconds: float) -> None:
-        self._machine.advance(seconds)
+        self._turns.sleep(seconds)
 
     @contextmanager
     def claim(self, uuid: str) -> Iterator[bool]:
@@ -51,3 +57,18 @@ class FakeHost:
 
     def progress(self, message: str) -> None:
         self._machine.messages.append(message)
+
+    def pressure(self) -> Pressure:
+        return Pressure(**self._machine.state["pressure"])
+
+    def parallel(self, jobs: Sequence[Callable[[], None]], workers: int) -> None:
+        self._turns.run(jobs, workers)
+
+    def journal(self, line: LogOperation) -> None:
+        self._machine.journal.append(line)
+
+    def deliver(self, hooks: Hooks, event: Mapping[str, object]) -> str:
+        refused = self._machine.state["refuse"].get("deliver", "")
+        if not refused:
+            self._machine.delivered.append(dict(event))
+        return str(refused)

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import posixpath
+from collections.abc import Sequence
 from typing import Any
 from xml.sax.saxutils import escape
 
 from vm_lifecycle.errors import DomainGone, EffectError
-from vm_lifecycle.model import Attachment, Domain, FileIdentity, Image, Storage, Volume, VolumeVerdict
+from vm_lifecycle.model import (
+    Attachment,
+    Domain,
+    FileIdentity,
+    Image,
+    SavedDomain,
+    Storage,
+    UndoRecord,
+    Volume,
+    VolumeVerdict,
+)
 
 from .world import Machine
+
+#: Stands for two dashes, which no XML comment may hold. JSON reads it as the same text.
+DASHES = "-\\u002d"
 
 
 def identity(state: dict[str, Any], path: str) -> FileIdentity | None:
@@ -74,9 +89,26 @@ class FakeHypervisor:
         disks = "".join(f"<disk><source file={_quoted(disk['path'])}/></disk>" for disk in domain["files"])
         return f"<domain><name>{escape(domain['name'])}</name><uuid>{uuid}</uuid><devices>{disks}</devices></domain>"
 
-    def storage(self) -> Storage:
+    def saved(self, uuid: str) -> SavedDomain:
+        """The XML is the domain's document itself, in a comment: a fake has no other use for it."""
+        kept = json.dumps(self._get(uuid), sort_keys=True)
+        return SavedDomain(
+            f"{self.definition(uuid)}<!--{kept.replace('--', DASHES)}-->", (), self._get(uuid)["autostart"]
+        )
+
+    def define(self, saved: SavedDomain) -> None:
+        domain = _of(saved)
+        if self._machine.find(domain["uuid"]) is not None:
+            raise EffectError("uuid_taken", f"a VM has the UUID {domain['uuid']}")
+        if any(each["name"] == domain["name"] for each in self._machine.state["domains"]):
+            raise EffectError("name_taken", f"a VM has the name {domain['name']}")
+        with self._machine.effect("define", domain["name"], domain):
+            self._machine.state["domains"].append({**domain, "state": "shutoff", "stops_at": None})
+
+    def storage(self, removed: Sequence[UndoRecord] = ()) -> Storage:
         self._machine.refuse("storage")
         state = self._machine.state
+        gone = [_of(record.saved) for record in removed if self._machine.find(record.uuid) is None]
         volumes = [
             Volume(pool["name"], pool["type"] if pool["active"] else "inactive", posixpath.basename(path),
                    image(state, path), "symlink" in state["files"][path])
@@ -87,7 +119,7 @@ class FakeHypervisor:
         attachments = [
             Attachment(domain["uuid"], domain["name"], use["role"], image(state, use["path"]), use["target"],
                        use["kind"], use["read_only"], use["shareable"])
-            for domain in state["domains"]
+            for domain in [*state["domains"], *gone]
             for use in domain["files"]
         ]  # fmt: skip
         pools = tuple(pool["name"] for pool in state["pools"] if pool["active"])
@@ -121,7 +153,7 @@ class FakeHypervisor:
         with self._machine.effect("power_off", domain["name"], domain):
             self._machine.stop(domain)
 
-    def undefine(self, uuid: str, keep_nvram: bool) -> None:
+    def undefine(self, uuid: str, keep_nvram: bool, keep_tpm: bool = False) -> None:
         domain = self._get(uuid)
         if not domain["persistent"]:
             raise EffectError("effect_failed", "cannot undefine a transient domain")
@@ -137,18 +169,27 @@ class FakeHypervisor:
         raise EffectError("changed_meanwhile", "the VM was started while it was being removed")
 
     def delete_volume(self, volume: VolumeVerdict) -> None:
+        if not volume.pool:
+            self._delete(volume.path, volume.path, volume)
+            return
         state = self._machine.state
         pool = next((pool for pool in state["pools"] if pool["name"] == volume.pool), None)
         if pool is None or not pool["active"]:
             raise EffectError("effect_failed", f"pool {volume.pool} is not active")
         path = posixpath.join(pool["path"], volume.name)
+        self._delete(path, f"{volume.pool}/{volume.name}", volume)
+
+    def _delete(self, path: str, name: str, volume: VolumeVerdict) -> None:
+        state = self._machine.state
         if path not in state["files"]:
             return
-        if "symlink" in state["files"][path] or identity(state, path) != volume.identity:
+        now = identity(state, path)
+        same = now is not None and volume.identity is not None and now.lasting == volume.identity.lasting
+        if "symlink" in state["files"][path] or not same:
             raise EffectError("changed_meanwhile", f"{path} is not the file any more that was judged")
         if state["files"][path].get("open"):
             raise EffectError("open_elsewhere", f"a process has {path} open")
-        with self._machine.effect("delete_volume", f"{volume.pool}/{volume.name}", path):
+        with self._machine.effect("delete_volume", name, path):
             del state["files"][path]
 
     def _get(self, uuid: str) -> dict[str, Any]:
@@ -165,6 +206,12 @@ def _domain(domain: dict[str, Any]) -> Domain:
         domain["metadata"] if persistent and not domain["metadata_error"] else None,
         domain["metadata_error"] if persistent else "",
     )  # fmt: skip
+
+
+def _of(saved: SavedDomain) -> dict[str, Any]:
+    """The document of a domain that was saved."""
+    found: dict[str, Any] = json.loads(saved.xml.split("<!--", 1)[1].rsplit("-->", 1)[0].replace(DASHES, "--"))
+    return found
 
 
 def _quoted(text: str) -> str:

@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeVar
 
-from vm_lifecycle.changes import Forget, LogOperation, Remember, RememberClock, RememberSchedule, StoreChange
+from vm_lifecycle.adapters.store_rows import decode_intent, decode_plan, decode_undo
+from vm_lifecycle.changes import (
+    DropPlan,
+    Forget,
+    LogOperation,
+    NoticeTried,
+    Prune,
+    QueueNotice,
+    Remember,
+    RememberClock,
+    RememberPlan,
+    RememberPools,
+    RememberSchedule,
+    StoreChange,
+)
 from vm_lifecycle.errors import EffectError
-from vm_lifecycle.model import ClockMemory, ClockReading, Document, FileIdentity, Intent, Record, VolumeVerdict
+from vm_lifecycle.model import ClockMemory, ClockReading, Document, Intent, Notice, Record, SweepPlan, UndoRecord
+from vm_lifecycle.times import iso
 
 from .world import Machine
+
+Found = TypeVar("Found")
 
 
 class MemoryStore:
@@ -48,8 +65,35 @@ class MemoryStore:
             for change in changes:
                 _write(store, change)
 
+    def plans(self) -> list[SweepPlan]:
+        found = [decode_plan(json.loads(json.dumps(plan))) for plan in self._contents()["plans"].values()]
+        return sorted(found, key=lambda plan: (plan.created_unix, plan.plan_id))
+
+    def notices(self) -> list[Notice]:
+        return [Notice(**notice) for notice in self._contents()["notices"].values()]
+
+    def pools(self) -> dict[str, int]:
+        return dict(self._contents()["pools"])
+
     def intents(self) -> list[Intent]:
-        return [decode_intent(self._contents()["intents"][uuid]) for uuid in sorted(self._contents()["intents"])]
+        return [
+            _decoded(decode_intent, self._contents()["intents"][uuid]) for uuid in sorted(self._contents()["intents"])
+        ]
+
+    def undo_records(self) -> list[UndoRecord]:
+        return [_decoded(decode_undo, self._contents()["undo"][uuid]) for uuid in sorted(self._contents()["undo"])]
+
+    def write_undo(self, record: UndoRecord) -> None:
+        store = self._contents()
+        with self._machine.effect("write_undo", record.name, record):
+            store["undo"][record.uuid] = json.loads(json.dumps(asdict(record)))
+
+    def drop_undo(self, uuid: str) -> None:
+        store = self._contents()
+        if uuid not in store["undo"]:
+            return
+        with self._machine.effect("drop_undo", store["undo"][uuid]["name"], uuid):
+            del store["undo"][uuid]
 
     def damage(self) -> list[str]:
         return []
@@ -67,17 +111,9 @@ class MemoryStore:
             del store["intents"][uuid]
 
 
-def decode_intent(stored: dict[str, Any]) -> Intent:
-    """An Intent from its JSON form."""
-    volumes = tuple(
-        VolumeVerdict(**{
-            **verdict,
-            "used_by": tuple(verdict["used_by"]),
-            "identity": FileIdentity(**verdict["identity"]) if verdict["identity"] else None,
-        })
-        for verdict in stored["volumes"]
-    )  # fmt: skip
-    return Intent(**{**stored, "volumes": volumes})
+def _decoded(decode: Callable[[Any], Found], stored: Any) -> Found:
+    """A copy, since the decoders take what they are given apart."""
+    return decode(json.loads(json.dumps(stored)))
 
 
 def _word(change: StoreChange) -> str:
@@ -89,7 +125,20 @@ def _word(change: StoreChange) -> str:
         return f"schedule {change.schedule.get('vm_name')} {change.schedule.get('cleanup_status')}"
     if isinstance(change, RememberClock):
         return "clock suspect" if change.memory.suspect_since else "clock"
-    return f"log {change.operation} {change.outcome}"
+    if isinstance(change, LogOperation):
+        return f"log {change.operation} {change.outcome}"
+    if isinstance(change, RememberPools):
+        return "pools " + " ".join(f"{name}{' missed' * bool(since)}" for name, since in sorted(change.pools.items()))
+    if isinstance(change, RememberPlan):
+        agreed = sum(bool(vm.confirmed_unix) for vm in change.plan.vms)
+        return f"plan {change.plan.plan_id} {agreed} of {len(change.plan.vms)} confirmed"
+    if isinstance(change, DropPlan):
+        return f"drop plan {change.plan_id}"
+    if isinstance(change, QueueNotice):
+        return f"notice {change.notice.kind} {change.notice.name}"
+    if isinstance(change, NoticeTried):
+        return f"notice {'not ' if change.error else ''}delivered"
+    return "prune"
 
 
 def _write(store: dict[str, Any], change: StoreChange) -> None:
@@ -105,5 +154,38 @@ def _write(store: dict[str, Any], change: StoreChange) -> None:
         store["schedules"][change.uuid] = json.loads(json.dumps(change.schedule))
     elif isinstance(change, RememberClock):
         store["clock"] = asdict(change.memory)
-    else:
+    elif isinstance(change, LogOperation):
         store["operations"].append(asdict(change))
+    elif isinstance(change, Prune):
+        _prune(store, change)
+    else:
+        _write_more(store, change)
+
+
+def _write_more(store: dict[str, Any], change: StoreChange) -> None:
+    if isinstance(change, RememberPools):
+        store["pools"] = dict(change.pools)
+    elif isinstance(change, RememberPlan):
+        store["plans"][change.plan.plan_id] = json.loads(json.dumps(asdict(change.plan)))
+    elif isinstance(change, DropPlan):
+        store["plans"].pop(change.plan_id, None)
+    elif isinstance(change, QueueNotice):
+        store["notices"].setdefault(change.notice.key, asdict(change.notice))
+    elif isinstance(change, NoticeTried) and change.key in store["notices"]:
+        notice = store["notices"][change.key]
+        arrived = 0 if change.error else change.at_unix
+        notice.update(attempts=notice["attempts"] + 1, error=change.error, delivered_unix=arrived)
+
+
+def _prune(store: dict[str, Any], change: Prune) -> None:
+    before = iso(max(change.before_unix, 0)) or ""
+    for uuid, schedule in list(store["schedules"].items()):
+        ended = schedule["cleanup_status"] == "completed" and schedule.get("last_cleanup_attempt", "") < before
+        if ended and uuid not in change.existing:
+            del store["schedules"][uuid]
+            if store["records"].get(uuid, {"document": 1})["document"] == {}:
+                del store["records"][uuid]
+    store["operations"] = [line for line in store["operations"] if line["at_unix"] >= change.before_unix]
+    for key, notice in list(store["notices"].items()):
+        if max(notice["queued_unix"], notice["delivered_unix"]) < change.before_unix:
+            del store["notices"][key]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from vm_lifecycle.changes import LogOperation
 from vm_lifecycle.errors import EffectError
 from vm_lifecycle.ports import World
 
@@ -21,10 +22,14 @@ EFFECTS = {
     "power_off": "effect_failed",
     "undefine": "effect_failed",
     "delete_volume": "effect_failed",
+    "define": "effect_failed",
+    "write_undo": "store_unusable",
+    "drop_undo": "store_unusable",
 }
 
 EMPTY_STORE: dict[str, Any] = {
     "records": {}, "schedules": {}, "clock": None, "intents": {}, "operations": [], "problem": "",
+    "undo": {}, "plans": {}, "notices": {}, "pools": {},
 }  # fmt: skip
 
 
@@ -36,13 +41,18 @@ class Machine:
     """The document and what surrounds it during a test. state is JSON-able; everything else is the test's own.
 
     state: clock {now, boottime, boot_id, synchronised}, zone, features, configuration, domains, files, pools,
-    problems, store, claims (UUIDs held by other runs), refuse {effect or read: message}.
+    problems, store, claims (UUIDs held by other runs), refuse {effect or read: message}, pressure {cpu, io, memory}.
     """
 
     def __init__(self, state: dict[str, Any]) -> None:
         self.state = copy.deepcopy(state)
+        self.state.setdefault("pressure", {})
+        self.state["store"] = {**copy.deepcopy(EMPTY_STORE), **self.state["store"]}
         self.effects: list[str] = []
         self.messages: list[str] = []
+        #: What journald was told, and what the hooks were given.
+        self.journal: list[LogOperation] = []
+        self.delivered: list[dict[str, Any]] = []
         self.held: set[str] = set()
         #: The run is cut after this many effects.
         self.cut_after: int | None = None

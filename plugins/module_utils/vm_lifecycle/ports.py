@@ -135,8 +135,8 @@ class Host(Protocol):
     def clock(self) -> ClockReading:
         """All clocks, now."""
 
-    def zone(self) -> tzinfo:
-        """The host's time zone, for windows given in local time."""
+    def zone(self, name: str = "") -> tzinfo:
+        """A time zone by its IANA name; without one the host's own. Raises LifecycleError for a name that it does not know."""
 
     def sleep(self, seconds: float) -> None:
         """Wait."""

@@ -41,6 +41,10 @@ QED_KNOWN = 0b111
 #: Where QEMU looks for the descriptor inside a sparse VMDK, and how much of it.
 VMDK_DESCRIPTOR, VMDK_DESCRIPTOR_SIZE = 0x200, 20 * SECTOR
 DESCRIPTOR = b"# Disk DescriptorFile"
+#: Where ISO 9660 has its primary volume descriptor: type and name first, the volume's label in bytes 40 to 71.
+ISO_DESCRIPTOR, ISO_BEGIN, ISO_LABEL = 16 * 2048, b"\1CD001\1", slice(40, 72)
+#: Labels of the media that cloud-init reads at a first boot.
+SEED_LABELS = (b"cidata", b"config-2")
 ACCESSES = (b"RW", b"RDONLY", b"NOACCESS")
 EXTENT = re.compile(rb'[+-]?\d{1,20}\s{1,64}(\S{1,20})\s{1,64}"([^"]{1,511})"')
 PARENT = re.compile(rb'parentFileNameHint\s{0,64}=\s{0,64}"([^"]{0,1023})"')
@@ -230,3 +234,9 @@ def _extents(text: bytes) -> List[Reference]:
     if len(found) > EXTENTS:
         raise ValueError(f"it has more than {EXTENTS} extents")
     return found
+
+
+def is_seed(stream: BinaryIO) -> bool:
+    """Whether a medium configures a cloud image at its first boot, by its label in any case. Raises OSError."""
+    part = Header(stream).upto(ISO_DESCRIPTOR, ISO_LABEL.stop)
+    return part.startswith(ISO_BEGIN) and part[ISO_LABEL].rstrip(b" \0").lower() in SEED_LABELS

@@ -13,14 +13,18 @@ import json
 import os
 import re
 import stat
-from typing import Any, Dict, List, Optional, Tuple
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, BinaryIO, Dict, Iterator, List, Optional, Tuple
 from urllib.parse import unquote, urlsplit
 
 from ..model import FileIdentity, Image
-from .image_headers import references
+from .image_headers import is_seed, references
 
 #: Longest chain that is followed.
 DEPTH = 64
+#: Most files that are looked at beside one that lies in no pool.
+NEIGHBOURS = 1000
 #: Block drivers of QEMU that reach another machine, whose files can't be of this one.
 NETWORK = "http|https|ftp|ftps|nbd|rbd|iscsi|ssh|gluster|nfs|sheepdog|vxhs"
 REMOTE = re.compile(rf"({NETWORK})(\+[a-z]+)?:", re.IGNORECASE)
@@ -61,6 +65,28 @@ class Images:
             return Image(path, None, (), _absence(path) if disk else "")
         chain, problem = ((), "") if declared_format == "raw" else self._chain(path, found)
         return Image(path, found, chain, problem)
+
+    def medium(self, image: Image) -> Image:
+        """The image of a CD-ROM, with what its label says of it. What can't be read is no medium of a known kind."""
+        if image.identity is None or image.identity.device == BLOCK:
+            return image
+        try:
+            with _opened(image.path, image.identity) as stream:
+                return replace(image, seed=stream is not None and is_seed(stream))
+        except (OSError, ValueError):
+            return image
+
+    def beside(self, path: str) -> List[Image]:
+        """All images in the directory of a file, but for itself: some of them may be built on it.
+
+        Raises OSError when the directory can't be read, or holds more than NEIGHBOURS files.
+        """
+        directory = os.path.dirname(path)
+        with os.scandir(directory) as listing:
+            names = sorted(entry.name for entry in listing if entry.is_file(follow_symlinks=False))
+        if len(names) > NEIGHBOURS:
+            raise OSError(f"more than {NEIGHBOURS} files in {directory}")
+        return [self.image(os.path.join(directory, name)) for name in names if name != os.path.basename(path)]
 
     def _chain(self, path: str, start: FileIdentity) -> Tuple[Tuple[Reference, ...], str]:
         chain: List[Reference] = []
@@ -121,15 +147,8 @@ def _absence(path: str) -> str:
 
 def _look(path: str, mark: FileIdentity) -> Tuple[List[Below], str]:
     try:
-        if not _readable(os.stat(path).st_mode):
-            return [], ""  # a socket, a pipe or a directory: opening one might wait for ever, or do something
-        with open(path, "rb", opener=_open) as stream:
-            found = os.fstat(stream.fileno())
-            block = stat.S_ISBLK(found.st_mode)
-            file = (-1, found.st_rdev) if block else (found.st_dev, found.st_ino)
-            if not _readable(found.st_mode) or file != mark.file:
-                return [], "it was replaced while it was looked at"
-            named = references(stream)
+        with _opened(path, mark) as stream:
+            named = references(stream) if stream else []
         return [
             (below, reference.layered)
             for reference in named
@@ -138,6 +157,23 @@ def _look(path: str, mark: FileIdentity) -> Tuple[List[Below], str]:
         ], ""
     except (OSError, ValueError) as error:
         return [], str(error)
+
+
+@contextmanager
+def _opened(path: str, mark: FileIdentity) -> Iterator[Optional[BinaryIO]]:
+    """The very file of that identity, to read from; None for what is neither a file nor a block device.
+
+    Opening a socket, a pipe or a directory might wait for ever, or do something. Raises OSError and ValueError.
+    """
+    if not _readable(os.stat(path).st_mode):
+        yield None
+        return
+    with open(path, "rb", opener=_open) as stream:
+        found = os.fstat(stream.fileno())
+        file = (BLOCK, found.st_rdev) if stat.S_ISBLK(found.st_mode) else (found.st_dev, found.st_ino)
+        if not _readable(found.st_mode) or file != mark.file:
+            raise ValueError("it was replaced while it was looked at")
+        yield stream
 
 
 def _readable(mode: int) -> bool:

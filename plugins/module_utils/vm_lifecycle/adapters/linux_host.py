@@ -11,16 +11,19 @@ import json
 import os
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timezone, tzinfo
 from functools import cache
 from pathlib import Path
-from typing import FrozenSet, Iterator, Mapping, Optional
+from typing import Callable, FrozenSet, Iterator, Mapping, Optional, Sequence
 
+from ..changes import LogOperation
 from ..errors import refuse
-from ..model import ClockReading
+from ..model import ClockReading, Hooks, Pressure
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+PRESSURE = Path("/proc/pressure")
 #: Feature -> the link that systemd makes when its unit is enabled.
 UNIT_LINKS = {
     "cleanup": "timers.target.wants/vm-lifecycle-cleanup.timer",
@@ -45,8 +48,13 @@ class LinuxHost:
             synchronised=_synchronised(),
         )
 
-    def zone(self) -> tzinfo:
-        """From /etc/localtime, with its rules for daylight saving; without that file the present offset, as a fallback."""
+    def zone(self, name: str = "") -> tzinfo:
+        """A zone by name, or the host's own: from /etc/localtime, without that file the present offset, as a fallback."""
+        if name:
+            try:
+                return named_zone(name)
+            except ValueError as error:
+                raise refuse("invalid_option", str(error), field="window_timezone") from error
         try:
             from zoneinfo import ZoneInfo
 
@@ -86,8 +94,49 @@ class LinuxHost:
             raise refuse("invalid_configuration", f"{path}: not a JSON object")
         return document
 
+    def pressure(self) -> Pressure:
+        return Pressure(*(_pressure(PRESSURE / name) for name in ("cpu", "io", "memory")))
+
+    def parallel(self, jobs: Sequence[Callable[[], None]], workers: int) -> None:
+        if len(jobs) == 1:
+            jobs[0]()  # most sweeps remove one VM, and a thread would need a connection of its own
+            return
+        with ThreadPoolExecutor(max_workers=max(workers, 1)) as pool:
+            started = [pool.submit(job) for job in jobs]
+        for future in started:
+            future.result()
+
+    def journal(self, line: LogOperation) -> None:
+        from .journal import write  # most calls of a module write nothing
+
+        write(line)
+
+    def deliver(self, hooks: Hooks, event: Mapping[str, object]) -> str:
+        from .hooks import deliver  # one verb of the command alone tells anybody
+
+        return deliver(hooks, event)
+
     def progress(self, message: str) -> None:
         """Modules have nobody to tell; the command line has its own host, see agent."""
+
+
+def named_zone(name: str) -> tzinfo:
+    """A time zone of the IANA database, such as Europe/Berlin. Raises ValueError."""
+    from zoneinfo import ZoneInfo
+
+    try:
+        return ZoneInfo(name)
+    except (KeyError, OSError, ValueError) as error:
+        raise ValueError(f"{name!r} is not a time zone that this host knows (is tzdata installed?)") from error
+
+
+def _pressure(path: Path) -> Optional[float]:
+    """Share of the last minute in which some process waited, in per cent. None where the kernel does not tell."""
+    try:
+        some = next(line for line in path.read_text("ascii").splitlines() if line.startswith("some "))
+        return float(dict(field.split("=", 1) for field in some.split()[1:])["avg60"])
+    except (OSError, ValueError, KeyError, StopIteration):
+        return None
 
 
 def _lock(path: Path) -> Optional[int]:
@@ -135,6 +184,9 @@ class TalkingHost(LinuxHost):
     """A host that says on standard error, which is the journal for a unit, what a run is doing."""
 
     def progress(self, message: str) -> None:
+        from .journal import status
+
+        status(printable(message))
         sys.stderr.write(f"{printable(message)}\n")
         sys.stderr.flush()
 

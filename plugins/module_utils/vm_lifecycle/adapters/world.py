@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import Tuple
 
-from ..ports import World
+from ..ports import Host, Store, World
 from ..tasks.targets import check_uri
 from .libvirt.hypervisor import connect
 from .linux_host import LinuxHost, TalkingHost
@@ -24,6 +24,13 @@ def open_world(uri: str, talking: bool = False) -> World:
     state, claims = directories(uri)
     host = (TalkingHost if talking else LinuxHost)(claims, CONFIGURATION)
     return World(connect(uri), SqliteStore(state), host)
+
+
+def open_books(uri: str) -> Tuple[Store, Host]:
+    """Store and host alone: what needs no libvirt must work when libvirt does not."""
+    check_uri({"uri": uri})
+    state, claims = directories(uri)
+    return SqliteStore(state), LinuxHost(claims, CONFIGURATION)
 
 
 def directories(uri: str) -> Tuple[Path, Path]:

@@ -11,12 +11,13 @@ import sys
 from typing import Any, Callable, Dict, List, Optional, Sequence
 
 from ..adapters.linux_host import named_zone, printable
-from ..adapters.world import open_world
-from ..changes import RememberClock
+from ..adapters.world import open_books, open_world
+from ..changes import QueueNotice, RememberClock
 from ..errors import EffectError, LifecycleError, refuse
 from ..policy.cleanup_policy import decode
 from ..policy.clock import accept
-from ..ports import World
+from ..policy.notice import failure
+from ..ports import Host, Store
 from ..run import run
 from ..schema import MissingJsonschemaError, require_jsonschema
 from ..tasks import cleanup, info, persistence
@@ -51,18 +52,30 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     except MissingJsonschemaError as error:
         return _complain(options, LifecycleError([]), f"{error} [missing_library]", UNREACHABLE)
     except LifecycleError as error:
+        _tell(options, str(error))
         unreachable = any(problem.code in UNREACHABLE_CODES for problem in error.problems)
         return _complain(options, error, str(error), UNREACHABLE if unreachable else REFUSED)
     except EffectError as error:
         return _complain(options, LifecycleError([]), f"{error.message} [{error.code}]", UNREACHABLE)
 
 
+def _tell(options: argparse.Namespace, error: str) -> None:
+    """The timer's sweep could not run at all: the hooks hear of that, too, if the store can still be written."""
+    if not getattr(options, "scheduled", False):
+        return
+    try:
+        store, host = open_books(options.uri)
+        store.save([QueueNotice(failure("", "the sweep of this host", error, host.clock().now))])
+    except EffectError:
+        return
+
+
 def _dispatch(options: argparse.Namespace) -> int:
     if options.verb == "validate":
         return _validate(options)
-    world = open_world(options.uri, talking=not options.json)
     if options.verb in OWN:
-        return OWN[options.verb](options, world)
+        return OWN[options.verb](options, *open_books(options.uri))
+    world = open_world(options.uri, talking=not options.json)
     dry_run = bool(getattr(options, "dry_run", False))
     result = run(TASKS[options.verb], document(options), world, dry_run)
     failed, alert = result.pop("failed"), result.pop("alert", True)
@@ -71,28 +84,28 @@ def _dispatch(options: argparse.Namespace) -> int:
     return VM_FAILED if failed and counts else OK
 
 
-def _accept_clock(options: argparse.Namespace, world: World) -> int:
-    reading = world.host.clock()
+def _accept_clock(options: argparse.Namespace, store: Store, host: Host) -> int:
+    reading = host.clock()
     if reading.now < RELEASED_UNIX:
         raise refuse("insane_clock", "the clock says a time before this software was released; set it first")
-    world.store.save([RememberClock(accept(reading))])
+    store.save([RememberClock(accept(reading))])
     return _say(options, {"accepted": reading.now}, "the clock is accepted as it is")
 
 
-def _log(options: argparse.Namespace, world: World) -> int:
-    lines = world.store.operations(max(options.last, 0))[::-1]
+def _log(options: argparse.Namespace, store: Store, _host: Host) -> int:
+    lines = store.operations(max(options.last, 0))[::-1]
     return _say(options, {"operations": [vars(line) for line in lines]}, text.operations(lines))
 
 
-def _notify(options: argparse.Namespace, world: World) -> int:
+def _notify(options: argparse.Namespace, store: Store, host: Host) -> int:
     """Exit code 1 when something could not be handed over; it is tried again after the next sweep."""
-    told = deliver(world, cleanup_policy(world).hooks)
+    told = deliver(store, host, cleanup_policy(host).hooks)
     _say(options, {"notices": told}, text.notices(told))
     return VM_FAILED if any(notice["error"] for notice in told) else OK
 
 
 #: Verbs that are no task.
-OWN: Dict[str, Callable[[argparse.Namespace, World], int]] = {
+OWN: Dict[str, Callable[[argparse.Namespace, Store, Host], int]] = {
     "clock-accept": _accept_clock,
     "log": _log,
     "notify": _notify,

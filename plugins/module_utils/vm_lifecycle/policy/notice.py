@@ -39,8 +39,16 @@ def arrived_long_enough_ago(notice: Optional[Notice], policy: CleanupPolicy, now
 
 
 def failure(uuid: str, name: str, error: str, now: float) -> Notice:
-    """A removal failed."""
-    return Notice(f"failed:{uuid}:{int(now)}", "failed", uuid, name, f"removing {name} failed: {error}", int(now))
+    """A removal failed, or, without a UUID, a sweep as a whole."""
+    what = f"removing {name}" if uuid else name
+    return Notice(
+        f"failed:{uuid}:{int(now)}",
+        "failed",
+        uuid,
+        name,
+        f"{what} failed: {error}",
+        int(now),
+    )
 
 
 def confirmation(plan: SweepPlan, why: str) -> Notice:

@@ -47,7 +47,7 @@ def decode(document: Mapping[str, Any], world: World) -> Request:
         raise refuse("no_target", "ignore lifts conditions for named VMs only: give name, uuid or vms", field="ignore")
     given = document.get("policy")
     given = None if given is None else {key: value for key, value in given.items() if value is not None}
-    policy = reads.cleanup_policy(world, given)
+    policy = reads.cleanup_policy(world.host, given)
     skip = document.get("missing", "fail") == "skip"
     return Request(tuple(named), skip, ignore, policy, state, _plan_id(document, state))
 
@@ -67,7 +67,7 @@ def _plan_id(document: Mapping[str, Any], state: str) -> Optional[str]:
 
 def observe(request: Request, world: World) -> Observed:
     """Storage is read only when some VM is due and may go, or when its disks have to be known for a confirmation."""
-    observed = reads.host(world, cleanup=True)
+    observed = reads.whole(world, cleanup=True)
     if request.state not in undo.STATES:
         observed = judged(request, observed)
     if request.state != "restored" and not (isinstance(observed, Judged) and _needs_storage(request, observed)):

@@ -51,14 +51,14 @@ def decode(document: Mapping[str, Any], world: World) -> Request:
             raise refuse("invalid_option", f"must be one of: {', '.join(FILTERS)}", field=f"filter.{key}")
         if FILTERS[key] and value not in FILTERS[key]:
             raise refuse("invalid_option", f"must be one of: {', '.join(FILTERS[key])}", field=f"filter.{key}")
-    policy, warnings = reads.lenient_policy(world)
+    policy, warnings = reads.lenient_policy(world.host)
     named = wishes(document, (), required=False)
     return Request(tuple(named), document.get("missing", "fail") == "skip", filters, policy, tuple(warnings))
 
 
 def observe(_request: Request, world: World) -> Observed:
     """Everything but storage."""
-    return reads.host(world, cleanup=True)
+    return reads.whole(world, cleanup=True)
 
 
 def plan(request: Request, observed: Observed) -> Plan:

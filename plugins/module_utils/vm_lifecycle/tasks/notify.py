@@ -9,23 +9,23 @@ from typing import Any, Dict, List
 
 from ..changes import NoticeTried
 from ..model import Hooks, Notice
-from ..ports import World
+from ..ports import Host, Store
 from ..times import iso
 
 #: Deliveries of one notice that are tried; a hook that is down for longer has missed it.
 MOST_ATTEMPTS = 100
 
 
-def deliver(world: World, hooks: Hooks) -> List[Dict[str, Any]]:
+def deliver(store: Store, host: Host, hooks: Hooks) -> List[Dict[str, Any]]:
     """Try every notice that has not arrived; returns each with what went wrong, or "". Without hooks nothing is tried."""
     if not hooks.command and not hooks.webhook:
         return []
     told = []
-    for notice in world.store.notices():
+    for notice in store.notices():
         if notice.delivered_unix or notice.attempts >= MOST_ATTEMPTS:
             continue
-        error = world.host.deliver(hooks, event(notice))
-        world.store.save([NoticeTried(notice.key, int(world.host.clock().now), error)])
+        error = host.deliver(hooks, event(notice))
+        store.save([NoticeTried(notice.key, int(host.clock().now), error)])
         told.append({**event(notice), "error": error})
     return told
 

@@ -11,10 +11,10 @@ from typing import List, Mapping, Optional, Tuple
 from ..errors import EffectError, LifecycleError, Problem, refuse
 from ..model import Observed
 from ..policy.cleanup_policy import CleanupPolicy, decode
-from ..ports import World
+from ..ports import Host, World
 
 
-def host(world: World, cleanup: bool = False) -> Observed:
+def whole(world: World, cleanup: bool = False) -> Observed:
     """Clock, domains, records, schedules and intents: everything but storage. cleanup: what only a sweep asks, too."""
     try:
         seen = _seen(world)
@@ -47,33 +47,33 @@ def _with_history(seen: Observed, world: World) -> Observed:
     )
 
 
-def cleanup_policy(world: World, given: Optional[Mapping[str, object]] = None) -> CleanupPolicy:
+def cleanup_policy(host: Host, given: Optional[Mapping[str, object]] = None) -> CleanupPolicy:
     """The host's policy, or the given one; a dry_run_mode on the host wins over both. Raises LifecycleError."""
-    stored = world.host.configuration("cleanup") or {}
+    stored = host.configuration("cleanup") or {}
     where = "/etc/vm-lifecycle/cleanup.json"
-    own, problems = _decoded(world, stored, where)
+    own, problems = _decoded(host, stored, where)
     if own is None:
         raise LifecycleError([Problem("invalid_configuration", f"{p.field}: {p.message}") for p in problems])
     if given is None:
         return own
-    policy, problems = _decoded(world, {**given, **({"dry_run_mode": True} if own.dry_run else {})}, "policy")
+    policy, problems = _decoded(host, {**given, **({"dry_run_mode": True} if own.dry_run else {})}, "policy")
     if policy is None:
         raise LifecycleError(problems)
     return policy
 
 
-def _decoded(world: World, document: Mapping[str, object], where: str) -> Tuple[Optional[CleanupPolicy], List[Problem]]:
+def _decoded(host: Host, document: Mapping[str, object], where: str) -> Tuple[Optional[CleanupPolicy], List[Problem]]:
     """The window is in window_timezone, else in the host's own zone."""
     try:
-        zone = world.host.zone(str(document.get("window_timezone") or ""))
+        zone = host.zone(str(document.get("window_timezone") or ""))
     except LifecycleError as error:
         return None, [replace(problem, field=f"{where}.window_timezone") for problem in error.problems]
     return decode(document, zone, where)
 
 
-def lenient_policy(world: World) -> Tuple[Optional[CleanupPolicy], List[str]]:
+def lenient_policy(host: Host) -> Tuple[Optional[CleanupPolicy], List[str]]:
     """The host's policy for reporting only: an invalid one is a warning, not a refusal."""
     try:
-        return cleanup_policy(world), []
+        return cleanup_policy(host), []
     except LifecycleError as error:
         return None, [str(problem) for problem in error.problems]

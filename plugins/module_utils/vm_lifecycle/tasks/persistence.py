@@ -59,7 +59,7 @@ def decode(document: Mapping[str, Any], world: World) -> Request:
     problems = [problem for wish in named for problem in _problems(wish)]
     if problems:
         raise LifecycleError(problems)
-    policy, warnings = reads.lenient_policy(world)
+    policy, warnings = reads.lenient_policy(world.host)
     skip = document.get("missing", "fail") == "skip"
     return Request(tuple(named), skip, bool(document.get("repair")), policy, tuple(warnings))
 
@@ -119,7 +119,7 @@ def _options(wish: Wish) -> Document:
 
 def observe(_request: Request, world: World) -> Observed:
     """Everything but storage."""
-    return reads.host(world)
+    return reads.whole(world)
 
 
 def plan(request: Request, observed: Observed) -> Plan:

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Callable, Iterator, List, Optional, Tuple
+from dataclasses import dataclass, replace
+from typing import Callable, Iterator, List, Optional, Sequence, Tuple
 from xml.etree import ElementTree
 
 #: Roles that a reader of a verdict will look for; every other mention of a path has the role "other".
@@ -59,19 +59,33 @@ def domain_files(xml: str, volume_path: VolumePath) -> List[FileReference]:
 
 
 def snapshot_files(xml: str, volume_path: VolumePath) -> List[FileReference]:
-    """Every file that a snapshot names: its overlays, its memory image, and the disks of the definition it kept."""
+    """Every file that a snapshot names: its overlays, its memory image, and the disks of the definition it kept.
+
+    Disks and memory have a target. What else the definition mentions, its firmware and media for example, has none.
+    """
     root = ElementTree.fromstring(xml)
     found: List[FileReference] = []
     for disk in root.findall("disks/disk"):
-        found.extend(_disk(disk, volume_path))
+        found += [replace(each, target=disk.get("name") or each.target) for each in _disk(disk, volume_path)]
     for memory in root.findall("memory[@file]"):
-        found.append(FileReference("snapshot", memory.get("file", "")))
+        found.append(FileReference("disk", memory.get("file", ""), target="memory"))
     for kept in (*root.findall("domain"), *root.findall("inactiveDomain")):
         found.extend(_files(kept, volume_path))
     return [
-        FileReference("snapshot", reference.path, reference.kind, reference.target, reference.image_format)
-        for reference in found
+        replace(each, role="snapshot", target=(each.target or "disk") if each.role == "disk" else "") for each in found
     ]
+
+
+def parents_first(snapshots: Sequence[str]) -> List[str]:
+    """XML of snapshots in an order in which they can be defined again."""
+    waiting = {ElementTree.fromstring(xml).findtext("name", ""): xml for xml in snapshots}
+    found: List[str] = []
+    while waiting:
+        ready = [
+            name for name, xml in waiting.items() if ElementTree.fromstring(xml).findtext("parent/name") not in waiting
+        ]
+        found += [waiting.pop(name) for name in ready or list(waiting)]
+    return found
 
 
 def qemu_arguments(xml: str) -> str:
@@ -128,11 +142,14 @@ def _mentions(element: ElementTree.Element, role: str) -> Iterator[FileReference
 
 
 def _disk(disk: ElementTree.Element, volume_path: VolumePath) -> Iterator[FileReference]:
-    source = disk.find("source")
+    source, driver, target = disk.find("source"), disk.find("driver"), disk.find("target")
     path = _source_path(source, volume_path)
+    kind = disk.get("type", "file")
+    if path is None and source is not None and kind not in ("file", "block"):
+        # a device or a server without a path or a name
+        path = f"{kind}:{target.get('dev', '') if target is not None else ''}"
     if path is None:
-        return
-    driver, target = disk.find("driver"), disk.find("target")
+        return  # a drive without a medium
     below = [
         found
         for inner in disk.iter("source")
@@ -144,7 +161,7 @@ def _disk(disk: ElementTree.Element, volume_path: VolumePath) -> Iterator[FileRe
     yield FileReference(
         role=device if device in ("disk", "cdrom", "floppy") else "disk",
         path=path,
-        kind=disk.get("type", "file") if device != "lun" else "lun",
+        kind=kind if device != "lun" else "lun",
         target=target.get("dev", "") if target is not None else "",
         image_format=driver.get("type", "") if driver is not None else "",
         read_only=disk.find("readonly") is not None,

@@ -5,16 +5,17 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Set, Tuple
+from typing import TYPE_CHECKING, Any, Iterator, List, Optional, Sequence, Set, Tuple
 from xml.etree import ElementTree
 
 from ...errors import DomainGone, EffectError, refuse
 from ...metadata import NAMESPACE
-from ...model import Domain, FileIdentity, Storage, VolumeVerdict
-from .definitions import has_nvram, has_tpm, metadata_element, metadata_text
+from ...model import Domain, SavedDomain, Storage, UndoRecord, VolumeVerdict
+from .connections import Connections, SharedLook
+from .definitions import metadata_element, metadata_text
+from .redefinition import define, save, undefine_flags
 
 if TYPE_CHECKING:
     from .storage import StorageReader
@@ -26,8 +27,6 @@ except ImportError:
 
 #: virDomainState -> libvirt's own words.
 STATES = ("no state", "running", "blocked", "paused", "shutdown", "shutoff", "crashed", "pmsuspended")
-#: Undefine flags that came with libvirt 8.9.0 (VIR_DOMAIN_UNDEFINE_TPM); an older daemon refuses them.
-TPM_FLAGS_SINCE = 8009000
 #: Seconds that the monitor of a QEMU has to answer.
 ANSWER_LIMIT = 10.0
 #: Prefix of our metadata element in the XML.
@@ -50,17 +49,23 @@ def _ignore(_context: object, _error: object) -> None:
 
 
 class LibvirtHypervisor:
-    """One connection. Handles are kept by UUID, which saves a lookup for each step."""
+    """libvirt for as many threads as there are: each has a connection of its own, and keeps its handles by UUID."""
 
     def __init__(self, connection: Any) -> None:
-        self._connection = connection
-        self._handles: Dict[str, Any] = {}
+        self._connections = Connections(connection)
+        self._looks = SharedLook()
         self._reader: Optional[StorageReader] = None
+
+    @property
+    def _connection(self) -> Any:
+        return self._connections.current()
 
     def domains(self) -> List[Domain]:
         with _translated():
             listed = self._connection.listAllDomains()
-            self._handles = {handle.UUIDString(): handle for handle in listed}
+            handles = self._connections.handles()
+            handles.clear()
+            handles.update((handle.UUIDString(), handle) for handle in listed)
             persistent = self._listed(libvirt.VIR_CONNECT_LIST_DOMAINS_PERSISTENT)
             autostarted = self._listed(libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART)
             states = {
@@ -68,7 +73,7 @@ class LibvirtHypervisor:
                 for handle, stats in self._connection.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE)
             }
         found = []
-        for uuid, handle in self._handles.items():
+        for uuid, handle in handles.items():
             text, problem = _metadata(handle) if uuid in persistent else (None, "")
             state = states.get(uuid)
             if state is None or problem == "gone":
@@ -83,7 +88,7 @@ class LibvirtHypervisor:
         try:
             with _translated(uuid):
                 handle = self._connection.lookupByUUIDString(uuid)
-                self._handles[uuid] = handle
+                self._connections.handles()[uuid] = handle
                 persistent = bool(handle.isPersistent())
                 autostart = persistent and bool(handle.autostart())
                 state = STATES[handle.state()[0]]
@@ -106,12 +111,21 @@ class LibvirtHypervisor:
             xml: str = self._handle(uuid).XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
             return xml
 
-    def storage(self) -> Storage:
+    def saved(self, uuid: str) -> SavedDomain:
+        with _translated(uuid):
+            return save(self._handle(uuid))
+
+    def storage(self, removed: Sequence[UndoRecord] = ()) -> Storage:
         from .storage import StorageReader  # most runs never look at storage, and a module compiles what it imports
 
+        counted = tuple(removed)
+
+        def read() -> Storage:  # by one thread at a time
+            self._reader = self._reader or StorageReader()
+            return self._reader.read(self._connection, counted)
+
         with _translated():
-            self._reader = self._reader or StorageReader(self._connection)
-            return self._reader.read()
+            return self._looks.look(counted, read)
 
     def write_metadata(self, uuid: str, text: Optional[str]) -> None:
         with _translated(uuid):
@@ -133,13 +147,11 @@ class LibvirtHypervisor:
         libvirt waits for it without limit, and a connection that waits in one thread serves no other.
         """
         failed: List[EffectError] = []
-        with _translated(uuid):
-            uri = self._connection.getURI()
 
         def ask() -> None:
             try:
                 with _translated(uuid):
-                    own = libvirt.open(uri)
+                    own = libvirt.open(self._connections.uri)
                     own.lookupByUUIDString(uuid).shutdown()
                     own.close()
             except EffectError as error:
@@ -162,13 +174,13 @@ class LibvirtHypervisor:
                 if handle.isActive():
                     raise
 
-    def undefine(self, uuid: str, keep_nvram: bool) -> None:
+    def undefine(self, uuid: str, keep_nvram: bool, keep_tpm: bool = False) -> None:
         with _translated(uuid):
             handle = self._handle(uuid)
             definition = handle.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE)
-            handle.undefineFlags(self._undefine_flags(handle, keep_nvram))
+            handle.undefineFlags(undefine_flags(handle, self._connection.getLibVersion(), keep_nvram, keep_tpm))
             self._give_back_if_running(uuid, definition)
-        self._handles.pop(uuid, None)
+        self._connections.handles().pop(uuid, None)
 
     def _give_back_if_running(self, uuid: str, definition: str) -> None:
         """libvirt undefines a domain that was started meanwhile and leaves it running, transient: it gets its own back."""
@@ -180,69 +192,25 @@ class LibvirtHypervisor:
             self._connection.defineXML(definition)
             raise EffectError("changed_meanwhile", "the VM was started while it was being removed")
 
-    def _undefine_flags(self, handle: Any, keep_nvram: bool) -> int:
-        """Only flags that the domain needs: drivers and older daemons refuse those that they don't know."""
-        xml = handle.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
-        flags: int = libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
-        if has_nvram(xml):
-            flags |= libvirt.VIR_DOMAIN_UNDEFINE_KEEP_NVRAM if keep_nvram else libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
-        if has_tpm(xml) and self._connection.getLibVersion() >= TPM_FLAGS_SINCE:
-            flags |= getattr(libvirt, "VIR_DOMAIN_UNDEFINE_TPM", 32)
-        if _has_checkpoints(handle):
-            flags |= libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
-        return flags
+    def define(self, saved: SavedDomain) -> None:
+        with _translated():
+            define(self._connection, saved)
 
     def delete_volume(self, volume: VolumeVerdict) -> None:
+        from .deletion import delete  # as for storage: only runs that delete need it
+
         with _translated():
-            pool = self._connection.storagePoolLookupByName(volume.pool)
-            if not pool.isActive():
-                raise EffectError("effect_failed", f"pool {volume.pool} is not active")
-            directory = ElementTree.fromstring(pool.XMLDesc()).findtext("target/path") or ""
-            path = os.path.join(directory, volume.name)
-            if not os.path.lexists(path):
-                return
-            if os.path.islink(path) or _identity(path) != volume.identity:
-                raise EffectError("changed_meanwhile", f"{path} is not the file any more that was judged")
-            if _is_locked(path):
-                raise EffectError("open_elsewhere", f"a process has {path} open")
-            _volume(pool, volume.name).delete(0)
+            delete(self._connection, volume, self._reader.raw if self._reader else frozenset())
 
     def _handle(self, uuid: str) -> Any:
-        if uuid not in self._handles:
-            self._handles[uuid] = self._connection.lookupByUUIDString(uuid)
-        return self._handles[uuid]
+        handles = self._connections.handles()
+        if uuid not in handles:
+            handles[uuid] = self._connection.lookupByUUIDString(uuid)
+        return handles[uuid]
 
     def close(self) -> None:
-        """End the connection."""
-        self._handles.clear()
-        self._connection.close()
-
-
-def _identity(path: str) -> Optional[FileIdentity]:
-    from ..images import identity  # as for storage: only runs that delete need it
-
-    try:
-        return identity(path)
-    except OSError as error:
-        raise EffectError("effect_failed", str(error)) from error
-
-
-def _is_locked(path: str) -> bool:
-    from ..open_files import is_locked
-
-    try:
-        return is_locked(path)
-    except OSError as error:
-        raise EffectError("effect_failed", f"{path}: {error}") from error
-
-
-def _volume(pool: Any, name: str) -> Any:
-    """A volume that the pool may not know yet, because its file was made behind the pool's back."""
-    try:
-        return pool.storageVolLookupByName(name)
-    except libvirt.libvirtError:
-        pool.refresh()
-        return pool.storageVolLookupByName(name)
+        """End every connection."""
+        self._connections.close()
 
 
 def _metadata(handle: Any) -> Tuple[Optional[str], str]:
@@ -260,18 +228,11 @@ def _metadata(handle: Any) -> Tuple[Optional[str], str]:
         return None, f"the element can't be read: {error}"
 
 
-def _has_checkpoints(handle: Any) -> bool:
-    try:
-        return bool(handle.listAllCheckpoints())
-    except libvirt.libvirtError:
-        return False  # a driver without checkpoints has none
-
-
 @contextmanager
 def _translated(uuid: str = "") -> Iterator[None]:
     try:
         yield
-    except UnicodeError as error:  # the name of a volume need not be text
+    except (UnicodeError, ElementTree.ParseError) as error:  # the name of a volume need not be text
         raise EffectError("effect_failed", str(error)) from error
     except libvirt.libvirtError as error:
         if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:

@@ -1,0 +1,96 @@
+# Copyright: (c) 2026, vmops.lifecycle contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Several threads on one libvirt: a connection for each of them, and one look at storage for all that wait for one."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from typing import Any, Callable, Dict, Optional, Tuple
+
+from ...model import Storage
+
+try:
+    import libvirt
+except ImportError:
+    libvirt = None
+
+
+class Connections:
+    """One connection a thread: one that waits in a thread for a QEMU that does not answer serves no other thread.
+
+    A thread's own is opened when the thread first asks, and closed when it ends.
+    """
+
+    def __init__(self, first: Any) -> None:
+        self.uri: str = first.getURI()
+        self._first = first
+        self._here = threading.local()
+        self._here.connection, self._here.handles = first, {}
+        self._others: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._lock = threading.Lock()
+
+    def current(self) -> Any:
+        """This thread's connection. Raises libvirtError."""
+        if not hasattr(self._here, "connection"):
+            opened = libvirt.open(self.uri)
+            self._here.connection, self._here.handles = opened, {}
+            with self._lock:
+                self._others.add(opened)
+        return self._here.connection
+
+    def handles(self) -> Dict[str, Any]:
+        """Domains of this thread's connection by UUID, which saves a lookup for each step."""
+        self.current()
+        handles: Dict[str, Any] = self._here.handles
+        return handles
+
+    def close(self) -> None:
+        """End all connections; no thread may use one any more."""
+        self._here.handles = {}
+        with self._lock:
+            for connection in list(self._others):
+                connection.close()
+            self._others.clear()
+        self._first.close()
+
+
+class SharedLook:
+    """A look at storage takes long. Who asks while one is under way waits, and shares the next one with all who wait.
+
+    Nobody gets a look that had begun before he asked, nor one that counted other removed VMs than he does.
+    """
+
+    def __init__(self) -> None:
+        self._turn = threading.Condition()
+        self._begun = 0
+        self._busy = False
+        #: Number of the last look that ended well, what it was asked to count, and what it saw.
+        self._last: Tuple[int, object, Optional[Storage]] = (0, None, None)
+
+    def look(self, counted: object, read: Callable[[], Storage]) -> Storage:
+        """What a look that begins from now on sees: somebody else's, or an own one by read."""
+        with self._turn:
+            wanted = self._begun + 1
+            while self._busy:
+                self._turn.wait()
+                number, others, seen = self._last
+                if seen is not None and number >= wanted and others == counted:
+                    return seen
+            self._busy = True
+            self._begun += 1
+            mine = self._begun
+        try:
+            seen = read()
+        except BaseException:
+            self._end(self._last)
+            raise
+        self._end((mine, counted, seen))
+        return seen
+
+    def _end(self, last: Tuple[int, object, Optional[Storage]]) -> None:
+        with self._turn:
+            self._last = last
+            self._busy = False
+            self._turn.notify_all()

@@ -1,0 +1,101 @@
+# Copyright: (c) 2026, vmops.lifecycle contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Taking a domain out of libvirt so that it can come back as it was, and bringing it back."""
+
+from __future__ import annotations
+
+from typing import Any
+from xml.etree import ElementTree
+
+from ...errors import EffectError
+from ...model import SavedDomain
+from .definitions import has_nvram, has_tpm, parents_first
+
+try:
+    import libvirt
+except ImportError:
+    libvirt = None
+
+#: Undefine flags that came with libvirt 8.9.0 (VIR_DOMAIN_UNDEFINE_TPM); an older daemon refuses them.
+TPM_FLAGS_SINCE = 8009000
+REMOVE_TPM, KEEP_TPM = 32, 64
+#: Comment before the XML of the snapshot that is the current one.
+CURRENT = "<!-- current -->\n"
+
+
+def undefine_flags(handle: Any, version: int, keep_nvram: bool, keep_tpm: bool) -> int:
+    """Only flags that the domain needs: drivers and older daemons refuse those that they don't know. version: the daemon's.
+
+    Raises EffectError when the daemon can't keep what should be kept.
+    """
+    xml = handle.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
+    flags: int = libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
+    if has_nvram(xml):
+        flags |= libvirt.VIR_DOMAIN_UNDEFINE_KEEP_NVRAM if keep_nvram else libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
+    if has_tpm(xml):
+        flags |= tpm_flag(version, keep_tpm)
+    if _has_checkpoints(handle):
+        flags |= libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
+    return flags
+
+
+def tpm_flag(version: int, keep: bool) -> int:
+    """The flag that says what becomes of TPM state. Raises EffectError when a daemon of that version can't keep it.
+
+    A daemon from before these flags removes it without being told.
+    """
+    if version >= TPM_FLAGS_SINCE:
+        return KEEP_TPM if keep else REMOVE_TPM
+    if keep:
+        raise EffectError(
+            "effect_failed", "this libvirt can't keep the state of a TPM: that takes version 8.9 or newer"
+        )
+    return 0
+
+
+def _has_checkpoints(handle: Any) -> bool:
+    try:
+        return bool(handle.listAllCheckpoints())
+    except libvirt.libvirtError:
+        return False  # a driver without checkpoints has none
+
+
+def save(handle: Any) -> SavedDomain:
+    """All that define needs. The current snapshot is marked, which libvirt's own XML does not do."""
+    current = handle.snapshotCurrent().getName() if handle.hasCurrentSnapshot() else None
+    snapshots = [
+        (CURRENT if each.getName() == current else "") + each.getXMLDesc(libvirt.VIR_DOMAIN_SNAPSHOT_XML_SECURE)
+        for each in handle.listAllSnapshots()
+    ]
+    xml = handle.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE)
+    return SavedDomain(xml, tuple(parents_first(snapshots)), bool(handle.autostart()))
+
+
+def define(connection: Any, saved: SavedDomain) -> None:
+    """Define a domain with its snapshots and its autostart flag. Raises EffectError, libvirtError and ParseError.
+
+    What can't be brought back whole stays removed, with all of its files, and can be tried again.
+    """
+    _require_free(connection, saved.xml)
+    handle = connection.defineXML(saved.xml)
+    try:
+        for xml in saved.snapshots:
+            current = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_CURRENT if xml.startswith(CURRENT) else 0
+            handle.snapshotCreateXML(xml, libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE | current)
+        if saved.autostart:
+            handle.setAutostart(1)
+    except libvirt.libvirtError:
+        handle.undefineFlags(undefine_flags(handle, connection.getLibVersion(), keep_nvram=True, keep_tpm=True))
+        raise
+
+
+def _require_free(connection: Any, xml: str) -> None:
+    """libvirt takes a definition of a UUID that it has for a change of that domain."""
+    root = ElementTree.fromstring(xml)
+    uuid, name = root.findtext("uuid", ""), root.findtext("name", "")
+    for handle in connection.listAllDomains():
+        if handle.UUIDString() == uuid:
+            raise EffectError("uuid_taken", f"the VM {handle.name()} has the UUID {uuid} now")
+        if handle.name() == name:
+            raise EffectError("name_taken", f"the VM {handle.UUIDString()} has the name {name} now")

@@ -1,0 +1,223 @@
+# Copyright: (c) 2026, vmops.lifecycle contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rows and files of the store, to and from the engine's nouns. Whatever is not of their shape raises ValueError, TypeError or KeyError."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import asdict
+from typing import Any, Dict
+
+from ..changes import (
+    DropPlan,
+    Forget,
+    LogOperation,
+    NoticeTried,
+    Prune,
+    QueueNotice,
+    Remember,
+    RememberClock,
+    RememberPlan,
+    RememberPools,
+    RememberSchedule,
+    StoreChange,
+)
+from ..model import (
+    ClockMemory,
+    ClockReading,
+    Document,
+    FileIdentity,
+    Intent,
+    Notice,
+    Record,
+    SavedDomain,
+    SeenVm,
+    SweepPlan,
+    UndoRecord,
+    VolumeVerdict,
+)
+from ..times import iso
+from .durable_files import decoded
+
+#: What the first version of the database had.
+FIRST_TABLES = """
+CREATE TABLE vms (uuid TEXT PRIMARY KEY, revision INTEGER NOT NULL, record TEXT NOT NULL);
+CREATE TABLE schedules (uuid TEXT PRIMARY KEY, schedule TEXT NOT NULL);
+CREATE TABLE clock (id INTEGER PRIMARY KEY CHECK (id = 1), memory TEXT NOT NULL);
+CREATE TABLE operations (
+    id INTEGER PRIMARY KEY, at_unix INTEGER NOT NULL, uuid TEXT NOT NULL, name TEXT NOT NULL,
+    operation TEXT NOT NULL, outcome TEXT NOT NULL, message TEXT NOT NULL);
+"""
+#: What the second one added.
+SECOND_TABLES = """
+CREATE TABLE plans (plan_id TEXT PRIMARY KEY, created_unix INTEGER NOT NULL, plan TEXT NOT NULL);
+CREATE TABLE notices (
+    id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, uuid TEXT NOT NULL, name TEXT NOT NULL,
+    message TEXT NOT NULL, queued_unix INTEGER NOT NULL, delivered_unix INTEGER NOT NULL DEFAULT 0,
+    attempts INTEGER NOT NULL DEFAULT 0, error TEXT NOT NULL DEFAULT '');
+CREATE TABLE pools (name TEXT PRIMARY KEY, missed_since INTEGER NOT NULL);
+"""
+#: A record of which only the revision is known, as JSON.
+TOMBSTONE = '%"document": {}%'
+NOTICE_COLUMNS = "key, kind, uuid, name, message, queued_unix, delivered_unix, attempts, error"
+
+
+def write(database: sqlite3.Connection, change: StoreChange) -> None:
+    """Carry out one change inside the transaction that is open."""
+    WRITERS[type(change)](database, change)
+
+
+def _remember(database: sqlite3.Connection, change: Remember) -> None:
+    text = json.dumps(vars(change.record))
+    database.execute(
+        "INSERT INTO vms VALUES (?, ?, ?) ON CONFLICT (uuid) DO UPDATE"
+        " SET revision = excluded.revision, record = excluded.record WHERE excluded.revision >= vms.revision",
+        (change.record.uuid, change.record.revision, text),
+    )
+
+
+def _forget(database: sqlite3.Connection, change: Forget) -> None:
+    database.execute("DELETE FROM vms WHERE uuid = ?", (change.uuid,))
+    database.execute("DELETE FROM schedules WHERE uuid = ?", (change.uuid,))
+
+
+def _remember_schedule(database: sqlite3.Connection, change: RememberSchedule) -> None:
+    row = (change.uuid, json.dumps(change.schedule))
+    database.execute("INSERT OR REPLACE INTO schedules VALUES (?, ?)", row)
+
+
+def _remember_clock(database: sqlite3.Connection, change: RememberClock) -> None:
+    database.execute("INSERT OR REPLACE INTO clock VALUES (1, ?)", (json.dumps(asdict(change.memory)),))
+
+
+def _remember_pools(database: sqlite3.Connection, change: RememberPools) -> None:
+    database.execute("DELETE FROM pools")
+    database.executemany("INSERT INTO pools VALUES (?, ?)", sorted(change.pools.items()))
+
+
+def _remember_plan(database: sqlite3.Connection, change: RememberPlan) -> None:
+    row = (change.plan.plan_id, change.plan.created_unix, json.dumps(asdict(change.plan)))
+    database.execute("INSERT OR REPLACE INTO plans VALUES (?, ?, ?)", row)
+
+
+def _drop_plan(database: sqlite3.Connection, change: DropPlan) -> None:
+    database.execute("DELETE FROM plans WHERE plan_id = ?", (change.plan_id,))
+
+
+def _queue_notice(database: sqlite3.Connection, change: QueueNotice) -> None:
+    values = tuple(asdict(change.notice).values())
+    marks = ", ".join("?" * len(values))
+    database.execute(f"INSERT OR IGNORE INTO notices ({NOTICE_COLUMNS}) VALUES ({marks})", values)
+
+
+def _notice_tried(database: sqlite3.Connection, change: NoticeTried) -> None:
+    delivered = 0 if change.error else change.at_unix
+    database.execute(
+        "UPDATE notices SET attempts = attempts + 1, error = ?, delivered_unix = ? WHERE key = ?",
+        (change.error, delivered, change.key),
+    )
+
+
+def _prune(database: sqlite3.Connection, change: Prune) -> None:
+    """What is known of a removed VM goes with its completed schedule, unless the VM exists again."""
+    before = iso(max(change.before_unix, 0)) or ""
+    schedules = decoded(database.execute("SELECT uuid, schedule FROM schedules").fetchall(), decode_schedule)
+    for uuid, found in schedules.items():
+        ended = found.get("cleanup_status") == "completed" and str(found.get("last_cleanup_attempt", "")) < before
+        if ended and uuid not in change.existing:
+            database.execute("DELETE FROM schedules WHERE uuid = ?", (uuid,))
+            database.execute("DELETE FROM vms WHERE uuid = ? AND record LIKE ?", (uuid, TOMBSTONE))
+    database.execute("DELETE FROM operations WHERE at_unix < ?", (change.before_unix,))
+    database.execute("DELETE FROM notices WHERE max(queued_unix, delivered_unix) < ?", (change.before_unix,))
+
+
+def _log(database: sqlite3.Connection, line: LogOperation) -> None:
+    row = (line.at_unix, line.uuid, line.name, line.operation, line.outcome, line.message)
+    database.execute(
+        "INSERT INTO operations (at_unix, uuid, name, operation, outcome, message) VALUES (?, ?, ?, ?, ?, ?)", row
+    )
+
+
+WRITERS: Dict[type, Any] = {
+    Remember: _remember,
+    Forget: _forget,
+    RememberSchedule: _remember_schedule,
+    RememberClock: _remember_clock,
+    RememberPools: _remember_pools,
+    RememberPlan: _remember_plan,
+    DropPlan: _drop_plan,
+    QueueNotice: _queue_notice,
+    NoticeTried: _notice_tried,
+    Prune: _prune,
+    LogOperation: _log,
+}
+
+
+def decode_record(stored: Any) -> Record:
+    """A Record."""
+    record = Record(**stored)
+    if not isinstance(record.revision, int) or (record.document and "persistence" not in record.document):
+        raise ValueError("not a record")
+    return record
+
+
+def decode_schedule(stored: Any) -> Document:
+    """A VmCleanupSchedule."""
+    if not isinstance(stored, dict):
+        raise ValueError("not a schedule")
+    return stored
+
+
+def decode_clock(stored: Any) -> ClockMemory:
+    """The clock's memory."""
+    suspect = stored.pop("suspect_since")
+    memory = ClockMemory(**stored, suspect_since=ClockReading(**suspect) if suspect else None)
+    iso(memory.high_water)  # a time that no calendar has is no memory
+    return memory
+
+
+def decode_plan(stored: Any) -> SweepPlan:
+    """A SweepPlan."""
+    plan = SweepPlan(**{**stored, "vms": tuple(SeenVm(**vm) for vm in stored["vms"])})
+    iso(plan.created_unix)
+    for vm in plan.vms:
+        iso(vm.confirmed_unix)
+    return plan
+
+
+def decode_notice(row: Any) -> Notice:
+    """A Notice from its columns."""
+    return Notice(*row)
+
+
+def decode_intent(stored: Any) -> Intent:
+    """An Intent. One of an earlier version has fewer fields, whose defaults say what it meant."""
+    intent = Intent(**{**stored, "volumes": _verdicts(stored["volumes"])})
+    iso(intent.started_unix)
+    if not isinstance(intent.schedule, dict) or not isinstance(intent.name, str):
+        raise ValueError("not an intent")
+    return intent
+
+
+def decode_undo(stored: Any) -> UndoRecord:
+    """An UndoRecord."""
+    saved = SavedDomain(**{**stored["saved"], "snapshots": tuple(stored["saved"]["snapshots"])})
+    record = UndoRecord(**{**stored, "saved": saved, "volumes": _verdicts(stored["volumes"])})
+    iso(record.removed_unix)
+    iso(record.until_unix)
+    if not isinstance(record.document["revision"], int) or not isinstance(record.schedule, dict):
+        raise ValueError("not an undo record")
+    return record
+
+
+def _verdicts(stored: Any) -> Any:
+    return tuple(
+        VolumeVerdict(**{
+            **verdict,
+            "used_by": tuple(verdict["used_by"]),
+            "identity": FileIdentity(**verdict["identity"]) if verdict["identity"] else None,
+        })
+        for verdict in stored
+    )  # fmt: skip
