@@ -184,9 +184,9 @@ def test_delete_what_is_gone(bench: Bench) -> None:
     assert names == ["a.img"]
 
 
-@pytest.mark.parametrize("field", ["device", "inode", "size", "changed_ns", "links"])
+@pytest.mark.parametrize("field", ["inode", "size", "changed_ns", "links"])
 def test_delete_what_has_changed(bench: Bench, field: str) -> None:
-    """Only the very file that was judged."""
+    """Only the very file that was judged. (Its device may have another number after a reboot.)"""
     bench.file("a.img")
     judged = verdict(bench, "a.img")
     assert judged.identity is not None

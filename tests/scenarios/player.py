@@ -61,6 +61,12 @@ def call(machine: Machine, step: dict[str, Any]) -> dict[str, Any]:
         return {"raised": f"{error.code}: {error.message}"}
 
 
+def keeps_books(effect: str) -> bool:
+    """Whether an effect only notes the time, or puts old history away: what a sweep with nothing to do does."""
+    _moment, kind, *words = effect.split(" ", 2)
+    return kind == "save" and set(" ".join(words).split(", ")) <= {"clock", "clock suspect", "prune"}
+
+
 def interrupted(machine: Machine, step: dict[str, Any], after: int, variant: str) -> None:
     """Run a step's task until its effect number after; then the power fails, or only the process is killed."""
     machine.cut_after = len(machine.effects) + after

@@ -40,7 +40,7 @@ def test_roll_back_that_came_too_late() -> None:
     interrupted(machine, SWEEP, 3, "kill")
     plan = planned(machine)
     assert [entry.decision for entry in plan.entries] == ["rolled_back", "removed"]
-    interrupted(machine, SWEEP, 5, "kill")
+    interrupted(machine, SWEEP, 6, "kill")
     assert machine.find(uuid_of(1)) is None
     chains = carried_out(plan, machine)
     assert [chain.error and chain.error.code for chain in chains] == ["changed_meanwhile", "changed_meanwhile"]

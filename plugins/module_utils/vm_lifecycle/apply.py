@@ -137,7 +137,8 @@ def _in_batches(run: Run, chains: Sequence[Chain], handlers: Handlers) -> None:
                 chain.error = EffectError("low_resources", strained)
             return
         batch = chains[start : start + size]
-        run.world.host.progress(f"removing {start + 1} to {start + len(batch)} of {len(chains)}")
+        if len(chains) > size:
+            run.world.host.progress(f"removing {start + 1} to {start + len(batch)} of {len(chains)}")
         jobs = [partial(_in_turn, run, chain, handlers) for chain in batch]
         run.world.host.parallel(jobs, run.conduct.workers)
 

@@ -9,13 +9,26 @@ import json
 import os
 import tempfile
 from pathlib import Path
-from typing import Any, Callable, Dict, Generic, Iterable, List, Tuple, TypeVar
+from typing import Any, Callable, Dict, Generic, Iterable, List, Protocol, Tuple, TypeVar
 
-Value = TypeVar("Value")
+
+class OfVm(Protocol):
+    """Something that says whose it is."""
+
+    @property
+    def uuid(self) -> str:
+        """UUID of the VM."""
+
+
+Value = TypeVar("Value", bound=OfVm)
+Row = TypeVar("Row")
 
 
 class JsonFiles(Generic[Value]):
-    """<directory>/<uuid>.json (0600 in 0700). decode raises ValueError, TypeError or KeyError for what it can't understand."""
+    """<directory>/<uuid>.json (0600 in 0700), each naming that UUID inside, too.
+
+    decode raises ValueError, TypeError or KeyError for what it can't understand.
+    """
 
     def __init__(self, directory: Path, decode: Callable[[Any], Value]) -> None:
         self._directory = directory
@@ -24,7 +37,7 @@ class JsonFiles(Generic[Value]):
     def read(self) -> Dict[str, Value]:
         """What can be understood, by UUID, in the order of the UUIDs."""
         rows = [(path.stem, path.read_text("utf-8", "replace")) for path in self._paths()]
-        return decoded(rows, self._decode)
+        return {uuid: value for uuid, value in decoded(rows, self._decode).items() if value.uuid == uuid}
 
     def damaged(self) -> List[str]:
         """Paths of the files that can't be understood."""
@@ -49,9 +62,9 @@ class JsonFiles(Generic[Value]):
         return sorted(self._directory.glob("*.json")) if self._directory.is_dir() else []
 
 
-def decoded(rows: Iterable[Tuple[str, str]], decode: Callable[[Any], Value]) -> Dict[str, Value]:
+def decoded(rows: Iterable[Tuple[str, str]], decode: Callable[[Any], Row]) -> Dict[str, Row]:
     """What can be decoded. A row that can't counts as unknown, which keeps its VM: one of them must not stop a host."""
-    found: Dict[str, Value] = {}
+    found: Dict[str, Row] = {}
     for key, text in rows:
         try:
             found[key] = decode(json.loads(text))

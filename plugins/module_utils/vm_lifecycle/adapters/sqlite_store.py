@@ -81,12 +81,10 @@ class SqliteStore:
                 raise EffectError("store_unusable", f"{self._database} can't be set aside") from error
 
     def intents(self) -> List[Intent]:
-        found = self._guarded(self._intents.read)
-        return [intent for uuid, intent in found.items() if intent.uuid == uuid]
+        return list(self._guarded(self._intents.read).values())
 
     def undo_records(self) -> List[UndoRecord]:
-        found = self._guarded(self._undo.read)
-        return [record for uuid, record in found.items() if record.uuid == uuid]
+        return list(self._guarded(self._undo.read).values())
 
     def damage(self) -> List[str]:
         told = "can't be understood: a removal that began may have left its disks; look at it, then move it away"
