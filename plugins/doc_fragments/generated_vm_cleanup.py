@@ -14,9 +14,26 @@ options:
     type: str
     choices:
       - swept
+      - planned
+      - confirmed
+      - restored
+      - purged
     default: swept
     description:
       - V(swept) - temporary VMs that are due are removed, as the host's own timer does it.
+      - V(planned) - nothing is removed; the plan is stored under O(plan_id), and can be confirmed for 24 hours.
+      - V(confirmed) - the VMs of the plan O(plan_id) may go, those of them that are still as they were seen. What
+        can't go now, because the window is closed for one, goes with a later sweep within 24 hours.
+      - V(restored) - named VMs that were removed are defined again, with their disks, within C(undo_hours). They
+        come back shut off and held.
+      - V(purged) - the disks of named VMs that were removed go at once, and the VMs can't be brought back any more.
+  plan_id:
+    type: str
+    description:
+      - Name of the plan to store (O(state=planned)) or to confirm (O(state=confirmed)), up to 64 letters, digits,
+        dots, dashes and underscores.
+      - Without it, a plan that is stored is named after its content.
+      - In AWX, the id of the workflow job is a good name, since all hosts can store their plans under it.
   name:
     type: str
     description:
@@ -47,12 +64,14 @@ options:
     choices:
       - expiry
       - window
+      - load
       - disabled
     description:
-      - Conditions of a removal that are lifted in this call, for VMs that are named in O(name), O(uuid) or O(vms)
-        only. All others still hold.
+      - Conditions of a removal that are lifted in this call, for VMs that are named in O(name), O(uuid) or O(vms),
+        or by the plan that is confirmed. All others still hold.
       - V(expiry) - the deadline need not have passed.
       - V(window) - the time need not be inside the clean-up window.
+      - V(load) - the host may be under pressure.
       - V(disabled) - O(policy.cleanup_enabled=false) does not stop the removal.
   policy:
     type: dict

@@ -20,8 +20,11 @@ description:
     the window is open and the clock of the host can be believed. All of it is read anew just before each
     irreversible step.
   - >-
-    A disk goes only if it is a volume of a directory pool that nothing else uses, neither directly nor through a
+    A disk goes only if it is a volume of a pool on this host that nothing else uses, neither directly nor through a
     backing chain or a snapshot. Doubt keeps it.
+  - >-
+    More removals than the policy allows wait for a confirmation by the plan's id, and a VM that was removed with
+    C(undo_hours) can be brought back.
 requirements:
   - python3-libvirt
   - python3-jsonschema (3.2.0 or later)
@@ -31,7 +34,10 @@ notes:
   - >-
     A sweep that was interrupted is finished, or rolled back, by the next one.
   - >-
-    O(ignore) lifts conditions for VMs that are named, never for a whole host.
+    O(ignore) lifts conditions for VMs that are named, or confirmed, never for a whole host.
+  - >-
+    Names lift more than O(ignore) says - a VM that was given up, or whose removal backs off after a failure, is tried
+    again at once when it is named.
 extends_documentation_fragment:
   - vmops.lifecycle.generated_vm_cleanup
 attributes:
@@ -62,17 +68,36 @@ EXAMPLES = r"""
     ignore:
       - expiry
       - window
+
+- name: Show what would go, and wait for somebody to approve it
+  vmops.lifecycle.vm_cleanup:
+    state: planned
+    plan_id: "{{ awx_workflow_job_id }}"
+
+- name: Let go what was approved, and nothing that changed since
+  vmops.lifecycle.vm_cleanup:
+    state: confirmed
+    plan_id: "{{ awx_workflow_job_id }}"
+
+- name: Bring a VM back that should not have gone
+  vmops.lifecycle.vm_cleanup:
+    name: ci-1
+    state: restored
 """
 
 RETURN = r"""
 ---
 counts:
-  description: Number of VMs by decision (removed, kept, waiting, failed).
+  description: Number of VMs by decision (removed, kept, waiting, failed, restored).
   type: dict
   returned: success
-  sample: {removed: 1, kept: 3, waiting: 0, failed: 0}
+  sample: {removed: 1, kept: 3, waiting: 0, failed: 0, restored: 0}
 digest:
   description: Digest over the VMs that the plan removes, their deadlines and disks. Two plans with one digest remove the same.
+  type: str
+  returned: success
+plan_id:
+  description: Id of the plan that waits for a confirmation, or that was confirmed; null when nothing waits.
   type: str
   returned: success
 vms:
@@ -104,7 +129,7 @@ vms:
       returned: always
     decision:
       description:
-        - V(removed), V(kept), V(waiting) or V(failed).
+        - V(removed), V(kept), V(waiting), V(failed) or V(restored).
         - V(rolled_back) is an interrupted removal that was put away; it is in no count.
       type: str
       returned: always
@@ -119,6 +144,14 @@ vms:
     schedule:
       description: The VmCleanupSchedule of a temporary VM.
       type: dict
+      returned: always
+    effective_cleanup_at:
+      description: First moment at which a sweep may remove a temporary VM, with window and back-off; null when that is no question.
+      type: str
+      returned: always
+    undo_until:
+      description: Until when the VM can be brought back; null when it can't.
+      type: str
       returned: always
     volumes:
       description:

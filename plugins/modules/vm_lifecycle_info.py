@@ -50,6 +50,16 @@ EXAMPLES = r"""
 
 RETURN = r"""
 ---
+undo:
+  description: VMs that were removed and can be brought back (name, uuid, removed_at, undo_until).
+  type: list
+  elements: dict
+  returned: always
+plans:
+  description: Plans that can be confirmed (plan_id, created_at, vms with name, uuid and confirmed).
+  type: list
+  elements: dict
+  returned: always
 vms:
   description: The VMs that match.
   type: list
@@ -73,7 +83,7 @@ vms:
       type: dict
       returned: always
     schedule:
-      description: The VmCleanupSchedule as last recorded, null when no removal was attempted.
+      description: The VmCleanupSchedule of a temporary VM as it stands now, null for any other VM.
       type: dict
       returned: always
     power_state:

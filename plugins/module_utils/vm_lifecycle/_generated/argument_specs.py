@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import Any, Dict
 
 VM_CLEANUP: Dict[str, Any] = {
-    'state': {'type': 'str', 'default': 'swept', 'choices': ['swept']},
+    'state': {'type': 'str', 'default': 'swept', 'choices': ['swept', 'planned', 'confirmed', 'restored', 'purged']},
+    'plan_id': {'type': 'str'},
     'name': {'type': 'str'},
     'uuid': {'type': 'str'},
     'vms': {'type': 'list', 'elements': 'dict', 'options': {'name': {'type': 'str'}, 'uuid': {'type': 'str'}}},
-    'ignore': {'type': 'list', 'elements': 'str', 'choices': ['expiry', 'window', 'disabled']},
+    'ignore': {'type': 'list', 'elements': 'str', 'choices': ['expiry', 'window', 'load', 'disabled']},
     'policy': {
         'type': 'dict',
         'options': {

@@ -24,7 +24,7 @@ from .image_headers import is_seed, references
 #: Longest chain that is followed.
 DEPTH = 64
 #: Most files that are looked at beside one that lies in no pool.
-NEIGHBOURS = 1000
+NEIGHBOURS = 10000
 #: Block drivers of QEMU that reach another machine, whose files can't be of this one.
 NETWORK = "http|https|ftp|ftps|nbd|rbd|iscsi|ssh|gluster|nfs|sheepdog|vxhs"
 REMOTE = re.compile(rf"({NETWORK})(\+[a-z]+)?:", re.IGNORECASE)

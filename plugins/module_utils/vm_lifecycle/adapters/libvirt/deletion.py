@@ -97,7 +97,7 @@ def _delete_file(volume: VolumeVerdict, raw: FrozenSet[File]) -> None:
     try:
         place = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
-        _require_mounted(directory)
+        _require_mounted(directory, volume)
         return
     try:
         _unlink(place, name, volume, raw)
@@ -109,7 +109,7 @@ def _unlink(place: int, name: str, volume: VolumeVerdict, raw: FrozenSet[File]) 
     try:
         found = os.stat(name, dir_fd=place, follow_symlinks=False)
     except FileNotFoundError:
-        _require_mounted(os.path.dirname(volume.path))
+        _require_mounted(os.path.dirname(volume.path), volume)
         return
     if not stat.S_ISREG(found.st_mode):
         raise _changed(volume.path)
@@ -132,18 +132,26 @@ def _unlink(place: int, name: str, volume: VolumeVerdict, raw: FrozenSet[File]) 
 
 def _require_nothing_built_on(path: str, mark: FileIdentity, raw: FrozenSet[File]) -> None:
     """No pool shows what lies beside the file, and no VM may name it."""
-    for image in Images().beside(path):
+    try:
+        beside = Images().beside(path)
+    except OSError as error:
+        raise EffectError("changed_meanwhile", f"what lies beside {path} can't be looked at: {error}") from error
+    for image in beside:
         if image.identity is not None and image.identity.file in raw:
             continue
         if image.chain_error or any(lower is not None and lower.file == mark.file for _path, lower in image.chain):
             raise EffectError("changed_meanwhile", f"{image.path} may be built on {path}")
 
 
-def _require_mounted(directory: str) -> None:
-    """A file is gone when its directory holds others: an empty one is what a file system leaves that is not mounted."""
+def _require_mounted(directory: str, volume: VolumeVerdict) -> None:
+    """A file is gone when the file system that it lay on is there: an unmounted one leaves an empty directory.
+
+    It is there when the directory holds something, or still lies on the device that the file lay on.
+    """
     while not os.path.isdir(directory):
         directory = os.path.dirname(directory)
-    if not os.listdir(directory):
+    same = volume.identity is not None and os.stat(directory).st_dev == volume.identity.device
+    if not same and not os.listdir(directory):
         raise EffectError("effect_failed", f"nothing is in {directory}: is its file system mounted?")
 
 
