@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -20,6 +21,7 @@ from vm_lifecycle.model import (
     Volume,
     VolumeVerdict,
 )
+from vm_lifecycle.policy.disk_rules import BESIDE, BLOCK, LOGICAL, UNPOOLED
 
 from .world import Machine
 
@@ -36,6 +38,8 @@ def identity(state: dict[str, Any], path: str) -> FileIdentity | None:
         return identity(state, found["symlink"])
     mark = (found["device"], found["inode"])
     names = [f for f in state["files"].values() if "symlink" not in f and (f["device"], f["inode"]) == mark]
+    if found["device"] == BLOCK:
+        return FileIdentity(*mark)
     return FileIdentity(*mark, found["size"], found["changed_ns"], len(names))
 
 
@@ -55,7 +59,8 @@ def image(state: dict[str, Any], path: str) -> Image:
             error = error or f"{lower}: {'a loop' if at in seen else 'no such file'}"
             break
         seen.add(at)
-    return Image(path, identity(state, path), tuple(chain), error)
+    seed = bool(state["files"].get(_real(state, path), {}).get("seed"))
+    return Image(path, identity(state, path), tuple(chain), error, seed)
 
 
 def _real(state: dict[str, Any], path: str) -> str:
@@ -110,18 +115,18 @@ class FakeHypervisor:
         state = self._machine.state
         gone = [_of(record.saved) for record in removed if self._machine.find(record.uuid) is None]
         volumes = [
-            Volume(pool["name"], pool["type"] if pool["active"] else "inactive", posixpath.basename(path),
-                   image(state, path), "symlink" in state["files"][path])
+            _volume(state, pool, path)
             for pool in state["pools"]
             for path in sorted(state["files"])
-            if posixpath.dirname(path) == pool["path"] and (pool["active"] or pool["type"] == "dir")
-        ]  # fmt: skip
+            if path.startswith(pool["path"].rstrip("/") + "/") and (pool["active"] or pool["type"] in ("dir", LOGICAL))
+        ]
         attachments = [
             Attachment(domain["uuid"], domain["name"], use["role"], image(state, use["path"]), use["target"],
                        use["kind"], use["read_only"], use["shareable"])
             for domain in [*state["domains"], *gone]
             for use in domain["files"]
         ]  # fmt: skip
+        volumes += list(_unpooled(state, attachments))
         pools = tuple(pool["name"] for pool in state["pools"] if pool["active"])
         inactive = tuple(pool["name"] for pool in state["pools"] if not pool["active"])
         return Storage(tuple(volumes), tuple(attachments), pools, tuple(state["problems"]), inactive)
@@ -157,6 +162,8 @@ class FakeHypervisor:
         domain = self._get(uuid)
         if not domain["persistent"]:
             raise EffectError("effect_failed", "cannot undefine a transient domain")
+        if keep_tpm and domain.get("tpm"):
+            self._machine.refuse("keep_tpm")
         with self._machine.effect("undefine", domain["name"] + (" keeping nvram" if keep_nvram else ""), domain):
             state = self._machine.state
             for use in domain["files"]:
@@ -170,6 +177,11 @@ class FakeHypervisor:
 
     def delete_volume(self, volume: VolumeVerdict) -> None:
         if not volume.pool:
+            beside = _unpooled(
+                self._machine.state, [Attachment("", "", "disk", image(self._machine.state, volume.path), "-")]
+            )
+            if any(each.image.chain_error or _is_on(each.image, volume) for each in beside if each.pool_type == BESIDE):
+                raise EffectError("changed_meanwhile", f"something may be built on {volume.path}")
             self._delete(volume.path, volume.path, volume)
             return
         state = self._machine.state
@@ -184,6 +196,8 @@ class FakeHypervisor:
         if path not in state["files"]:
             return
         now = identity(state, path)
+        if now is not None and now.device == BLOCK:
+            now = replace(now, serial=state["files"][path]["serial"])
         same = now is not None and volume.identity is not None and now.lasting == volume.identity.lasting
         if "symlink" in state["files"][path] or not same:
             raise EffectError("changed_meanwhile", f"{path} is not the file any more that was judged")
@@ -197,6 +211,38 @@ class FakeHypervisor:
         if found is None:
             raise DomainGone(uuid)
         return found
+
+
+def _volume(state: dict[str, Any], pool: dict[str, Any], path: str) -> Volume:
+    """A file at or below a pool's directory; of a volume group, a device with what the group knows it by."""
+    name = posixpath.relpath(path, pool["path"])
+    kind = pool["type"] if pool["active"] else "inactive"
+    found = image(state, path)
+    if kind == LOGICAL and found.identity is not None and "serial" in state["files"][path]:
+        found = replace(found, identity=replace(found.identity, serial=state["files"][path]["serial"]))
+    return Volume(pool["name"], "folder" if "/" in name else kind, name, found, "symlink" in state["files"][path])
+
+
+def _unpooled(state: dict[str, Any], attachments: list[Attachment]) -> Iterator[Volume]:
+    """Disks that lie in no pool, and the files beside them."""
+    directories = [pool["path"].rstrip("/") + "/" for pool in state["pools"]]
+    for path in dict.fromkeys(use.image.path for use in attachments if use.role in ("disk", "snapshot") and use.target):
+        found = image(state, path)
+        if (
+            found.identity is None
+            or found.identity.device == BLOCK
+            or _real(state, path).startswith(tuple(directories))
+        ):
+            continue
+        yield Volume("", UNPOOLED, path, found, "symlink" in state["files"][path])
+        for other in sorted(state["files"]):
+            if other != path and posixpath.dirname(other) == posixpath.dirname(path):
+                yield Volume("", BESIDE, other, image(state, other))
+
+
+def _is_on(upper: Image, volume: VolumeVerdict) -> bool:
+    return any(lower is not None and volume.identity is not None and lower.lasting == volume.identity.lasting
+               for _path, lower in upper.chain)  # fmt: skip
 
 
 def _domain(domain: dict[str, Any]) -> Domain:
