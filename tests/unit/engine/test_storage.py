@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 import pytest
 from vm_lifecycle.model import Attachment, FileIdentity, Image, Storage, Volume, VolumeVerdict
 from vm_lifecycle.policy import storage as policy
+from vm_lifecycle.policy.disk_rules import BESIDE, UNPOOLED
 from vm_lifecycle.policy.storage import Usage, narrowed, still_unused, verdicts
 
 ONE, TWO = "uuid-one", "uuid-two"
@@ -39,6 +40,7 @@ def storage(*parts: Any, problems: Tuple[str, ...] = ()) -> Storage:
 
 
 OTHER = FileIdentity(1, 11, 1, 1)
+DEVICE = FileIdentity(-1, 64768)
 LINK = "/elsewhere/link"
 MINE = (use(), volume())
 ROWS = [
@@ -82,6 +84,19 @@ ROWS = [
      "backing_file", ()),
     ("some chain is unreadable", (*MINE, volume(image("/pool/b", OTHER, error="not qcow2"))), "chain_unreadable", ()),
     ("its own chain is unreadable", (use(given=image(error="x")), volume()), "chain_unreadable", ()),
+    ("a device in a directory", (use(given=image(PATH, DEVICE)), volume(image(PATH, DEVICE))), "unsupported_kind", ()),
+    ("a kind that nobody knows", (use(kind="new"), volume()), "unsupported_kind", ()),
+    ("a LUN", (use(kind="lun"), volume()), "unsupported_kind", ()),
+    ("a directory made into a disk", (use(kind="dir"), volume()), "unsupported_kind", ()),
+    ("a whole device", (use(kind="block", given=image("/dev/sdb", DEVICE)),), "unsupported_kind", ()),
+    ("a mounted file system's pool", (use(), volume(kind="fs")), "only_user", ()),
+    ("a volume of another machine", (use(kind="volume", given=image("pool/a", None)), volume(image("pool/a", None), "rbd")),
+     "network_storage", ()),
+    ("a directory that another VM's QEMU makes a disk of", (*MINE, use(TWO, image("/pool", OTHER), kind="dir")),
+     "in_shared_directory", ("two",)),
+    ("its own snapshot's CD-ROM too", (*MINE, use(role="snapshot", target="", read_only=True)), "in_use", ("one",)),
+    ("its own snapshot's firmware too", (*MINE, use(role="snapshot", target="")), "in_use", ("one",)),
+    ("its own snapshot's shareable disk", (*MINE, use(role="snapshot", shareable=True)), "in_use", ("one",)),
     ("two missing files of one path", (use(given=image(PATH, None)), use(TWO, image(PATH, None))), "missing", ()),
 ]  # fmt: skip
 
@@ -266,3 +281,273 @@ def test_nvram_in_doubt() -> None:
     own = use(given=image(OWN, FILE), role="nvram")
     assert policy.must_keep_nvram(ONE, Usage(storage(own, problems=("x",))))
     assert not policy.must_keep_nvram(ONE, Usage(storage(own, use(given=image(OWN, FILE), role="snapshot"))))
+
+
+# Pool types.
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        *[(kind, "network_storage") for kind in ("netfs", "gluster", "rbd", "sheepdog", "vstorage", "iscsi-direct")],
+        *[(kind, "unsupported_kind") for kind in ("disk", "iscsi", "scsi", "mpath", "zfs", "of the future")],
+        ("dir", "only_user"),
+        ("fs", "only_user"),
+    ],
+)
+def test_pool_types(kind: str, reason: str) -> None:
+    """Files of this host's own directories go; what other hosts may use, and what nobody has tried, stays."""
+    (found,) = verdicts(ONE, Usage(storage(use(), volume(kind=kind))))
+    assert (found.reason, found.remove) == (reason, reason == "only_user")
+    for pair in ([volume(kind=kind), volume()], [volume(), volume(kind=kind)]):
+        (found,) = verdicts(ONE, Usage(storage(use(), *pair)))
+        assert found.reason == reason, "a second pool over the same file makes it no less another host's"
+
+
+# Logical volumes.
+
+LV = "/dev/vg/a"
+KNOWN = replace(DEVICE, serial="abc-def")
+GROUP = Volume("default", "logical", "a", image(LV, KNOWN))
+
+
+def lv(**more: Any) -> Attachment:
+    """A VM with the logical volume under the name that device mapper gives it."""
+    return use(given=image("/dev/mapper/vg-a", DEVICE), **{"kind": "block", **more})
+
+
+SNAPSHOT = Volume("default", "logical", "s", image("/dev/vg/s", replace(DEVICE, inode=9, serial="x"), (LV, DEVICE)))
+LOGICAL = [
+    ("its own", (lv(), GROUP), "only_user", ()),
+    ("by pool and volume", (lv(kind="volume"), GROUP), "only_user", ()),
+    ("declared a file", (lv(kind="file"), GROUP), "unsupported_kind", ()),
+    ("whose UUID nobody knows", (lv(), replace(GROUP, image=image(LV, DEVICE))), "unsupported_kind", ()),
+    ("used by another VM", (lv(), GROUP, use(TWO, image("/dev/dm-3", DEVICE), kind="block")), "in_use", ("two",)),
+    ("with a snapshot of it", (lv(), GROUP, SNAPSHOT), "backing_file", ("s",)),
+    ("read-only", (lv(read_only=True), GROUP), "read_only", ()),
+    ("its group is not active", (lv(), replace(GROUP, pool_type="inactive", symlink=True)), "pool_inactive", ()),
+    ("also seen by a pool of devices", (lv(), GROUP, replace(GROUP, pool_type="mpath")), "unsupported_kind", ()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "parts", "reason", "used_by"), LOGICAL, ids=[row[0] for row in LOGICAL])
+def test_logical_volumes(name: str, parts: Tuple[Any, ...], reason: str, used_by: Tuple[str, ...]) -> None:
+    """The same rules, by device number; the verdict carries the UUID by which it is known after a reboot."""
+    (found,) = verdicts(ONE, Usage(storage(*parts)))
+    assert (found.reason, found.used_by) == (reason, used_by)
+    if found.remove:
+        assert (found.pool, found.name, found.path, found.identity) == ("default", "a", LV, KNOWN)
+
+
+LV_GOES = VolumeVerdict(LV, True, "only_user", "default", "a", "vda", (), KNOWN)
+RENUMBERED = replace(KNOWN, inode=77)
+LV_LAST = [
+    ("still its own", (GROUP,), ("only_user", ())),
+    ("under another number", (replace(GROUP, image=image(LV, RENUMBERED)),), ("only_user", ())),
+    ("another one of that name", (replace(GROUP, image=image(LV, replace(KNOWN, serial="z"))),), ("identity_changed", ())),
+    ("another one of that number", (replace(GROUP, image=image(LV, DEVICE)),), ("identity_changed", ())),
+    ("used under its new number", (replace(GROUP, image=image(LV, RENUMBERED)),
+                                   use(TWO, image("/dev/dm-9", replace(DEVICE, inode=77)))), ("in_use", ("two",))),
+    ("with a snapshot by now", (GROUP, SNAPSHOT), ("backing_file", ("s",))),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "parts", "expected"), LV_LAST, ids=[row[0] for row in LV_LAST])
+def test_last_look_at_a_logical_volume(
+    name: str, parts: Tuple[Any, ...], expected: Tuple[str, Tuple[str, ...]]
+) -> None:
+    """Device numbers change with a reboot."""
+    assert still_unused(LV_GOES, Usage(storage(*parts))) == expected
+    (narrow,) = narrowed((LV_GOES,), (replace(LV_GOES, identity=RENUMBERED),))
+    assert narrow.remove
+
+
+# External snapshots.
+
+BASE, OVER, THIRD = FileIdentity(1, 50, 1, 1), FileIdentity(1, 51, 1, 1), FileIdentity(1, 52, 1, 1)
+BASE_IMAGE = image("/pool/base", BASE)
+OVER_IMAGE = image("/pool/over", OVER, ("/pool/base", BASE))
+TOP_IMAGE = image("/pool/top", THIRD, ("/pool/over", OVER), ("/pool/base", BASE))
+NAMED = use(given=BASE_IMAGE, role="snapshot")
+CHAIN = (use(given=OVER_IMAGE), NAMED, volume(OVER_IMAGE), volume(BASE_IMAGE))
+FOREIGN = FileIdentity(1, 60, 1, 1)
+ORDER = ("/pool/top", "/pool/over", "/pool/base")
+EXTERNAL = [
+    ("base and overlay", CHAIN, {"/pool/over": "only_user", "/pool/base": "only_user"}),
+    ("reverted to the base", (use(given=BASE_IMAGE), use(given=OVER_IMAGE, role="snapshot"), *CHAIN[2:]),
+     {"/pool/over": "only_user", "/pool/base": "only_user"}),
+    ("two snapshots", (use(given=TOP_IMAGE), use(given=OVER_IMAGE, role="snapshot"), NAMED, volume(TOP_IMAGE), *CHAIN[2:]),
+     {"/pool/top": "only_user", "/pool/over": "only_user", "/pool/base": "only_user"}),
+    ("a level that no snapshot names", (use(given=TOP_IMAGE), NAMED, volume(TOP_IMAGE), *CHAIN[2:]),
+     {"/pool/top": "only_user", "/pool/over": "backing_file", "/pool/base": "backing_file"}),
+    ("a template that nothing names", (use(given=OVER_IMAGE), *CHAIN[2:]),
+     {"/pool/over": "only_user", "/pool/base": "backing_file"}),
+    ("somebody else's overlay on the base", (*CHAIN, volume(image("/pool/x", FOREIGN, ("/pool/base", BASE)))),
+     {"/pool/over": "only_user", "/pool/base": "backing_file"}),
+    ("somebody else has the overlay", (*CHAIN, use(TWO, OVER_IMAGE)), {"/pool/over": "in_use", "/pool/base": "backing_file"}),
+    ("a snapshot that names another VM's disk", (*CHAIN, use(TWO, BASE_IMAGE)),
+     {"/pool/over": "only_user", "/pool/base": "in_use"}),
+    ("another VM's snapshot names it too", (*CHAIN, use(TWO, BASE_IMAGE, role="snapshot")),
+     {"/pool/over": "only_user", "/pool/base": "in_snapshot"}),
+    ("an overlay in no pool", (*CHAIN[:2], volume(BASE_IMAGE)), {"/pool/over": "not_in_pool", "/pool/base": "backing_file"}),
+    ("its memory", (*MINE, use(given=image("/pool/mem", FOREIGN), role="snapshot", target="memory"),
+                    volume(image("/pool/mem", FOREIGN))), {PATH: "only_user", "/pool/mem": "only_user"}),
+    ("its memory in no pool", (*MINE, use(given=image("/m/mem", FOREIGN), role="snapshot", target="memory")),
+     {PATH: "only_user", "/m/mem": "not_in_pool"}),
+    ("a snapshot's ISO", (*MINE, use(given=image("/pool/iso", FOREIGN), role="snapshot", target="", read_only=True),
+                          volume(image("/pool/iso", FOREIGN))), {PATH: "only_user"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "parts", "expected"), EXTERNAL, ids=[row[0] for row in EXTERNAL])
+def test_external_snapshots(name: str, parts: Tuple[Any, ...], expected: Dict[str, str]) -> None:
+    """What a VM's own snapshots made of its disks goes with it: each overlay before the file that it is built on."""
+    found = verdicts(ONE, Usage(storage(*parts)))
+    assert {verdict.path: verdict.reason for verdict in found} == expected
+    chain = [verdict.path for verdict in found if verdict.remove and verdict.path in ORDER]
+    assert chain == [path for path in ORDER if path in chain]
+
+
+def test_images_in_a_circle_stay() -> None:
+    """Each is built on the other, so neither can be the first to go."""
+    one, two = image("/pool/1", BASE, ("/pool/2", OVER)), image("/pool/2", OVER, ("/pool/1", BASE), ("/pool/2", OVER))
+    parts = (use(given=one), use(given=two, role="snapshot"), volume(one), volume(two))
+    assert {v.reason for v in verdicts(ONE, Usage(storage(*parts)))} == {"backing_file"}
+
+
+def test_doubt_keeps_a_whole_chain() -> None:
+    """The overlay that is kept for doubt needs its base: both have to wait."""
+    usage = Usage(storage(*CHAIN, problems=("pool x",)))
+    assert {v.reason for v in verdicts(ONE, usage)} == {"storage_problem"}
+
+
+def test_an_overlay_that_is_left_keeps_its_base_at_the_last_look() -> None:
+    """Its deletion failed, or was not reached."""
+    base = VolumeVerdict("/pool/base", True, "only_user", "default", "base", identity=BASE)
+    assert still_unused(base, Usage(storage(*CHAIN[2:]))) == ("backing_file", ("over",))
+    assert still_unused(base, Usage(storage(CHAIN[3]))) == ("only_user", ())
+
+
+# Seed media.
+
+
+def seed(vm_file: str, uuid: str = ONE, **more: Any) -> Tuple[Attachment, Volume]:
+    """A CD-ROM with the label of a seed, and its volume."""
+    given = replace(image(f"/pool/{vm_file}", OTHER), seed=more.pop("label", True))
+    place = volume(given, **{key: more.pop(key) for key in ("kind", "symlink") if key in more})
+    return use(uuid, given, role="cdrom", target="sda", read_only=True, **more), place
+
+
+SEEDS = [
+    ("named after the VM", seed("one-cidata.iso"), "only_user"),
+    ("named after the VM alone", seed("one.iso"), "only_user"),
+    ("of the VM's snapshot too", (*seed("one.iso"), use(given=seed("one.iso")[0].image, role="snapshot", target="")), "only_user"),
+    ("another VM's name", seed("one2-cidata.iso"), "removable_medium"),
+    ("a longer word", seed("oneself.iso"), "removable_medium"),
+    ("in another script", seed("oneé.iso"), "removable_medium"),
+    ("without more", seed("one"), "removable_medium"),
+    ("in another case", seed("ONE.iso"), "removable_medium"),
+    ("another name", seed("seed.iso"), "removable_medium"),
+    ("an ordinary medium", seed("one.iso", label=False), "removable_medium"),
+    ("a shared seed", (*seed("one.iso"), seed("one.iso", TWO)[0]), "removable_medium"),
+    ("in no pool", seed("one.iso")[:1], "removable_medium"),
+    ("in a folder of the pool", seed("one.iso", kind="folder"), "removable_medium"),
+    ("on another machine", seed("one.iso", kind="netfs"), "removable_medium"),
+    ("a symbolic link", seed("one.iso", symlink=True), "removable_medium"),
+    ("its own disk too", (*seed("one.iso"), use(given=seed("one.iso")[0].image)), "removable_medium"),
+    ("something is built on it", (*seed("one.iso"), volume(image("/pool/b", FOREIGN, ("/pool/one.iso", OTHER)))),
+     "removable_medium"),
+    ("a floppy", (replace(seed("one.iso")[0], role="floppy"), seed("one.iso")[1]), "removable_medium"),
+    ("its pool is not active", seed("one.iso", kind="inactive"), "pool_inactive"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "parts", "reason"), SEEDS, ids=[row[0] for row in SEEDS])
+def test_seed_media(name: str, parts: Tuple[Any, ...], reason: str) -> None:
+    """A medium that was made for this VM goes with it; any other medium stays."""
+    (found,) = verdicts(ONE, Usage(storage(*parts)))
+    assert (found.reason, found.remove) == (reason, reason == "only_user")
+
+
+# Files of no pool.
+
+OUT = Volume("", UNPOOLED, PATH, image())
+BESIDE_IT = Volume("", BESIDE, "/pool/b", image("/pool/b", OTHER))
+NO_POOL = [
+    ("its own", (use(), OUT), "only_user"),
+    ("beside others", (use(), OUT, BESIDE_IT), "only_user"),
+    ("a neighbour is built on it", (use(), OUT, replace(BESIDE_IT, image=image("/pool/b", OTHER, (PATH, FILE)))), "backing_file"),
+    ("a neighbour can't be read", (use(), OUT, replace(BESIDE_IT, image=image("/pool/b", OTHER, error="x"))), "not_in_pool"),
+    ("its directory can't be read", (use(), OUT, replace(BESIDE_IT, image=image("/pool/", None, error="x"))), "not_in_pool"),
+    ("another directory can't be read", (use(), OUT, replace(BESIDE_IT, image=image("/x/", None, error="x"))), "only_user"),
+    ("used by another VM", (use(), OUT, use(TWO)), "in_use"),
+    ("by pool and volume", (use(kind="volume"), OUT), "not_in_pool"),
+    ("read-only", (use(read_only=True), OUT), "read_only"),
+    ("on another machine", (use(), replace(OUT, pool_type="netfs")), "network_storage"),
+    ("a symbolic link", (use(), replace(OUT, symlink=True)), "symlink"),
+    ("a device", (use(given=image(PATH, DEVICE)), replace(OUT, image=image(PATH, DEVICE))), "unsupported_kind"),
+    ("hard-linked", (use(given=image(PATH, replace(FILE, links=2))), replace(OUT, image=image(PATH, replace(FILE, links=2)))),
+     "hard_linked"),
+    ("in a folder of a pool", (use(), volume(kind="folder")), "not_in_pool"),
+    ("in a shared directory", (use(), OUT, SHARED), "in_shared_directory"),
+    ("nobody has seen it", (use(),), "not_in_pool"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "parts", "reason"), NO_POOL, ids=[row[0] for row in NO_POOL])
+def test_files_of_no_pool(name: str, parts: Tuple[Any, ...], reason: str) -> None:
+    """With the option, such a file is judged by all other rules; without, it never goes."""
+    found = next(v for v in verdicts(ONE, Usage(storage(*parts)), unpooled=True) if v.path == PATH)
+    assert (found.reason, found.remove, found.pool) == (reason, reason == "only_user", found.pool)
+    assert not any(verdict.remove for verdict in verdicts(ONE, Usage(storage(*parts))))
+    if found.remove:
+        assert (found.pool, found.name) == ("", "")
+        assert next(v for v in verdicts(ONE, Usage(storage(*parts)))).reason == "not_in_pool"
+
+
+OUT_GOES = VolumeVerdict(PATH, True, "only_user", identity=FILE)
+REBOOTED = replace(FILE, device=9)
+OUT_LAST = [
+    ("nobody names it", (), ("only_user", ())),
+    ("under another device number", (use(TWO, image("/other/name", REBOOTED)),), ("in_use", ("two",))),
+    ("by its path", (use(TWO, image(PATH, REBOOTED)),), ("in_use", ("two",))),
+    ("by its path, unseen", (use(TWO, image(PATH, None)),), ("in_use", ("two",))),
+    ("built on, under another number", (volume(image("/pool/b", OTHER, ("/x", REBOOTED))),), ("backing_file", ("b",))),
+    ("in a shared directory", (SHARED,), ("in_shared_directory", ("two",))),
+    ("another file", (use(TWO, image("/pool/b", OTHER)),), ("only_user", ())),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "parts", "expected"), OUT_LAST, ids=[row[0] for row in OUT_LAST])
+def test_last_look_at_a_file_of_no_pool(
+    name: str, parts: Tuple[Any, ...], expected: Tuple[str, Tuple[str, ...]]
+) -> None:
+    """Nobody tells where it lies now, so whatever may be a mention of it keeps it."""
+    assert still_unused(OUT_GOES, Usage(storage(*parts))) == expected
+    assert still_unused(OUT_GOES, Usage(storage(problems=("x",))))[0] == "storage_problem"
+
+
+def test_last_look_after_a_reboot() -> None:
+    """The kernel numbered the devices anew: it is the same file, and its users are found under the new number."""
+    moved = volume(image(PATH, REBOOTED))
+    assert still_unused(GOES, Usage(storage(moved))) == ("only_user", ())
+    assert still_unused(GOES, Usage(storage(moved, use(TWO, image(LINK, REBOOTED))))) == ("in_use", ("two",))
+    assert still_unused(GOES, Usage(storage(moved, volume(image("/pool/b", OTHER, (LINK, REBOOTED)))))) == (
+        "backing_file",
+        ("b",),
+    )
+    assert [v.remove for v in narrowed((GOES,), (replace(GOES, identity=REBOOTED),))] == [True]
+    elsewhere = replace(GOES, name="b.qcow2", path="/pool/b.qcow2")
+    assert [v.reason for v in narrowed((GOES,), (elsewhere,))] == ["identity_changed"]
+
+
+@pytest.mark.parametrize("name", ["", "a\nb", "../a", "ü€𝄞", "-rf", "a" * 4096, "%s", "*"])
+def test_hostile_names(name: str) -> None:
+    """Names of files and VMs are only ever compared."""
+    path = f"/pool/{name}"
+    parts = (use(given=image(path, FILE)), volume(image(path, FILE)), use(TWO, image("/pool/b", OTHER), role="share"))
+    (found,) = verdicts(ONE, Usage(storage(*parts)))
+    assert (found.path, found.remove) == (path, True)
+    medium = replace(seed("one.iso")[0], vm=name)
+    (judged,) = verdicts(ONE, Usage(storage(medium, seed("one.iso")[1])))
+    assert judged.reason == "removable_medium"
