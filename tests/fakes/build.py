@@ -41,6 +41,7 @@ def build(short: dict[str, Any]) -> dict[str, Any]:
         "store": {**copy.deepcopy(EMPTY_STORE), **copy.deepcopy(short.get("store", {}))},
         "claims": list(short.get("claims", [])),
         "refuse": dict(short.get("refuse", {})),
+        "pressure": dict(short.get("pressure", {})),
     }  # fmt: skip
     for path, given in short.get("files", {}).items():
         state["files"][path] = file_of(state, given)

@@ -140,6 +140,27 @@ def pool(machine: Machine, name: str, active: bool) -> None:
     next(each for each in machine.state["pools"] if each["name"] == name)["active"] = active
 
 
+def press(machine: Machine, **pressure: float) -> None:
+    """The host comes under pressure: per cent of the last minute by cpu, io, memory."""
+    machine.state["pressure"] = pressure
+
+
+def drop_pool(machine: Machine, name: str) -> None:
+    """virsh pool-undefine: libvirt knows the pool no more, its files stay."""
+    machine.state["pools"] = [pool for pool in machine.state["pools"] if pool["name"] != name]
+
+
+def notify(machine: Machine) -> None:
+    """vm-lifecycle notify, as its unit runs it after each sweep."""
+    from vm_lifecycle.tasks.notify import deliver
+    from vm_lifecycle.tasks.observe import cleanup_policy
+
+    from .world import ports
+
+    world = ports(machine)
+    deliver(world.store, world.host, cleanup_policy(world.host).hooks)
+
+
 def lose_store(machine: Machine) -> None:
     """The database is deleted, or corrupt and set aside; intents are files of their own."""
     machine.store.update(records={}, schedules={}, clock=None, operations=[])
@@ -185,6 +206,6 @@ DEEDS: dict[str, Any] = {
     for deed in (
         start, stop, pause, undefine, define, redefine, rename, clone, set_metadata, revert, save_metadata, edit,
         make_permanent, replace_file, write_file, overlay, hard_link, delete_file, attach, pool, lose_store,
-        break_store, refuse, configure, reboot, set_clock, claim, let_go,
+        break_store, refuse, configure, reboot, set_clock, claim, let_go, press, drop_pool, notify,
     )
 }  # fmt: skip

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import posixpath
 from dataclasses import replace
-from typing import Dict, List, Optional, Set, Tuple
+from typing import Dict, Iterable, List, Optional, Set, Tuple
 
 from ..model import Attachment, Image, Volume, VolumeVerdict
 from .disk_rules import UNPOOLED, Key, judged, key_of, own_reason, plain
-from .usage import Usage
+from .usage import Upper, Usage
 from .usage import image_key as _key
 
 __all__ = [
@@ -84,7 +84,7 @@ def _add_lower(uuid: str, own: List[Attachment], usage: Usage, found: Dict[Key, 
             key = key_of(path, identity)
             if key in found:
                 continue
-            users = {(upper.uuid, upper.name) for upper in usage.below.get(key, ())} | _direct_users(key, usage)
+            users = _built_on(usage.below.get(key, ())) | _direct_users(key, usage)
             used_by = _others(uuid, users - {("", name) for name in own_volumes})
             place = _place(usage.volumes.get(key))
             found[key] = VolumeVerdict(path, False, "backing_file", *place, used_by=used_by, identity=identity)
@@ -163,7 +163,13 @@ def _direct_users(key: Key, usage: Usage) -> Set[Tuple[str, str]]:
 
 
 def _above(uuid: str, key: Key, usage: Usage) -> Tuple[str, ...]:
-    return _others(uuid, {(upper.uuid, upper.name) for upper in usage.below.get(key, ())})
+    return _others(uuid, _built_on(usage.below.get(key, ())))
+
+
+def _built_on(uppers: Iterable[Upper]) -> Set[Tuple[str, str]]:
+    """Who has the images above a file: VMs, and by its own name only a volume that no VM has."""
+    attached = {upper.key for upper in uppers if upper.uuid}
+    return {(upper.uuid, upper.name) for upper in uppers if upper.uuid or upper.key not in attached}
 
 
 def _others(uuid: str, users: Set[Tuple[str, str]]) -> Tuple[str, ...]:
@@ -211,7 +217,7 @@ def still_unused(verdict: VolumeVerdict, usage: Usage) -> Tuple[str, Tuple[str, 
     sharing = _sharing("", verdict.path, usage)
     if sharing:
         return "in_shared_directory", sharing
-    above = {(upper.uuid, upper.name) for key in keys for upper in usage.below.get(key, ())}
+    above = _built_on([upper for key in keys for upper in usage.below.get(key, ())])
     if above:
         return "backing_file", _names(above)
     return _doubt(usage) or "only_user", ()
