@@ -32,7 +32,11 @@ class Bench:
         raise NotImplementedError
 
     def file(self, name: str) -> str:
-        """A file in the pool's directory; returns its path."""
+        """A file in the pool's directory, or, by an absolute path, anywhere; returns its path."""
+        raise NotImplementedError
+
+    def exists(self, path: str) -> bool:
+        """Whether there is such a file."""
         raise NotImplementedError
 
 
@@ -59,6 +63,9 @@ class FakeBench(Bench):
         path = str(self.directory / name)
         self.machine.state["files"][path] = file_of(self.machine.state, {"inode": self.machine.new_inode()})
         return path
+
+    def exists(self, path: str) -> bool:
+        return path in self.machine.state["files"]
 
 
 class LibvirtBench(Bench):
@@ -103,6 +110,9 @@ class LibvirtBench(Bench):
         path = self.directory / name
         path.write_text("content")
         return str(path)
+
+    def exists(self, path: str) -> bool:
+        return Path(path).exists()
 
 
 @pytest.fixture(params=["fake", "libvirt"])

@@ -5,18 +5,26 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import libvirt
 import pytest
+from vm_lifecycle.adapters.libvirt import redefinition
+from vm_lifecycle.adapters.libvirt.connections import Connections, SharedLook
 from vm_lifecycle.adapters.libvirt.hypervisor import connect
 from vm_lifecycle.errors import DomainGone, EffectError, LifecycleError
-from vm_lifecycle.model import VolumeVerdict
+from vm_lifecycle.model import SavedDomain, Storage, UndoRecord, VolumeVerdict
+from vm_lifecycle.policy.storage import Usage, still_unused, verdicts
 from vm_lifecycle.ports import Hypervisor
 
-from .conftest import Bench, FakeBench
+from tests.fakes.manager import overlay
+
+from .conftest import Bench, FakeBench, LibvirtBench
 
 A, B = "00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"
 TEXTS = ["", "{}", '{"a":"<&>\\"\'"}', "]]>", "two\nlines", "ü€𝄞", "  spaces  ", "x" * 300_000]
@@ -48,6 +56,7 @@ def test_no_domain(bench: Bench) -> None:
 
 GONE: list[Callable[[Hypervisor], Any]] = [
     lambda hypervisor: hypervisor.definition(A),
+    lambda hypervisor: hypervisor.saved(A),
     lambda hypervisor: hypervisor.write_metadata(A, "x"),
     lambda hypervisor: hypervisor.set_autostart(A, True),
     lambda hypervisor: hypervisor.request_shutdown(A),
@@ -220,7 +229,256 @@ def test_a_symlink_in_a_pool_is_marked_and_not_deleted(bench: Bench) -> None:
     assert caught.value.code == "changed_meanwhile"
 
 
+# Removed VMs, and bringing them back.
+
+
+def removed(bench: Bench, uuid: str, name: str) -> UndoRecord:
+    """A VM that is undefined, as it is remembered."""
+    record = UndoRecord(uuid, name, 0, 1, bench.hypervisor.saved(uuid))
+    bench.hypervisor.undefine(uuid, True, True)
+    return record
+
+
+def test_define(bench: Bench) -> None:
+    """As it was: name, disks, metadata, autostart; and off."""
+    path = bench.file("a.img")
+    bench.define(A, "a <&--", [path], running=True)
+    bench.hypervisor.set_autostart(A, True)
+    bench.hypervisor.write_metadata(A, '{"a":"--><&"}')
+    bench.hypervisor.power_off(A)
+    before, definition = bench.hypervisor.domain(A), bench.hypervisor.definition(A)
+    record = removed(bench, A, "a <&--")
+    assert record.saved.autostart
+    assert bench.hypervisor.domain(A) is None
+    bench.hypervisor.define(record.saved)
+    assert bench.hypervisor.domain(A) == before
+    assert bench.hypervisor.definition(A) == definition
+
+
+@pytest.mark.parametrize(
+    ("uuid", "name", "code"),
+    [(A, "other", "uuid_taken"), (A, "a", "uuid_taken"), (B, "a", "name_taken")],
+)
+@pytest.mark.parametrize("running", [False, True])
+def test_define_what_is_taken(bench: Bench, uuid: str, name: str, code: str, running: bool) -> None:
+    """Whoever has the name or the UUID now keeps it, and its definition."""
+    bench.define(A, "a", [bench.file("a.img")])
+    record = removed(bench, A, "a")
+    bench.define(uuid, name, [bench.file("b.img")], running=running)
+    before = bench.hypervisor.domains(), bench.hypervisor.definition(uuid)
+    with pytest.raises(EffectError) as caught:
+        bench.hypervisor.define(record.saved)
+    assert caught.value.code == code
+    assert (bench.hypervisor.domains(), bench.hypervisor.definition(uuid)) == before
+
+
+def test_removed_vms_count_as_users(bench: Bench) -> None:
+    """By the name that they had, unless libvirt has the UUID again."""
+    path = bench.file("a.img")
+    bench.define(A, "a", [path])
+    record = removed(bench, A, "a")
+    assert bench.hypervisor.storage().attachments == ()
+    (use,) = bench.hypervisor.storage([record]).attachments
+    assert (use.uuid, use.vm, use.role, use.image.path, use.image.identity) == (
+        A, "a", "disk", path, verdict(bench, "a.img").identity,
+    )  # fmt: skip
+    bench.define(B, "b", [path])
+    found = verdicts(B, Usage(bench.hypervisor.storage([record])))
+    assert [(each.reason, each.used_by) for each in found] == [("in_use", ("a",))]
+    bench.define(A, "new")
+    assert {each.vm for each in bench.hypervisor.storage([record]).attachments} == {"b"}
+
+
+# Files of no pool.
+
+
+def outside(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, VolumeVerdict]:
+    """A file that lies in no pool, and the verdict on it once its VM is undefined."""
+    path = bench.file(str(tmp_path_factory.mktemp("outside") / "a.img"))
+    bench.define(A, "a", [path])
+    (found,) = verdicts(A, Usage(bench.hypervisor.storage()), unpooled=True)
+    bench.hypervisor.undefine(A, False)
+    return path, found
+
+
+def test_a_file_of_no_pool(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """It goes by its path, once; again is success."""
+    path, found = outside(bench, tmp_path_factory)
+    assert (found.remove, found.pool, found.path) == (True, "", path)
+    assert still_unused(found, Usage(bench.hypervisor.storage())) == ("only_user", ())
+    kept = bench.file(str(Path(path).parent / "b.img"))
+    for _time in range(2):
+        bench.hypervisor.delete_volume(found)
+        assert (bench.exists(path), bench.exists(kept)) == (False, True)
+
+
+@pytest.mark.parametrize("field", ["inode", "size", "changed_ns", "links"])
+def test_a_file_of_no_pool_that_has_changed(bench: Bench, tmp_path_factory: pytest.TempPathFactory, field: str) -> None:
+    """Only the very file that was judged; its device may have another number after a reboot."""
+    path, found = outside(bench, tmp_path_factory)
+    assert found.identity is not None
+    changed = replace(found.identity, **{field: getattr(found.identity, field) + 1})
+    with pytest.raises(EffectError) as caught:
+        bench.hypervisor.delete_volume(replace(found, identity=changed))
+    assert caught.value.code == "changed_meanwhile"
+    with pytest.raises(EffectError):
+        bench.hypervisor.delete_volume(replace(found, identity=None))
+    assert bench.exists(path)
+    bench.hypervisor.delete_volume(replace(found, identity=replace(found.identity, device=found.identity.device + 1)))
+    assert not bench.exists(path)
+
+
+def test_a_file_of_no_pool_that_something_is_built_on(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """An overlay beside it, which no VM names: made before the plan, or after the VM is gone."""
+    path, found = outside(bench, tmp_path_factory)
+    top = str(Path(path).parent / "top")
+    if isinstance(bench, FakeBench):
+        overlay(bench.machine, top, path)
+    else:
+        command = ["qemu-img", "create", "-q", "-u", "-f", "qcow2", "-F", "raw", "-b", path, top, "1M"]
+        subprocess.run(command, check=True, capture_output=True)
+    with pytest.raises(EffectError) as caught:
+        bench.hypervisor.delete_volume(found)
+    assert caught.value.code == "changed_meanwhile"
+    assert bench.exists(path)
+    bench.define(A, "a", [path])
+    (again,) = verdicts(A, Usage(bench.hypervisor.storage()), unpooled=True)
+    assert (again.reason, again.used_by) == ("backing_file", (top,))
+
+
 # libvirt's own.
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[LibvirtBench]:
+    """libvirt's test driver."""
+    libvirt.registerErrorHandler(lambda _context, _error: None, None)
+    made = LibvirtBench(tmp_path)
+    yield made
+    made.hypervisor.close()  # type: ignore[attr-defined]
+
+
+def test_snapshots_come_back(own: LibvirtBench) -> None:
+    """Each below its parent, and the same one current."""
+    own.define(A, "a", [own.file("a.img")])
+    handle = own.connection.lookupByUUIDString(A)
+    for name in ("one", "two", "three"):
+        handle.snapshotCreateXML(f"<domainsnapshot><name>{name}</name></domainsnapshot>", 0)
+    handle.snapshotCreateXML(
+        handle.snapshotLookupByName("one").getXMLDesc(), libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE | 2
+    )
+    before = [(each.getName(), each.getXMLDesc()) for each in handle.listAllSnapshots()]
+    record = removed(own, A, "a")
+    own.hypervisor.define(record.saved)
+    handle = own.connection.lookupByUUIDString(A)
+    assert sorted((each.getName(), each.getXMLDesc()) for each in handle.listAllSnapshots()) == sorted(before)
+    assert handle.snapshotCurrent().getName() == "one"
+
+
+def test_what_can_not_come_back_whole_stays_away(own: LibvirtBench) -> None:
+    """A snapshot that libvirt refuses: the next attempt finds everything as it was."""
+    own.define(A, "a")
+    record = removed(own, A, "a")
+    with pytest.raises(EffectError) as caught:
+        own.hypervisor.define(replace(record.saved, snapshots=("<domainsnapshot/>",)))
+    assert caught.value.code == "effect_failed"
+    assert own.hypervisor.domain(A) is None
+    with pytest.raises(EffectError):
+        own.hypervisor.define(replace(record.saved, xml="<domain"))
+    own.hypervisor.define(record.saved)
+
+
+def test_what_a_removed_vm_hides_is_doubt(own: LibvirtBench) -> None:
+    """A record that can't be read may name any file."""
+    record = UndoRecord(A, "a", 0, 1, SavedDomain("<domain"))
+    assert any("VM a" in problem for problem in own.hypervisor.storage([record]).problems)
+
+
+@pytest.mark.parametrize(("version", "keep", "flag"), [(8009000, True, 64), (9000000, False, 32), (8008000, False, 0)])
+def test_tpm_flags(version: int, keep: bool, flag: int) -> None:
+    """As libvirt's header numbers them."""
+    assert redefinition.tpm_flag(version, keep) == flag
+    assert getattr(libvirt, "VIR_DOMAIN_UNDEFINE_TPM", 32) == 32
+    assert getattr(libvirt, "VIR_DOMAIN_UNDEFINE_KEEP_TPM", 64) == 64
+
+
+def test_an_old_libvirt_keeps_no_tpm() -> None:
+    """It is said before anything is done."""
+    with pytest.raises(EffectError):
+        redefinition.tpm_flag(8008000, True)
+
+
+def test_a_connection_a_thread(own: LibvirtBench) -> None:
+    """A thread that waits for a QEMU that does not answer holds up no other one."""
+    own.define(A, "a")
+    connections = Connections(libvirt.open("test:///default"))
+    seen: dict[str, Any] = {"main": connections.current()}
+
+    def work(name: str) -> None:
+        seen[name] = connections.current()
+        assert connections.current() is seen[name]
+        seen[name + " sees"] = [each.name() for each in seen[name].listAllDomains()]
+        own.hypervisor.set_autostart(A, True)
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in ("one", "two")]
+    for thread in threads:
+        thread.start()
+        thread.join()
+    assert len({id(seen[name]) for name in ("main", "one", "two")}) == 3
+    assert seen["one sees"] == seen["two sees"] == ["a"]
+    assert connections.current() is seen["main"]
+    assert [domain.autostart for domain in own.hypervisor.domains()] == [True]
+    connections.close()
+
+
+def test_who_waits_shares_a_look_that_began_later() -> None:
+    """Never one that had begun before, and never one that counted other removed VMs."""
+    shared, began, go = SharedLook(), threading.Event(), threading.Event()
+    made: list[str] = []
+    lock = threading.Lock()
+
+    def read(name: str) -> Storage:
+        with lock:
+            made.append(name)
+        if name == "first":
+            began.set()
+            assert go.wait(10)
+        return Storage(problems=(name,))
+
+    got: dict[str, str] = {}
+
+    def ask(name: str, counted: tuple[str, ...] = ()) -> None:
+        got[name] = shared.look(counted, lambda: read(name)).problems[0]
+
+    threads = [threading.Thread(target=ask, args=("first",))]
+    threads[0].start()
+    assert began.wait(10)
+    threads += [threading.Thread(target=ask, args=(name,)) for name in ("a", "b", "c")]
+    threads += [threading.Thread(target=ask, args=("other", ("x",)))]
+    for thread in threads[1:]:
+        thread.start()
+    while len(shared._turn._waiters) < 4:  # type: ignore[attr-defined]  # all of them wait for the first look
+        time.sleep(0.001)
+    go.set()
+    for thread in threads:
+        thread.join(10)
+    assert (got["first"], got["other"]) == ("first", "other")
+    assert "first" not in {got[name] for name in "abc"}
+    assert len(made) < 5, "nobody shared a look"
+    assert set(got) == {"first", "a", "b", "c", "other"}
+    assert shared.look((), lambda: read("late")).problems == ("late",)
+
+
+def test_a_look_that_fails_is_nobody_elses() -> None:
+    """The next one asks for himself."""
+    shared = SharedLook()
+
+    def fail() -> Storage:
+        raise EffectError("effect_failed", "x")
+
+    with pytest.raises(EffectError):
+        shared.look((), fail)
+    assert shared.look((), Storage) == Storage()
 
 
 def test_no_daemon(tmp_path: Path) -> None:
