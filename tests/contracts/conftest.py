@@ -80,7 +80,8 @@ class LibvirtBench(Bench):
             if domain.UUIDString() in {each.UUIDString() for each in self.connection.listAllDomains()}:
                 domain.undefine()
         for pool in self.connection.listAllStoragePools():
-            pool.destroy()
+            if pool.isActive():
+                pool.destroy()
             pool.undefine()
         pool = self.connection.storagePoolDefineXML(
             f"<pool type='dir'><name>bench</name><target><path>{escape(str(directory))}</path></target></pool>", 0

@@ -239,4 +239,5 @@ def _extents(text: bytes) -> List[Reference]:
 def is_seed(stream: BinaryIO) -> bool:
     """Whether a medium configures a cloud image at its first boot, by its label in any case. Raises OSError."""
     part = Header(stream).upto(ISO_DESCRIPTOR, ISO_LABEL.stop)
-    return part.startswith(ISO_BEGIN) and part[ISO_LABEL].rstrip(b" \0").lower() in SEED_LABELS
+    whole = len(part) == ISO_LABEL.stop and part.startswith(ISO_BEGIN)
+    return whole and part[ISO_LABEL].rstrip(b" \0").lower() in SEED_LABELS
