@@ -59,8 +59,11 @@ def is_useless(plan: SweepPlan, now: float) -> bool:
 
 
 def confirm(plan: SweepPlan, now: float, only: Optional[FrozenSet[str]]) -> SweepPlan:
-    """The plan with its VMs confirmed now; only: UUIDs, None for all."""
-    vms = [replace(vm, confirmed_unix=int(now)) if only is None or vm.uuid in only else vm for vm in plan.vms]
+    """The plan with its VMs confirmed now, unless they were before; only: UUIDs, None for all."""
+    vms = [
+        replace(vm, confirmed_unix=vm.confirmed_unix or int(now)) if only is None or vm.uuid in only else vm
+        for vm in plan.vms
+    ]
     return replace(plan, vms=tuple(vms))
 
 

@@ -58,12 +58,13 @@ def _confirmed(
 ) -> List[StoreChange]:
     """Never more than was seen: what changed since drops out, and needs a plan of its own."""
     only = frozenset(targets(request, observed)[0]) if request.named else None
-    mine = consent.confirm(plan_of(request, observed), at.now, only)
+    known = plan_of(request, observed)
+    mine = consent.confirm(known, at.now, only)
     agreed = consent.confirmed((mine,), at.now)
     for vm in seen:
         if vm.digest not in agreed.get(vm.uuid, set()):
             entries[vm.uuid] = waits(entries[vm.uuid], "dropped_out", "it changed since the plan was made")
-    return [RememberPlan(mine)] if at.clock.sane and not request.policy.dry_run else []
+    return [RememberPlan(mine)] if mine != known and at.clock.sane and not request.policy.dry_run else []
 
 
 def _reason(request: Request, observed: Observed, asking: List[SeenVm], entries: Entries) -> Tuple[str, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Dict, List, Optional
 
+from ..actions import Begin
 from ..apply import Chain
 from ..model import Document, Observed, SeenVm, VolumeVerdict
 from ..policy import consent
@@ -86,9 +87,12 @@ def _effective(request: Request, observed: Observed, chain: Chain) -> Optional[s
 
 
 def _undo_until(chain: Chain) -> Optional[str]:
-    """Until when the VM can be brought back, if it was removed that way."""
-    undo = chain.intent.undo_until if chain.intent is not None else 0
-    return iso(undo) if undo and chain.error is None else None
+    """Until when the VM can be brought back, if it was removed that way, or would be."""
+    if chain.error is not None:
+        return None
+    begun = [action.intent for action in chain.entry.actions if isinstance(action, Begin)]
+    intent = chain.intent or (begun[0] if begun else None)
+    return iso(intent.undo_until) if intent is not None and intent.undo_until else None
 
 
 def _kept_for_undo(chain: Chain) -> List[VolumeVerdict]:
@@ -102,7 +106,7 @@ def _tally(chain: Chain) -> str:
     """How many disks go: what was confirmed after a run, what is planned before one."""
     until = _undo_until(chain)
     if until is not None:
-        return f"its disks are kept until {until}, for an undo"
+        return f"its disks {'would be' if chain.predicted else 'are'} kept until {until}, for an undo"
     planned = chain.predicted or chain.entry.decision != "removed"
     gone = sum(verdict.remove for verdict in chain.verdicts) if planned else len(chain.deleted)
     return f"{'would remove' if planned else 'removed'} {gone} of {len(chain.verdicts)} disks"

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Dict, List, Mapping, Optional, Tuple
+from typing import Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
 
 from .. import actions as do
 from .. import metadata
@@ -82,8 +82,11 @@ class Sweep:
 
     def resumptions(self) -> List[do.Entry]:
         """What earlier runs left: finished when the VM was undefined already, rolled back when it still exists."""
-        wanted, _unknown = targets(self.request, self.observed)
-        only = frozenset(wanted) if self.request.named or self.request.state == "confirmed" else None
+        only: Optional[FrozenSet[str]] = None
+        if self.request.named:
+            only = frozenset(targets(self.request, self.observed)[0])
+        elif self.request.state == "confirmed":
+            only = frozenset(vm.uuid for vm in plan_of(self.request, self.observed).vms)
         existing = {domain.uuid for domain in self.observed.domains}
         left = [intent for intent in self.observed.intents if only is None or intent.uuid in only]
         return [_resumption(intent, intent.uuid in existing, self.observed, self.at) for intent in left]
@@ -95,7 +98,7 @@ class Sweep:
         candidates = self.observed.candidates
         entries = {found.domain.uuid: self._judged(found, usage) for found in candidates}
         due = [found for found in candidates if entries[found.domain.uuid].decision == "removed"]
-        for found in _followers(due, entries):
+        for found in _followers(due, entries, self.observed.intents):
             uuid = found.domain.uuid
             entries[uuid] = waits(entries[uuid], "users_leave_first", "a VM that goes first still uses its disk")
         due = [found for found in due if entries[found.domain.uuid].decision == "removed"]
@@ -155,6 +158,7 @@ class Sweep:
         if self.request.state != "confirmed" or self.request.named:
             return []
         existing = {domain.uuid for domain in self.observed.domains}
+        existing |= {intent.uuid for intent in self.observed.intents}
         gone = [vm for vm in plan_of(self.request, self.observed).vms if vm.uuid not in existing]
         return [
             do.Entry(vm.uuid, vm.name, "kept", "dropped_out", f"{vm.name}: it is not there any more") for vm in gone
@@ -197,9 +201,9 @@ class Sweep:
         return (begin, *stop, do.Undefine(guard), do.DeleteVolumes(domain.uuid), do.Finish(domain.uuid))
 
 
-def _followers(due: List[Candidate], entries: Mapping[str, do.Entry]) -> List[Candidate]:
-    """VMs with a disk that only others which are due still use."""
-    used = {
+def _followers(due: List[Candidate], entries: Mapping[str, do.Entry], intents: Sequence[Intent]) -> List[Candidate]:
+    """VMs with a disk that only others use which are due, or volumes that an interrupted removal has yet to delete."""
+    used: Dict[str, List[FrozenSet[str]]] = {
         found.domain.name: [
             frozenset(verdict.used_by) - {found.domain.name}
             for verdict in entries[found.domain.uuid].verdicts
@@ -207,6 +211,9 @@ def _followers(due: List[Candidate], entries: Mapping[str, do.Entry]) -> List[Ca
         ]
         for found in due
     }
+    for intent in intents:
+        if intent.armed and not intent.undo_until:
+            used.update({verdict.name: [] for verdict in intent.volumes if verdict.remove and verdict.name not in used})
     waits = departure.waiting(used)
     return [found for found in due if found.domain.name in waits]
 

@@ -70,6 +70,8 @@ def restored(request: Request, observed: Observed) -> List[do.Entry]:
     names: Dict[str, Domain] = {domain.name: domain for domain in observed.domains}
     existing = {domain.uuid for domain in observed.domains}
     for record in found:
+        if _half_back(record, observed):
+            continue
         if record.name in names:
             message = f"another VM, {names[record.name].uuid}, has the name now"
             problems.append(Problem("name_taken", message, record.name))
@@ -84,6 +86,14 @@ def restored(request: Request, observed: Observed) -> List[do.Entry]:
     return [*(_restore(record, observed) for record in found), *entries]
 
 
+def _half_back(record: UndoRecord, observed: Observed) -> bool:
+    """Whether an earlier call was killed after it had defined the VM, which is still as it was defined."""
+    domain = next((domain for domain in observed.domains if domain.uuid == record.uuid), None)
+    known = observed.records.get(record.uuid)
+    begun = known is not None and known.revision > int(record.document["revision"])
+    return begun and domain is not None and metadata.digest(domain.metadata) == record.digest
+
+
 def _restore(record: UndoRecord, observed: Observed) -> do.Entry:
     """It comes back held: it is expired, and the next sweep would remove it again."""
     now = int(observed.clock.now)
@@ -93,8 +103,9 @@ def _restore(record: UndoRecord, observed: Observed) -> do.Entry:
     text = metadata.encode(document)
     mark = metadata.digest(text) or ""
     seen = Record(record.uuid, record.name, document["revision"], mark, document, "shutoff", now)
+    define = do.KeepRecord(seen) if _half_back(record, observed) else do.Define(record.uuid, seen)
     steps = (
-        do.Define(record.uuid, seen),
+        define,
         do.WriteMetadata(do.Guard(record.uuid, record.digest), text),
         do.DropUndo(record.uuid),
     )
