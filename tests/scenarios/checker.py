@@ -2,182 +2,199 @@
 
 from __future__ import annotations
 
-import json
-import posixpath
+from dataclasses import dataclass, field
 from typing import Any
 
 from tests.fakes.world import Machine
 
-State = dict[str, Any]
-Inode = tuple[int, int]
+from .consent import Consent
+from .raw import HOUR, Inode, State, carried, doubtful, inode, needed, own_files, policy_of, protected
+
+__all__ = ["Auditor", "inode", "own_files", "protected"]
 
 
-def protected(domain: dict[str, Any], now: float, expiry_lifted: bool) -> bool:
-    """Whether nobody may remove this VM: unless it is plainly ours, temporary, over, and free to go."""
-    if not domain["persistent"] or domain["metadata_error"] or not domain["metadata"]:
-        return True
-    try:
-        document = json.loads(domain["metadata"])
-        persistence = document["persistence"]
-        return not (
-            document["version"] == 1
-            and document["vm_id"] == domain["uuid"]
-            and document["revision"] >= 1
-            and persistence["mode"] == "temporary"
-            and "hold" not in document
-            and persistence.get("auto_cleanup", True) is True
-            and (expiry_lifted or persistence["scheduled_cleanup"] <= now)
-        )
-    except (ValueError, KeyError, TypeError):
-        return True
+@dataclass
+class Kept:
+    """A VM that was removed and can be brought back: its document, until when, and the disks that are its own."""
+
+    domain: dict[str, Any]
+    until: float
+    own: dict[str, Inode]
+    #: A person asked for its disks to go at once.
+    asked: bool = False
+
+    def over(self, now: float) -> bool:
+        """Whether its disks may go."""
+        return self.asked or now >= self.until
 
 
-def inode(state: State, path: str) -> Inode | None:
-    """Device and inode behind a path."""
-    found = state["files"].get(path)
-    if found is None:
-        return None
-    return inode(state, found["symlink"]) if "symlink" in found else (found["device"], found["inode"])
-
-
-def reach(state: State, path: str) -> set[Inode]:
-    """A file and all that it is built on."""
-    found: set[Inode] = set()
-    at: str | None = path
-    while at is not None:
-        entry = state["files"].get(at)
-        while entry and "symlink" in entry:
-            entry = state["files"].get(entry["symlink"])
-        mark = (entry["device"], entry["inode"]) if entry else None
-        if entry is None or mark is None or mark in found:
-            break
-        found.add(mark)
-        at = entry.get("backing")
-    return found
-
-
-def needed(state: State, but: str = "") -> set[Inode]:
-    """Every file that some VM other than but uses, or that another file of a pool is built on.
-
-    An image outside every pool that no VM uses can't be known of, so what it is built on is not counted.
-    """
-    found: set[Inode] = set()
-    for domain in state["domains"]:
-        if domain["uuid"] != but:
-            for use in domain["files"]:
-                found |= reach(state, use["path"])
-                if use["role"] == "share":
-                    found |= {
-                        inode(state, path) or (0, 0)
-                        for path in state["files"]
-                        if posixpath.dirname(path) == use["path"]
-                    }
-    found |= {inode(state, path) or (0, 0) for path, entry in state["files"].items() if entry.get("open")}
-    pools = {pool["path"] for pool in state["pools"]}
-    for path in state["files"]:
-        if posixpath.dirname(path) in pools:
-            found |= reach(state, path) - {inode(state, path) or (0, 0)}
-    return found
-
-
-def own_files(state: State, domain: dict[str, Any]) -> dict[str, Inode]:
-    """Disks that must go with a VM: plain volumes of an active directory pool that nothing else uses."""
-    pools = {pool["path"] for pool in state["pools"] if pool["active"] and pool["type"] == "dir"}
-    others = needed(state, domain["uuid"])
-    found: dict[str, Inode] = {}
-    for use in domain["files"]:
-        path, mark = use["path"], inode(state, use["path"])
-        names = [name for name in state["files"] if inode(state, name) == mark]
-        roles = {other["role"] for other in domain["files"] if inode(state, other["path"]) == mark}
-        plain = use["role"] == "disk" and use["kind"] == "file" and not use["read_only"] and not use["shareable"]
-        alone = mark not in others and names == [path] and roles <= {"disk", "snapshot"}
-        if mark and plain and alone and posixpath.dirname(path) in pools:
-            found[path] = mark
-    return found
-
-
-def doubtful(state: State) -> bool:
-    """Whether something can't be looked at, so that keeping a disk is right."""
-    unreadable = any("unreadable" in entry for entry in state["files"].values())
-    broken = any(
-        entry.get("backing") is not None and entry["backing"] not in state["files"] for entry in state["files"].values()
-    )
-    return bool(state["problems"]) or unreadable or broken or not all(pool["active"] for pool in state["pools"])
-
-
+@dataclass
 class Auditor:
     """Watches every effect just before it happens. violations: what broke an invariant."""
 
-    def __init__(self) -> None:
-        self.removes = self.lifted = False
-        self.violations: list[str] = []
-        #: Domains that the engine itself undefined, and the files that it may delete since then.
-        self.undefined: list[dict[str, Any]] = []
-        self.released: set[Inode] = set()
-        #: Files that must be gone, or still there, once the removals are over.
-        self.owed: dict[str, Inode] = {}
-        self.shared: dict[str, Inode] = {}
+    removes: bool = False
+    lifted: bool = False
+    violations: list[str] = field(default_factory=list)
+    #: Domains that the engine itself undefined, and the files that it may delete since then.
+    undefined: list[dict[str, Any]] = field(default_factory=list)
+    released: set[Inode] = field(default_factory=set)
+    #: Files that must be gone, or still there, once the removals are over.
+    owed: dict[str, Inode] = field(default_factory=dict)
+    shared: dict[str, Inode] = field(default_factory=dict)
+    #: Removed VMs that can be brought back, those that came back by the engine, and how often disks went later.
+    kept: dict[str, Kept] = field(default_factory=dict)
+    restored: set[str] = field(default_factory=set)
+    purged: list[str] = field(default_factory=list)
+    consent: Consent = field(default_factory=Consent)
+    policy: dict[str, Any] = field(default_factory=dict)
+    #: Whether every line of the log, and every completed schedule, is still there to be counted.
+    complete: bool = True
+    _step: dict[str, Any] = field(default_factory=dict)
+    _opened: bool = False
+    _started: float = 0.0
+    _begun: set[str] = field(default_factory=set)
 
     def begin(self, step: dict[str, Any]) -> None:
         """What the next call may do."""
+        self._step, self._opened = step, False
         self.removes = step["task"] == "vm_cleanup"
         self.lifted = "expiry" in step.get("arguments", {}).get("ignore", ())
 
     def __call__(self, machine: Machine, kind: str, subject: Any) -> None:
         state = machine.state
-        harms = kind in ("request_shutdown", "power_off", "undefine")
-        if harms and (not self.removes or protected(subject, state["clock"]["now"], self.lifted)):
-            self.violations.append(f"{kind} of the protected VM {subject['name']}")
-        if kind == "undefine":
-            self._undefine(state, subject)
-        if kind == "delete_volume":
-            mark = inode(state, subject)
-            if mark not in self.released:
-                self.violations.append(f"{subject} was deleted and belongs to no VM that was undefined")
-            if mark in needed(state):
-                self.violations.append(f"{subject} was deleted and is in use")
+        if not self._opened:
+            self._open(state)
+        harms = kind in ("request_shutdown", "power_off", "undefine", "delete_volume")
+        if harms and kind != "delete_volume":
+            harms = not self.removes or protected(subject, state["clock"]["now"], self.lifted)
+            self._blame(harms, f"{kind} of the protected VM {subject['name']}")
+        self._blame(harms and not self.removes, f"{kind} by a call that may remove nothing")
+        watch = getattr(self, f"_{kind}", None)
+        if watch is not None:
+            watch(machine, subject)
 
-    def _undefine(self, state: State, domain: dict[str, Any]) -> None:
-        if domain["state"] != "shutoff":
-            self.violations.append(f"undefine of the running VM {domain['name']}")
+    def _blame(self, wrong: bool, text: str) -> None:
+        if wrong:
+            self.violations.append(text)
+
+    def _open(self, state: State) -> None:
+        """The first effect of a call: nothing was waited for yet, so this is the moment at which it was planned."""
+        arguments = self._step.get("arguments") or {}
+        word = arguments.get("state", "swept")
+        self._opened, self._started, self._begun = True, state["clock"]["now"], set()
+        self.policy = policy_of(state, arguments)
+        self.complete &= self.policy["log_cleanup_operations"] and self.policy["retention_days"] >= 2
+        self.removes &= word not in ("planned", "restored") and not self.policy["dry_run_mode"]
+        self.consent.open(state, self.policy, arguments)
+        named = {item.get(key) for item in [arguments, *arguments.get("vms", ())] for key in ("name", "uuid")}
+        for uuid, kept in self.kept.items():
+            kept.asked |= word == "purged" and bool(named & {uuid, kept.domain["name"]})
+
+    def others(self, state: State, but: str = "") -> list[dict[str, Any]]:
+        """VMs that are removed, can be brought back, and don't exist again."""
+        here = {domain["uuid"] for domain in state["domains"]}
+        return [kept.domain for uuid, kept in self.kept.items() if uuid not in here and uuid != but]
+
+    def _save(self, machine: Machine, changes: Any) -> None:
+        for change in changes:
+            self.consent.stored(machine.state, getattr(change, "plan", None), self.others(machine.state))
+
+    def _write_intent(self, machine: Machine, intent: Any) -> None:
+        """A removal begins: how many of this run are going on, by the claims that they hold."""
+        if not intent.armed:
+            self._begun.add(intent.uuid)
+        going, most = self._begun & machine.held, self.policy["max_concurrent_cleanups"]
+        self._blame(len(going) > most, f"{len(going)} removals at once, and {most} are allowed")
+
+    def _undefine(self, machine: Machine, domain: dict[str, Any]) -> None:
+        state, uuid = machine.state, domain["uuid"]
+        self._blame(domain["state"] != "shutoff", f"undefine of the running VM {domain['name']}")
+        own = own_files(state, domain, self.others(state))
+        self.violations += self.consent.spent(state, domain, own)
+        others = needed(state, uuid, self.others(state))
         self.undefined.append(dict(domain))
-        self.owed.update(own_files(state, domain))
-        others = needed(state, domain["uuid"])
-        for use in domain["files"]:
-            mark = inode(state, use["path"])
-            if mark:
-                self.released.add(mark)
-            if mark and mark in others:
-                self.shared[use["path"]] = mark
+        marks = {use["path"]: inode(state, use["path"]) for use in domain["files"]}
+        self.released |= {mark for mark in marks.values() if mark}
+        self.shared.update({path: mark for path, mark in marks.items() if mark and mark in others})
+        if self.policy["undo_hours"]:
+            self._blame(uuid not in state["store"]["undo"], f"undefine of {domain['name']} without an undo record")
+            self.kept[uuid] = Kept(dict(domain), self._started + self.policy["undo_hours"] * HOUR, own)
+        else:
+            self.owed.update(own)
 
-    def settle(self, before: State, after: State) -> list[str]:
-        """All violations between a world and what became of it, once everything is quiet."""
+    def _delete_volume(self, machine: Machine, path: str) -> None:
+        state = machine.state
+        mark, now = inode(state, path), state["clock"]["now"]
+        self._blame(mark not in self.released, f"{path} was deleted and belongs to no VM that was undefined")
+        here = {domain["uuid"] for domain in state["domains"]}
+        waits = [kept.domain for uuid, kept in self.kept.items() if uuid not in here and not kept.over(now)]
+        self._blame(mark in needed(state, "", waits), f"{path} was deleted and is in use")
+        own = {mark for kept in self.kept.values() for mark in kept.own.values()}
+        self._blame(mark not in own and not self.consent.covers(now, mark), f"{path} was deleted and not confirmed")
+
+    def _define(self, machine: Machine, domain: dict[str, Any]) -> None:
+        """A removed VM comes back, with its disks."""
+        state, kept = machine.state, self.kept.get(domain["uuid"])
+        asked = (self._step.get("arguments") or {}).get("state") == "restored"
+        self._blame(kept is None or not asked, f"{domain['name']} was defined, and nobody asked for it")
+        for path, mark in kept.own.items() if kept else ():
+            self._blame(inode(state, path) != mark, f"{domain['name']} came back without its disk {path}")
+        self.restored.add(domain["uuid"])
+
+    def _drop_undo(self, machine: Machine, uuid: str) -> None:
+        kept = self.kept.get(uuid)
+        if kept is None:
+            return  # its VM was never undefined
+        back = machine.find(uuid) is not None
+        over = kept.over(machine.state["clock"]["now"])
+        self._blame(not back and not over, f"the undo record of {kept.domain['name']} was dropped before its time")
+        if not back:
+            self.owed.update(kept.own)
+            self.purged.append(uuid)
+        del self.kept[uuid]
+
+    def harm(self, before: State, after: State) -> list[str]:
+        """What must never happen, finished or not."""
         found = list(self.violations)
         gone = {domain["uuid"] for domain in self.undefined}
         for domain in before["domains"]:
             found += self._domain(before, after, domain, domain["uuid"] in gone)
+        back = {domain["uuid"] for domain in after["domains"]}
+        for uuid, kept in self.kept.items():
+            if uuid in back or kept.over(after["clock"]["now"]):
+                continue
+            found += self._files(before, after, kept.domain)
+            if uuid not in after["store"]["undo"]:
+                found.append(f"{kept.domain['name']} can't be brought back")
+        for domain in after["domains"]:
+            if domain["uuid"] in self.restored and not _safe(after, domain):
+                found.append(f"{domain['name']} was restored and is not held")
         used = {use["path"] for domain in after["domains"] for use in domain["files"]}
-        for path, mark in self.shared.items():
-            if path in used and inode(after, path) != mark:
-                found.append(f"{path} is lost and was shared")
+        return found + [
+            f"{path} is lost and was shared"
+            for path, mark in self.shared.items()
+            if path in used and inode(after, path) != mark
+        ]
+
+    def settle(self, before: State, after: State) -> list[str]:
+        """All violations between a world and what became of it, once everything is quiet."""
+        found = self.harm(before, after)
+        users = needed(after, "", self.others(after))
         for path, mark in self.owed.items():
-            # A disk that two VMs shared when they were planned may stay although both are gone: that is said in the row.
-            users = sum(path in [use["path"] for use in domain["files"]] for domain in self.undefined)
-            if inode(after, path) == mark and mark not in needed(after) and users == 1 and not doubtful(after):
+            if inode(after, path) == mark and mark not in users and not doubtful(after):
                 found.append(f"{path} leaked")
         return found + self._books(after)
 
     def _domain(self, before: State, after: State, domain: dict[str, Any], gone: bool) -> list[str]:
-        found = []
-        here = next((each for each in after["domains"] if each["uuid"] == domain["uuid"]), None)
-        if here is None and not gone and domain["persistent"]:
-            found.append(f"{domain['name']} is gone")
-        if here is not None or not gone:
-            for use in domain["files"]:
-                mark = inode(before, use["path"])
-                if mark and inode(after, use["path"]) != mark:
-                    found.append(f"{use['path']} of {domain['name']} is lost")
-        return found
+        here = any(each["uuid"] == domain["uuid"] for each in after["domains"])
+        found = [f"{domain['name']} is gone"] if not here and not gone and domain["persistent"] else []
+        return found + (self._files(before, after, domain) if here or not gone else [])
+
+    def _files(self, before: State, after: State, domain: dict[str, Any]) -> list[str]:
+        marks = {use["path"]: inode(before, use["path"]) for use in domain["files"]}
+        return [
+            f"{path} of {domain['name']} is lost" for path, mark in marks.items() if mark and inode(after, path) != mark
+        ]
 
     def _books(self, after: State) -> list[str]:
         """One completed schedule and one finished removal in the log for each VM that is gone; no intent left."""
@@ -185,12 +202,20 @@ class Auditor:
         back = {domain["uuid"] for domain in after["domains"]}
         for domain in self.undefined:
             uuid = domain["uuid"]
-            if uuid in back:  # a person defined it again
+            if uuid in back:  # a person, or an undo, defined it again
                 continue
             lines = [line for line in after["store"]["operations"] if line["uuid"] == uuid]
             done = [line for line in lines if (line["operation"], line["outcome"]) == ("remove", "done")]
-            times = sum(each["uuid"] == uuid for each in self.undefined)
+            times = sum(each["uuid"] == uuid for each in self.undefined) + self.purged.count(uuid)
             status = after["store"]["schedules"].get(uuid, {}).get("cleanup_status")
-            if len(done) != times or status != "completed":
+            right = (len(done) == times and status == "completed") if self.complete else len(done) <= times
+            if not right:
                 found.append(f"{domain['name']}: {len(done)} removals of {times} in the log, schedule {status}")
         return found + [f"intent of {intent['name']} left" for intent in after["store"]["intents"].values()]
+
+
+def _safe(after: State, domain: dict[str, Any]) -> bool:
+    """Whether no sweep removes the VM: it is held, or carries older metadata than the store knows, or was declared anew."""
+    known = after["store"]["records"].get(domain["uuid"], {}).get("revision", 0)
+    document = carried(domain)
+    return "hold" in document or document.get("revision", 0) < known or protected(domain, after["clock"]["now"], False)

@@ -10,8 +10,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--regenerate", action="store_true", help="write expected.log instead of comparing with it")
 
 
-#: Scenarios that show a known defect, each with its reason; strict, so that a repair is noticed.
-KNOWN: dict[str, str] = {}
+#: Tests of a scenario that show a known defect, as (test, scenario), each with its reason; strict, so that a repair is noticed.
+KNOWN: dict[tuple[str, str], str] = {
+    ("test_cut_after_every_effect", name): "a purge that is killed at its end is logged as done twice"
+    for name in ("undo-nvram", "undo-over", "undo-purged", "undo-used-meanwhile")
+}
 
 
 @pytest.fixture(autouse=True)
@@ -19,5 +22,6 @@ def known(request: pytest.FixtureRequest) -> None:
     """Expect the failure of a scenario that shows a known defect."""
     callspec = getattr(request.node, "callspec", None)
     directory = callspec.params.get("directory") if callspec else None
-    if directory is not None and directory.name in KNOWN:
-        request.applymarker(pytest.mark.xfail(strict=True, reason=KNOWN[directory.name]))
+    reason = KNOWN.get((request.node.originalname, directory.name)) if directory is not None else None
+    if reason:
+        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -61,10 +62,14 @@ def call(machine: Machine, step: dict[str, Any]) -> dict[str, Any]:
         return {"raised": f"{error.code}: {error.message}"}
 
 
+#: What a call with nothing to do may write: the time, history that is put away, a plan that is confirmed once more.
+BOOKS = re.compile(r"clock|clock suspect|prune|plan \S+ [1-9]\d* of \d+ confirmed")
+
+
 def keeps_books(effect: str) -> bool:
-    """Whether an effect only notes the time, or puts old history away: what a sweep with nothing to do does."""
+    """Whether an effect only keeps the engine's own books in order."""
     _moment, kind, *words = effect.split(" ", 2)
-    return kind == "save" and set(" ".join(words).split(", ")) <= {"clock", "clock suspect", "prune"}
+    return kind == "save" and all(BOOKS.fullmatch(word) for word in " ".join(words).split(", "))
 
 
 def interrupted(machine: Machine, step: dict[str, Any], after: int, variant: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 State = dict[str, Any]
 Inode = tuple[int, int]
+HOUR = 3600
 #: What the judge has to know of a VmCleanupPolicy, as it is when nobody says otherwise.
 POLICY: dict[str, Any] = {
     "max_concurrent_cleanups": 3, "require_confirmation": False, "dry_run_mode": False, "log_cleanup_operations": True,
@@ -98,10 +99,8 @@ def needed(state: State, but: str = "", more: Iterable[dict[str, Any]] = ()) -> 
                     }
     found |= {inode(state, path) or (0, 0) for path, entry in state["files"].items() if entry.get("open")}
     pools = {pool["path"] for pool in state["pools"]}
-    own = {use["path"] for domain in [*state["domains"], *more] if domain["uuid"] == but for use in domain["files"]}
     for path in state["files"]:
-        # what a VM's own overlay is built on is needed by nobody else
-        if posixpath.dirname(path) in pools and path not in own:
+        if posixpath.dirname(path) in pools:
             found |= reach(state, path) - {inode(state, path) or (0, 0)}
     return found
 
@@ -109,8 +108,7 @@ def needed(state: State, but: str = "", more: Iterable[dict[str, Any]] = ()) -> 
 def own_files(state: State, domain: dict[str, Any], more: Iterable[dict[str, Any]] = ()) -> dict[str, Inode]:
     """Disks that must go with a VM: plain volumes of an active directory pool that nothing else uses."""
     pools = {pool["path"] for pool in state["pools"] if pool["active"] and pool["type"] == "dir"}
-    others = needed(state, "", [each for each in more if each["uuid"] != domain["uuid"]]) if False else set()
-    others |= _needed_by_others(state, domain, more)
+    others = needed(state, domain["uuid"], more)
     found: dict[str, Inode] = {}
     for use in domain["files"]:
         path, mark = use["path"], inode(state, use["path"])
@@ -121,3 +119,12 @@ def own_files(state: State, domain: dict[str, Any], more: Iterable[dict[str, Any
         if mark and plain and alone and posixpath.dirname(path) in pools:
             found[path] = mark
     return found
+
+
+def doubtful(state: State) -> bool:
+    """Whether something can't be looked at, so that keeping a disk is right."""
+    unreadable = any("unreadable" in entry for entry in state["files"].values())
+    broken = any(
+        entry.get("backing") is not None and entry["backing"] not in state["files"] for entry in state["files"].values()
+    )
+    return bool(state["problems"]) or unreadable or broken or not all(pool["active"] for pool in state["pools"])

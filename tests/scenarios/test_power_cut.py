@@ -15,7 +15,10 @@ from tests.fakes.world import Machine
 from .player import Call, call, directories, interrupted, keeps_books, load, play
 
 #: Seconds between a cut and the next run, and how many runs may be needed.
-PAUSE, RUNS = 60.0, 3
+PAUSE, RUNS = 60.0, 6
+#: States of vm_cleanup that speak of a plan, or of VMs that were removed.
+STATES = ("planned", "confirmed", "restored", "purged")
+SWEEP: dict[str, Any] = {"task": "vm_cleanup"}
 TOTALS: Counter[str] = Counter()
 
 
@@ -45,10 +48,13 @@ def cut(made: Call, after: int, variant: str) -> list[str]:
     auditor.begin(made.step)
     interrupted(machine, made.step, after, variant)
     rested, outcome = resume(machine, made.step)
+    if made.step.get("arguments", {}).get("state", "swept") in STATES:
+        auditor.begin(SWEEP)  # the call speaks of some VMs; the host's timer comes in any case
+        rested, outcome = resume(machine, SWEEP)
     if "raised" in outcome:
         return [f"an error escaped: {outcome['raised']}"]
     if outcome.get("failed") or any(row.get("decision") == "waiting" for row in outcome.get("vms", ())):
-        return auditor.violations  # the scenario's host refuses a step for good: only harm counts
+        return auditor.harm(made.before, machine.state)  # the host refuses a step for good, or waits: only harm counts
     if made.before["store"]["intents"] and (made.step["task"] != "vm_cleanup" or made.step.get("arguments")):
         return auditor.violations + _declared(made, machine)  # what an earlier sweep left is not this call's to finish
     found = auditor.settle(made.before, machine.state)
