@@ -22,7 +22,7 @@ export ANSIBLE_HOME := $(CURDIR)/.ansible
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.ansible/collections
 export VMOPS_LAB_CACHE ?= $(CURDIR)/.build/lab/images
 
-.PHONY: help venv generate generate-check lint sanity units scenarios contracts oracle lab-image adversary lab-test molecule demo bench \
+.PHONY: help venv generate generate-check docs-check lint sanity units scenarios contracts oracle lab-image adversary lab-test molecule demo bench \
   dist galaxy-importer test test-all clean-room clean
 
 help: ## Show the targets
@@ -39,6 +39,9 @@ generate: $(READY) ## Write everything that is generated from schemas/
 
 generate-check: $(READY) ## Fail when a generated file differs from what schemas/ yields
 	python -m tools.kcl_compiler check
+	python -m tools.reference_pages check
+
+docs-check: $(READY) ## Fail on a code without a text, a text without a code, a stale page, a page that names an unknown code
 	python -m tools.reference_pages check
 
 lint: $(READY) ## Linters, types, changelog and documentation

@@ -36,7 +36,7 @@ VM_REASONS: Dict[str, Reason] = {
     "expired": Reason("removed", "Its time is over and every condition of the gate holds."),
     "requested": Reason("removed", "It was named, and the call lifted the deadline with ignore: [expiry]."),
     "resumed": Reason(
-        "removed or waiting or rolled_back or failed",
+        "removed or rolled_back",
         "An earlier sweep was interrupted: the removal is finished if the VM was undefined, else rolled back.",
     ),
     "transient": Reason("kept", "Transient domains are left alone.", "Define it, then declare it."),
@@ -258,7 +258,7 @@ TURN = Stage(
 )  # fmt: skip
 #: Codes of VMs that go, and of rows that speak of no VM in front of the gate.
 PASSED = Stage("It goes", ("expired", "requested"))
-BESIDE = Stage(
+OTHER_ROWS = Stage(
     "Rows of other kinds",
     ("resumed", "undo_over", "purged", "superseded", "restored", "unknown_vm", "already_removed"),
 )

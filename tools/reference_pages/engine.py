@@ -1,0 +1,24 @@
+"""The engine's tables, imported as a host imports them."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from types import ModuleType
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+ENGINE = ROOT / "plugins" / "module_utils" / "vm_lifecycle"
+
+
+def module(name: str) -> ModuleType:
+    """One module of the engine."""
+    if str(ENGINE.parent) not in sys.path:
+        sys.path.insert(0, str(ENGINE.parent))
+    return importlib.import_module(f"vm_lifecycle.{name}")
+
+
+def codes() -> frozenset[str]:
+    """Every code that a table explains."""
+    reasons = module("reasons")
+    return frozenset([*reasons.DECISIONS, *reasons.VERDICTS, *module("errors").ERRORS])

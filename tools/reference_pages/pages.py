@@ -1,0 +1,93 @@
+"""The generated pages: the list of codes, and how deletion is decided."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from .engine import ROOT, module
+
+TEMPLATES = ROOT / "tools" / "templates" / "pages"
+#: What a result says of a VM -> what the page says the VM does.
+FATES = {
+    "removed": "goes",
+    "kept": "kept",
+    "waiting": "waits",
+    "failed": "fails",
+    "restored": "comes back",
+    "rolled_back": "stays",
+}
+
+
+def pages() -> dict[Path, str]:
+    """Every generated page by its path."""
+    filled = {"codes.md": _codes(), "deletion.md": _deletion()}
+    return {ROOT / "docs" / name: _filled(name, tables) for name, tables in filled.items()}
+
+
+def _filled(name: str, tables: Mapping[str, str]) -> str:
+    """A template with its tables; one that is not used, or is not there, is an error."""
+    text = (TEMPLATES / name).read_text(encoding="utf-8")
+    for key, table in tables.items():
+        mark = f"<!-- table: {key} -->\n"
+        if text.count(mark) != 1:
+            raise ValueError(f"{name}: {mark.strip()} has to occur once")
+        text = text.replace(mark, table)
+    if "<!-- table:" in text:
+        raise ValueError(f"{name}: a table that nobody makes")
+    return text
+
+
+def _codes() -> dict[str, str]:
+    reasons, errors = module("reasons"), module("errors")
+    tables = {"decisions": reasons.DECISIONS, "verdicts": reasons.VERDICTS, "errors": errors.ERRORS}
+    return {key: _table(("code", "meaning"), sorted(_marked(table))) for key, table in tables.items()}
+
+
+def _marked(table: Mapping[str, str]) -> list[tuple[str, str]]:
+    return [(f"`{code}`", text) for code, text in table.items()]
+
+
+def _deletion() -> dict[str, str]:
+    reasons = module("reasons")
+    doubts, unfinished = module("policy.storage").DOUBTS, module("removal").UNFINISHED
+    return {
+        "gate": "\n".join(_stage(number, *stage) for number, stage in enumerate(reasons.GATE, 1)),
+        "turn": _vm_table(reasons.TURN.codes),
+        "passed": _vm_table(reasons.PASSED.codes),
+        "other rows": _vm_table(reasons.OTHER_ROWS.codes),
+        "disk plan": _disk_table(reasons.DISK_PLAN.codes, dict.fromkeys(doubts, "waits"), "goes"),
+        "disk last": _disk_table(
+            reasons.DISK_LAST.codes, dict.fromkeys(unfinished, "is gone, its removal failed"), "is gone"
+        ),
+        "disk beside": _disk_table(reasons.DISK_BESIDE.codes, {"not_reached": "fails"}, "goes"),
+    }
+
+
+def _stage(number: int, title: str, codes: Iterable[str]) -> str:
+    return f"### {number}. {title}\n\n{_vm_table(codes)}"
+
+
+def _vm_table(codes: Iterable[str]) -> str:
+    reasons = module("reasons").VM_REASONS
+    rows = [(f"`{code}`", reasons[code].meaning, _fate(reasons[code].decision), reasons[code].remedy) for code in codes]
+    return _table(("code", "meaning", "the VM", "what to do"), rows)
+
+
+def _fate(decision: str) -> str:
+    return " or ".join(FATES[word] for word in decision.split(" or "))
+
+
+def _disk_table(codes: Iterable[str], vm: Mapping[str, str], otherwise: str) -> str:
+    """vm: code -> what becomes of the VM, where it is not what is said otherwise."""
+    reasons = module("reasons").DISK_REASONS
+    rows = [
+        (f"`{code}`", reasons[code].meaning, reasons[code].decision, vm.get(code, otherwise), reasons[code].remedy)
+        for code in codes
+    ]
+    return _table(("code", "meaning", "the disk", "the VM", "what to do"), rows)
+
+
+def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    body = "".join("| " + " | ".join(cells).rstrip() + " |\n" for cells in rows)
+    return "| " + " | ".join(heads) + " |\n|" + "---|" * len(heads) + "\n" + body
