@@ -78,7 +78,7 @@ class LibvirtBench(Bench):
             if domain.isActive():
                 domain.destroy()
             if domain.UUIDString() in {each.UUIDString() for each in self.connection.listAllDomains()}:
-                domain.undefine()
+                domain.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA)
         for pool in self.connection.listAllStoragePools():
             if pool.isActive():
                 pool.destroy()

@@ -169,6 +169,26 @@ def test_a_file_of_a_pool_that_is_not_active(own: LibvirtBench) -> None:
     assert judge(own, unpooled=True) == {"x": "pool_inactive"}
 
 
+def test_a_file_below_a_pool_of_devices(own: LibvirtBench, tmp_path: Path) -> None:
+    """A pool that shows no files has a directory, too, and what lies there is its owner's."""
+    place = tmp_path / "devices"
+    place.mkdir()
+    domain(own, disk(create(place / "x")))
+    assert judge(own, unpooled=True) == {"x": "only_user"}
+    xml = f"<pool type='disk'><name>d</name><source><device path='/dev/x'/></source><target><path>{place}</path></target></pool>"
+    own.connection.storagePoolDefineXML(xml, 0)
+    assert judge(own, unpooled=True) == {"x": "not_in_pool"}
+
+
+def test_a_share_above_a_file_of_no_pool(own: LibvirtBench, tmp_path: Path) -> None:
+    """Given by a link."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    domain(own, disk(create(tmp_path / "real" / "x")))
+    domain(own, f"<filesystem type='mount'><source dir='{tmp_path}/link'/><target dir='t'/></filesystem>", B, "b")
+    assert judge(own, unpooled=True) == {"x": "in_shared_directory"}
+
+
 def gone(own: LibvirtBench, tmp_path: Path) -> tuple[Path, VolumeVerdict]:
     """A file of no pool whose VM is undefined."""
     path = create(tmp_path / "plain")

@@ -210,7 +210,6 @@ def still_unused(verdict: VolumeVerdict, usage: Usage) -> Tuple[str, Tuple[str, 
         reason = _not_there(verdict, found, usage)
         if found is None or reason:
             return reason, ()
-        keys.add(_key(found.image))
     users = {user for key in keys for user in _direct_users(key, usage)}
     if users:
         return "in_use", _names(users)

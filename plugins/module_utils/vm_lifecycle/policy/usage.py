@@ -51,8 +51,7 @@ class Usage:
         for path, identity in image.chain:
             key = key_of(path, identity)
             self._learn(path, identity, key)
-            if key != own:
-                self.below.setdefault(key, set()).add(Upper(uuid, name, own))
+            self.below.setdefault(key, set()).add(Upper(uuid, name, own))
         if image.chain_error:
             self.unreadable.append(image.path)
 
