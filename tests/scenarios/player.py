@@ -143,6 +143,9 @@ def outcome_lines(task: str, outcome: dict[str, Any]) -> Iterator[str]:
     yield f"changed {_json(outcome['changed'])}, failed {_json(outcome['failed'])}"
     if task == "vm_lifecycle_info":
         yield _json({key: outcome[key] for key in ("clock", "interrupted", "features")})
+        yield from (f"{key} {_json(each)}" for key in ("undo", "plans") for each in outcome[key])
+    if outcome.get("plan_id"):
+        yield f"plan {outcome['plan_id']}"
     for row in outcome["vms"]:
         yield from _cleanup_row(row) if "decision" in row else _row(row)
     yield from (f"warning: {_one_line(text)}" for text in outcome["warnings"])
@@ -151,7 +154,12 @@ def outcome_lines(task: str, outcome: dict[str, Any]) -> Iterator[str]:
 def _cleanup_row(row: dict[str, Any]) -> Iterator[str]:
     schedule = row["schedule"] or {}
     attempts = f" [{schedule['cleanup_status']}, attempt {schedule['cleanup_attempts']}]" if schedule else ""
-    yield f"{_one_line(row['name'])} {row['decision']} {row['reason']}: {_one_line(row['message'])}{attempts}"
+    moments = "".join(
+        f" {word} {row[key]}"
+        for word, key in (("from", "effective_cleanup_at"), ("undo until", "undo_until"))
+        if row[key]
+    )
+    yield f"{_one_line(row['name'])} {row['decision']} {row['reason']}: {_one_line(row['message'])}{attempts}{moments}"
     for volume in row["volumes"]:
         users = ", used by " + ", ".join(volume["used_by"]) if volume["used_by"] else ""
         yield _one_line(f"  {volume['path']} {volume['decision']} {volume['reason']}{users}")
@@ -163,7 +171,7 @@ def _row(row: dict[str, Any]) -> Iterator[str]:
         " ".join([row["name"], *(text for text in said if text), *(["CHANGED"] if row.get("changed") else [])])
     )
     for key in ("persistence", "policy", "hold", "scheduled_cleanup_at", "effective_cleanup_at", "unenforced",
-                "metadata_problem"):  # fmt: skip
+                "metadata_problem", "schedule"):  # fmt: skip
         if row.get(key):
             yield f"  {key} {_json(row[key])}"
 
@@ -183,6 +191,24 @@ def world_lines(state: dict[str, Any]) -> Iterator[str]:
         yield _one_line(f"  schedule {schedule['vm_name']} {attempts} {schedule.get('cleanup_error', '')}".rstrip())
     for intent in store["intents"].values():
         yield _one_line(f"  intent {intent['name']}{' armed' if intent['armed'] else ''}")
+    yield from memory_lines(store)
+
+
+def memory_lines(store: dict[str, Any]) -> Iterator[str]:
+    """What the store keeps for later: VMs that can be brought back, plans, messages, pools that are missed, its log."""
+    for record in store["undo"].values():
+        disks = ", ".join(f"{each['path']} {'goes' if each['remove'] else 'stays'}" for each in record["volumes"])
+        yield _one_line(f"  undo {record['name']} until {record['until_unix']}: {disks}")
+    for plan in store["plans"].values():
+        vms = ", ".join(f"{vm['name']}{' confirmed' if vm['confirmed_unix'] else ''}" for vm in plan["vms"])
+        yield _one_line(f"  plan {plan['plan_id']} of {plan['created_unix']}: {vms}")
+    for notice in store["notices"].values():
+        arrived = f"delivered {notice['delivered_unix']}" if notice["delivered_unix"] else f"tried {notice['attempts']}"
+        yield _one_line(f"  notice {notice['kind']}, {arrived}: {notice['message']}")
+    yield from (f"  pool {name} missed since {since}" for name, since in store["pools"].items() if since)
+    words = [f"{line['name']} {line['operation']} {line['outcome']}" for line in store["operations"]]
+    if words:
+        yield _one_line("  log " + ", ".join(words))
 
 
 def _json(value: Any) -> str:
