@@ -8,7 +8,20 @@ from typing import Any
 from tests.fakes.world import Machine
 
 from .consent import Consent
-from .raw import HOUR, Inode, State, carried, doubtful, inode, needed, own_files, policy_of, protected
+from .raw import (
+    HOUR,
+    Inode,
+    State,
+    carried,
+    common_disks,
+    doubtful,
+    inode,
+    needed,
+    own_files,
+    policy_of,
+    print_of,
+    protected,
+)
 
 __all__ = ["Auditor", "inode", "own_files", "protected"]
 
@@ -38,8 +51,8 @@ class Auditor:
     #: Domains that the engine itself undefined, and the files that it may delete since then.
     undefined: list[dict[str, Any]] = field(default_factory=list)
     released: set[Inode] = field(default_factory=set)
-    #: Files that must be gone, or still there, once the removals are over.
-    owed: dict[str, Inode] = field(default_factory=dict)
+    #: Files that must be gone, unless somebody needs or touched them, or still there, once the removals are over.
+    owed: dict[str, tuple[Any, ...]] = field(default_factory=dict)
     shared: dict[str, Inode] = field(default_factory=dict)
     #: Removed VMs that can be brought back, those that came back by the engine, and how often disks went later.
     kept: dict[str, Kept] = field(default_factory=dict)
@@ -116,11 +129,13 @@ class Auditor:
         marks = {use["path"]: inode(state, use["path"]) for use in domain["files"]}
         self.released |= {mark for mark in marks.values() if mark}
         self.shared.update({path: mark for path, mark in marks.items() if mark and mark in others})
+        # a disk that several VMs have goes with the last of them
+        self.owed.update(
+            {path: print_of(state, path) for path in {**own, **common_disks(state, domain, self.others(state))}}
+        )
         if self.policy["undo_hours"]:
             self._blame(uuid not in state["store"]["undo"], f"undefine of {domain['name']} without an undo record")
             self.kept[uuid] = Kept(dict(domain), self._started + self.policy["undo_hours"] * HOUR, own)
-        else:
-            self.owed.update(own)
 
     def _delete_volume(self, machine: Machine, path: str) -> None:
         state = machine.state
@@ -149,7 +164,6 @@ class Auditor:
         over = kept.over(machine.state["clock"]["now"])
         self._blame(not back and not over, f"the undo record of {kept.domain['name']} was dropped before its time")
         if not back:
-            self.owed.update(kept.own)
             self.purged.append(uuid)
         del self.kept[uuid]
 
@@ -180,8 +194,8 @@ class Auditor:
         """All violations between a world and what became of it, once everything is quiet."""
         found = self.harm(before, after)
         users = needed(after, "", self.others(after))
-        for path, mark in self.owed.items():
-            if inode(after, path) == mark and mark not in users and not doubtful(after):
+        for path, seen in self.owed.items():
+            if print_of(after, path) == seen and inode(after, path) not in users and not doubtful(after):
                 found.append(f"{path} leaked")
         return found + self._books(after)
 

@@ -107,9 +107,18 @@ def play(machine: Machine, steps: list[dict[str, Any]], lines: list[str]) -> lis
             act(machine, step)
             lines.append("do " + " ".join(f"{value}" for value in step.values()))
         else:
-            calls.append(_played(machine, auditor, step, lines))
+            calls.append(_played(machine, auditor, _resolved(step, calls), lines))
     lines.extend(world_lines(machine.state))
     return calls
+
+
+def _resolved(step: dict[str, Any], calls: list[Call]) -> dict[str, Any]:
+    """The step, with the id of the latest plan in place of $plan."""
+    arguments = step.get("arguments", {})
+    if arguments.get("plan_id") != "$plan":
+        return step
+    latest = [made.outcome["plan_id"] for made in calls if made.outcome.get("plan_id")][-1]
+    return {**step, "arguments": {**arguments, "plan_id": latest}}
 
 
 def _played(machine: Machine, auditor: Auditor, step: dict[str, Any], lines: list[str]) -> Call:

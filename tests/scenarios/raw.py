@@ -105,20 +105,45 @@ def needed(state: State, but: str = "", more: Iterable[dict[str, Any]] = ()) -> 
     return found
 
 
-def own_files(state: State, domain: dict[str, Any], more: Iterable[dict[str, Any]] = ()) -> dict[str, Inode]:
-    """Disks that must go with a VM: plain volumes of an active directory pool that nothing else uses."""
+def plain_disks(state: State, domain: dict[str, Any]) -> dict[str, Inode]:
+    """Disks of a VM that are ordinary in every way: files of one name in an active directory pool, used as disks only."""
     pools = {pool["path"] for pool in state["pools"] if pool["active"] and pool["type"] == "dir"}
-    others = needed(state, domain["uuid"], more)
     found: dict[str, Inode] = {}
     for use in domain["files"]:
         path, mark = use["path"], inode(state, use["path"])
         names = [name for name in state["files"] if inode(state, name) == mark]
         roles = {other["role"] for other in domain["files"] if inode(state, other["path"]) == mark}
         plain = use["role"] == "disk" and use["kind"] == "file" and not use["read_only"] and not use["shareable"]
-        alone = mark not in others and names == [path] and roles <= {"disk", "snapshot"}
-        if mark and plain and alone and posixpath.dirname(path) in pools:
+        if mark and plain and names == [path] and roles <= {"disk", "snapshot"} and posixpath.dirname(path) in pools:
             found[path] = mark
     return found
+
+
+def own_files(state: State, domain: dict[str, Any], more: Iterable[dict[str, Any]] = ()) -> dict[str, Inode]:
+    """Disks that must go with a VM: ordinary ones that nothing else uses."""
+    others = needed(state, domain["uuid"], more)
+    return {path: mark for path, mark in plain_disks(state, domain).items() if mark not in others}
+
+
+def common_disks(state: State, domain: dict[str, Any], more: Iterable[dict[str, Any]] = ()) -> dict[str, Inode]:
+    """Ordinary disks that are an ordinary disk of every VM that uses them, and that nothing is built on."""
+    everyone = [*state["domains"], *more]
+    below: set[Inode] = set()
+    for path in state["files"]:
+        below |= reach(state, path) - {inode(state, path) or (0, 0)}
+    found = {path: mark for path, mark in plain_disks(state, domain).items() if mark not in below}
+    for each in everyone:
+        odd = [use["path"] for use in each["files"] if use["path"] not in plain_disks(state, each)]
+        odd += [path for path in state["files"] if any(path.startswith(f"{place}/") for place in odd)]
+        marks = {inode(state, path) for path in odd}
+        found = {path: mark for path, mark in found.items() if mark not in marks}
+    return {path: mark for path, mark in found.items() if not state["files"][path].get("open")}
+
+
+def print_of(state: State, path: str) -> tuple[Any, ...]:
+    """What tells whether a file is untouched since it was looked at."""
+    found = state["files"].get(path, {})
+    return tuple(found.get(key) for key in ("device", "inode", "size", "changed_ns"))
 
 
 def doubtful(state: State) -> bool:

@@ -53,7 +53,9 @@ UNFORESEEN = {
     "confirm-killed",
     "interrupted-deleted",
     "pool-goes-away",
+    "storage-logical",
     "storage-open-elsewhere",
     "undo-killed",
+    "undo-overlay",
     "undo-used-meanwhile",
 }
