@@ -19,8 +19,8 @@ ARGUMENTS = {
     "Refusal": 1,
     "waits": 1,
     "VolumeVerdict": 2,
-    "_purge": 2,
     "Entry": 3,
+    "_purge": 3,
 }
 #: Names of variables and keywords that hold a code.
 NAMES = ("reason", "code")
@@ -49,8 +49,8 @@ def unexplained(known: frozenset[str], sources: dict[str, str] | None = None) ->
 
 
 def unused(known: frozenset[str], sources: dict[str, str] | None = None) -> list[str]:
-    """Texts for codes that no source gives."""
-    given = {code for path, source in (sources or _sources()).items() for code, _line in _found(path, source)}
+    """Texts for codes that no source gives in any place. (That each occurs in a result is held by the scenarios.)"""
+    given = {code for source in (sources or _sources()).values() for code in _words(source)}
     return [f"reasons.py or errors.py: nothing gives the code {code}" for code in sorted(known - given)]
 
 
@@ -74,6 +74,13 @@ def _found(path: str, source: str) -> Iterator[tuple[str, int]]:
             yield from ((code, value.lineno) for code in _literals(value) if SHAPE.fullmatch(code))
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield from ((code, node.lineno) for code in IN_TEXT.findall(node.value))
+
+
+def _words(source: str) -> Iterator[str]:
+    """Every literal, and every code within one."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield from [node.value, *IN_TEXT.findall(node.value)]
 
 
 def _places(path: str, node: ast.AST) -> Iterator[ast.expr]:

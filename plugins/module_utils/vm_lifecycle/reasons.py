@@ -142,7 +142,7 @@ VM_REASONS: Dict[str, Reason] = {
     "dry_run_mode": Reason(
         "waiting", "dry_run_mode is on: the plan is logged and nothing is done.", "Turn it off when VMs may go."
     ),
-    "busy": Reason("waiting or failed", "Another run is working on it, or has all places for removals."),
+    "busy": Reason("waiting", "Another run is working on it, or other removals have all the places that there are."),
     "changed_meanwhile": Reason(
         "waiting or failed", "It changed between planning and acting, so nothing more was done.", "Run again."
     ),
@@ -252,8 +252,8 @@ GATE: Tuple[Stage, ...] = (
 TURN = Stage(
     "Is it still so when its turn comes?",
     (
-        "low_resources", "busy", "insane_clock", "outside_window", "changed_meanwhile", "storage_unreadable",
-        "effect_failed", "store_unusable",
+        "low_resources", "busy", "insane_clock", "outside_window", "changed_meanwhile", "store_unusable",
+        "storage_unreadable", "effect_failed",
     ),
 )  # fmt: skip
 #: Codes of VMs that go, and of rows that speak of no VM in front of the gate.
