@@ -11,17 +11,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 #: Tests of a scenario that show a known defect, as (test, scenario), each with its reason; strict, so that a repair is noticed.
-KNOWN: dict[tuple[str, str], str] = {
-    ("test_cut_after_every_effect", name): "a purge that is killed at its end is logged as done twice"
-    for name in (
-        "undo-another-host-policy",
-        "undo-nvram",
-        "undo-overlay",
-        "undo-over",
-        "undo-purged",
-        "undo-used-meanwhile",
-    )
-}
+KNOWN: dict[tuple[str, str], str] = {}
 KNOWN["test_cut_after_every_effect", "undo-shared"] = "a disk that two removed VMs share is left behind"
 
 

@@ -8,107 +8,24 @@ Every VM is claimed before it is touched and re-read before each step; a chain s
 
 from __future__ import annotations
 
-import threading
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple, Type
+from typing import Dict, Iterator, List, Sequence, Type
 
 from . import actions as do
-from .changes import Forget, LogOperation, QueueNotice, Remember, RememberSchedule, StoreChange
+from .chain import Chain, Handler, Handlers, Run
+from .changes import Forget, QueueNotice, Remember, RememberSchedule
 from .errors import DomainGone, EffectError
 from .metadata import digest
-from .model import ClockMemory, Document, Intent, Record, VolumeVerdict
+from .model import ClockMemory, Intent, Record
 from .policy import notice, schedule
 from .policy.cleanup_policy import pressed
 from .ports import World
 
 #: Decision of an entry -> the word for it in the operation log.
 OPERATIONS = {"removed": "remove", "forgotten": "forget", "restored": "restore"}
-#: Failures that mean "not now": when nothing was begun, the VM waits for the next run.
-POSTPONING = ("busy", "outside_window", "insane_clock", "low_resources", "changed_meanwhile", "storage_unreadable")
 #: Seconds between two looks at something that is waited for, and for which a removal waits for its turn.
 POLL, SLOT_WAIT = 0.5, 600.0
-
-
-@dataclass
-class Chain:
-    """One VM's actions while they are carried out: what was done, and what is known by now."""
-
-    entry: do.Entry
-    done: List[do.Action] = field(default_factory=list)
-    error: Optional[EffectError] = None
-    intent: Optional[Intent] = None
-    verdicts: Tuple[VolumeVerdict, ...] = ()
-    schedule: Optional[Document] = None
-    #: Nothing was carried out: what would be left if nothing failed.
-    predicted: bool = False
-    #: libvirt was told to undefine the VM: from here on only finishing is right, unless the VM turns out to exist.
-    irreversible: bool = False
-    #: Something was done to the host, not only to our own books.
-    touched: bool = False
-    #: Its NVRAM stays when it is undefined, by the last look at its storage.
-    keep_nvram: bool = True
-    #: NVRAM files that go with the disks when an undo is over.
-    nvram: Tuple[VolumeVerdict, ...] = ()
-    #: Paths of volumes whose deletion was confirmed.
-    deleted: Set[str] = field(default_factory=set)
-
-    @property
-    def changed(self) -> bool:
-        """Whether something was really done to the host, or would be."""
-        return self.touched or (self.predicted and self.entry.changes)
-
-    @property
-    def waits(self) -> bool:
-        """Whether it only was not the time: nothing was done, and the next run may find it different."""
-        return self.error is not None and self.error.code in POSTPONING and not self.touched
-
-
-@dataclass
-class Run:
-    """State of one run: the ports, the clock's memory it began with, and store changes that wait to be written together.
-
-    Its chains may be carried out at the same time, in threads.
-    """
-
-    world: World
-    clock: ClockMemory
-    now: float
-    conduct: do.Conduct = field(default_factory=do.Conduct)
-    pending: List[StoreChange] = field(default_factory=list)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def save_now(self, *changes: StoreChange) -> None:
-        """Write what waits and these, before something irreversible may rely on them."""
-        with self._lock:
-            batch, self.pending = [*self.pending, *changes], []
-            try:
-                self.world.store.save([change for change in batch if self._kept(change)])
-            except EffectError:
-                self.pending = batch[: len(batch) - len(changes)]  # what could not be written waits on
-                raise
-        for change in batch:
-            if isinstance(change, LogOperation) and self._kept(change):
-                self.world.host.journal(change)
-
-    def later(self, *changes: StoreChange) -> None:
-        """Write these with whatever is written next, at the end of the run at the latest."""
-        with self._lock:
-            self.pending = [*self.pending, *changes]
-
-    def _kept(self, change: StoreChange) -> bool:
-        """log_cleanup_operations off: failures are kept all the same."""
-        return self.conduct.log or not isinstance(change, LogOperation) or change.outcome == "failed"
-
-    def log(self, entry: do.Entry, operation: str, outcome: str, message: str = "") -> LogOperation:
-        """A line of the operation log, stamped with the latest time that the run has read."""
-        return LogOperation(int(self.now), entry.uuid, entry.name, operation, outcome, message)
-
-
-#: A handler takes the one type of action that it is listed for.
-Handler = Callable[[Run, Chain, Any], None]
-Handlers = Mapping[Type[object], Handler]
 
 
 def apply(plan: do.Plan, world: World, clock: ClockMemory, handlers: Handlers) -> List[Chain]:
@@ -277,8 +194,10 @@ def _drop_intent(run: Run, _chain: Chain, action: do.DropIntent) -> None:
     gone = run.world.hypervisor.domain(action.uuid) is None
     if intent is not None and intent.armed and gone and not action.completed:
         raise EffectError("changed_meanwhile", "its removal went on meanwhile; the next run finishes it")
-    if intent is not None and intent.undo_until and not gone:
-        run.world.store.drop_undo(action.uuid)  # it was never undefined
+    never_undefined = intent is not None and intent.undo_until and not gone
+    purged = intent is not None and intent.purge and action.completed
+    if never_undefined or purged:
+        run.world.store.drop_undo(action.uuid)
     run.world.store.drop_intent(action.uuid)
 
 

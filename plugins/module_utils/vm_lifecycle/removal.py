@@ -9,14 +9,17 @@ from dataclasses import replace
 from typing import Dict, List, Type
 
 from . import actions as do
-from .apply import DECLARATIONS, POLL, Chain, Handler, Run, check
+from .apply import DECLARATIONS, POLL, check
+from .chain import Chain, Handler, Run
 from .changes import Forget, Remember, RememberSchedule
 from .errors import EffectError
+from .looks import storage
 from .model import Intent, Record, UndoRecord, VolumeVerdict
 from .policy import schedule as schedules
 from .policy.clock import judge
 from .policy.storage import Usage, doubtful, must_keep_nvram, narrowed, obstacles, still_unused, verdicts
 from .policy.undo import own_nvram
+from .times import iso, unix
 
 #: Reasons for which a volume is looked at again by the next sweep; for any other it is kept, and that is the end of it.
 UNFINISHED = ("delete_failed", "pool_inactive", "chain_unreadable", "storage_problem")
@@ -45,9 +48,7 @@ def _begin(run: Run, chain: Chain, action: do.Begin) -> None:
 
 
 def _look(run: Run, but: str = "") -> Usage:
-    """Everything that uses a file, VMs that can be brought back included; but: the UUID whose own removal goes on."""
-    kept = [record for record in run.world.store.undo_records() if record.uuid != but]
-    return Usage(run.world.hypervisor.storage(kept))
+    return Usage(storage(run.world, but))
 
 
 def _shut_down(run: Run, chain: Chain, action: do.ShutDown) -> None:
@@ -201,9 +202,12 @@ def _purge(run: Run, chain: Chain, action: do.Purge) -> None:
         raise EffectError("changed_meanwhile", "a VM has that UUID again")
     run.now = run.world.host.clock().now
     chain.verdicts = record.volumes
+    # a moment of its own tells this removal from the one that undefined the VM, should it be interrupted at its end
+    begun = max(run.now, unix(record.schedule.get("last_cleanup_attempt")) + 1)
+    schedule = {**record.schedule, "cleanup_status": "in-progress", "last_cleanup_attempt": iso(begun)}
     chain.intent = Intent(
         record.uuid, record.name, record.digest, record.saved.xml, record.volumes, armed=True,
-        started_unix=int(run.now), schedule=record.schedule, purge=True, revision=int(record.document["revision"]),
+        started_unix=int(run.now), schedule=schedule, purge=True, revision=int(record.document["revision"]),
     )  # fmt: skip
     run.world.store.write_intent(chain.intent)
 

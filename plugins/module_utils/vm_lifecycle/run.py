@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Callable, Dict, List, Mapping, Type
 
 from .actions import Plan
-from .apply import Chain, Handler, apply
+from .apply import apply
+from .chain import Chain, Handler
 from .changes import RememberClock
 from .errors import EffectError, refuse
 from .model import ClockMemory, Document, Observed

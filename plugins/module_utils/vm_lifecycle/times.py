@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Optional
 
 
-@lru_cache(maxsize=4096)  # VMs that were declared together share their times
+@lru_cache(maxsize=16384)  # VMs that were declared together share their times
 def iso(epoch: Optional[float]) -> Optional[str]:
     """Epoch seconds as 2026-11-22T15:00:00Z; None stays None."""
     if epoch is None:
@@ -20,7 +20,10 @@ def iso(epoch: Optional[float]) -> Optional[str]:
 
 def unix(text: object) -> float:
     """Epoch seconds of a time that iso wrote; 0.0 for anything else, since a store may be damaged."""
+    value = str(text)
     try:
-        return datetime.strptime(str(text), "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc).timestamp()
+        if len(value) != len("2026-11-22T15:00:00Z") or value[-1] != "Z":
+            return 0.0
+        return datetime.fromisoformat(value[:-1]).replace(tzinfo=timezone.utc).timestamp()
     except ValueError:
         return 0.0

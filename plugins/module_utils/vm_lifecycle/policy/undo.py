@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Dict, List, Optional, Tuple
 
-from ..model import FileIdentity, UndoRecord, VolumeVerdict
-from .storage import Usage, key_of, must_keep_nvram
+from ..model import FileIdentity, Storage, UndoRecord, VolumeVerdict
+from .storage import Usage, key_of, must_keep_nvram, still_unused
 
 
 def own_nvram(uuid: str, usage: Usage) -> Tuple[VolumeVerdict, ...]:
@@ -20,6 +21,17 @@ def own_nvram(uuid: str, usage: Usage) -> Tuple[VolumeVerdict, ...]:
         for use in usage.storage.attachments
         if use.uuid == uuid and use.role == "nvram" and use.image.identity is not None
     )
+
+
+def still_own(record: UndoRecord, storage: Storage) -> Tuple[VolumeVerdict, ...]:
+    """The verdicts on a removed VM's disks as they would be carried out now: one that somebody uses by now stays."""
+    others = Usage(replace(storage, attachments=tuple(use for use in storage.attachments if use.uuid != record.uuid)))
+    found = []
+    for verdict in record.volumes:
+        reason, used_by = still_unused(verdict, others) if verdict.remove else ("only_user", ())
+        kept = reason != "only_user"
+        found.append(replace(verdict, remove=False, reason=reason, used_by=used_by) if kept else verdict)
+    return tuple(found)
 
 
 def changed_disks(record: UndoRecord, usage: Usage) -> List[str]:

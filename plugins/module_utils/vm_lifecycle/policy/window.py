@@ -39,6 +39,7 @@ def parse_clock_time(text: str) -> int:
     raise ValueError(f'must be a time HH:MM such as "22:00", got {text!r}')
 
 
+@lru_cache(maxsize=1024)  # every deadline asks for the windows of its day
 def _moment(day: date, minutes: int, zone: tzinfo) -> float:
     """Epoch of a local clock time: one that daylight saving repeats is the first, one that it skips the end of the gap."""
     local = datetime(day.year, day.month, day.day, minutes // 60, minutes % 60, tzinfo=zone)
@@ -68,7 +69,7 @@ def closing_time(window: Window, now: float) -> Optional[float]:
     return next((closing for opening, closing in _spans(window, now) if opening <= now < closing), None)
 
 
-@lru_cache(maxsize=1024)  # VMs that were declared together share their deadline
+@lru_cache(maxsize=16384)  # VMs that were declared together share their deadline
 def next_open(window: Window, moment: float) -> float:
     """The first moment, at or after moment, at which the window is open."""
     if closing_time(window, moment) is not None:

@@ -12,6 +12,7 @@ from typing import Any, List, Mapping, Optional
 from .. import actions as do
 from ..changes import DropPlan, Prune, RememberPools, StoreChange
 from ..errors import EffectError, refuse
+from ..looks import storage
 from ..model import HOUR, Observed, Pressure
 from ..policy import consent
 from ..policy.alarm import pools_now
@@ -70,10 +71,10 @@ def observe(request: Request, world: World) -> Observed:
     observed = reads.whole(world, cleanup=True)
     if request.state not in undo.STATES:
         observed = judged(request, observed)
-    if request.state != "restored" and not (isinstance(observed, Judged) and _needs_storage(request, observed)):
+    if isinstance(observed, Judged) and not _needs_storage(request, observed) and not undo.is_over(request, observed):
         return observed
     try:
-        return replace(observed, storage=world.hypervisor.storage(observed.undo))
+        return replace(observed, storage=storage(world))
     except EffectError as error:
         return replace(observed, storage_problem=error.message)
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, Dict, List, Optional
 
 from ..actions import Begin
-from ..apply import Chain
+from ..chain import Chain
 from ..model import Document, Observed, SeenVm, VolumeVerdict
 from ..policy import consent
 from ..policy import schedule as schedules
@@ -71,6 +71,8 @@ def _row(request: Request, observed: Observed, chain: Chain) -> Dict[str, Any]:
         )
     elif chain.verdicts and (entry.decision == "removed" or entry.schedule is not None):
         row["message"] = f"{entry.message}; {_tally(chain)}"
+    if row["reason"] == "busy" and row["schedule"] and any(intent.uuid == entry.uuid for intent in observed.intents):
+        row["schedule"] = {**row["schedule"], "cleanup_status": "in-progress"}
     if row["decision"] == "waiting":
         for volume in row["volumes"]:
             volume["decision"] = "waiting" if volume["decision"] == "removed" else volume["decision"]

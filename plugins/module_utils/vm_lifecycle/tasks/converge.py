@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, List, Mapping, Optional, Tuple
 
 from .. import metadata
@@ -108,10 +107,9 @@ def _content(document: Document) -> Document:
 
 def observed_record(domain: Domain, record: Optional[Record], document: Document, digest: str, seen_at: int) -> Record:
     """What the store should know of a VM now; its state's moment is kept while the state is the same."""
-    seen = Record(domain.uuid, domain.name, int(document["revision"]), digest, document, domain.power_state, seen_at)
-    if record is not None and record.power_state == domain.power_state:
-        seen = replace(seen, last_state_change=record.last_state_change)
-    return seen
+    same = record is not None and record.power_state == domain.power_state
+    since = record.last_state_change if record is not None and same else seen_at
+    return Record(domain.uuid, domain.name, int(document["revision"]), digest, document, domain.power_state, since)
 
 
 def _forget(domain: Domain, record: Optional[Record], carried: metadata.Declaration) -> Entry:

@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from .. import metadata
 from ..actions import Entry, Plan
-from ..apply import Chain
+from ..chain import Chain
 from ..errors import LifecycleError, refuse
 from ..model import Document, Domain, Observed, SweepPlan
 from ..policy.cleanup_policy import CleanupPolicy

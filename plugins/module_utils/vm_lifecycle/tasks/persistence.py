@@ -11,7 +11,8 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 from .. import metadata
 from .._generated.schemas import SCHEMAS
 from ..actions import Entry, Plan, WriteMetadata
-from ..apply import DECLARATIONS, Chain
+from ..apply import DECLARATIONS
+from ..chain import Chain
 from ..errors import LifecycleError, Problem
 from ..model import Document, Domain, Observed, Record
 from ..policy.cleanup_policy import CleanupPolicy

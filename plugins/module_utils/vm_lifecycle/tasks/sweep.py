@@ -48,7 +48,6 @@ def judged(request: Request, observed: Observed) -> Judged:
     at = circumstances(request, observed)
     wanted, _unknown = targets(request, observed)
     domains = {domain.uuid: domain for domain in observed.domains}
-    begun = frozenset(intent.uuid for intent in observed.intents)
     told = notice.by_key(observed.notices)
     found: List[Candidate] = []
     known: Dict[str, str] = {}
@@ -62,7 +61,7 @@ def judged(request: Request, observed: Observed) -> Judged:
         current, said = None, None
         if carried.valid:
             kept = observed.schedules.get(domain.uuid, {})
-            current = schedules.current(domain, carried.document, kept, domain.uuid in begun)
+            current = schedules.current(domain, carried.document, kept, False)  # a sweep rolls back
             scheduled = carried.document["persistence"].get("scheduled_cleanup")
             said = told.get(notice.key_of(domain.uuid, scheduled)) if told and scheduled is not None else None
         subject = Subject(domain.name, carried, domain.persistent, record is not None, current, said)
@@ -89,7 +88,7 @@ class Sweep:
             only = frozenset(vm.uuid for vm in plan_of(self.request, self.observed).vms)
         existing = {domain.uuid for domain in self.observed.domains}
         left = [intent for intent in self.observed.intents if only is None or intent.uuid in only]
-        return [_resumption(intent, intent.uuid in existing, self.observed, self.at) for intent in left]
+        return [resumption(intent, intent.uuid in existing, self.observed, self.at) for intent in left]
 
     def entries(self) -> List[do.Entry]:
         """An entry for each VM in question."""
@@ -218,7 +217,8 @@ def _followers(due: List[Candidate], entries: Mapping[str, do.Entry], intents: S
     return [found for found in due if found.domain.name in waits]
 
 
-def _resumption(intent: Intent, exists: bool, observed: Observed, at: Circumstances) -> do.Entry:
+def resumption(intent: Intent, exists: bool, observed: Observed, at: Circumstances) -> do.Entry:
+    """What becomes of a removal that an earlier run left. exists: libvirt has the VM."""
     done = _completed(intent, observed)
     if exists or not intent.armed or done:
         did = (
@@ -245,4 +245,4 @@ def _resumption(intent: Intent, exists: bool, observed: Observed, at: Circumstan
 def _completed(intent: Intent, observed: Observed) -> bool:
     schedule = observed.schedules.get(intent.uuid, {})
     same = schedule.get("last_cleanup_attempt") == intent.schedule.get("last_cleanup_attempt")
-    return same and schedule.get("cleanup_status") == "completed" and not intent.purge
+    return same and schedule.get("cleanup_status") == "completed"

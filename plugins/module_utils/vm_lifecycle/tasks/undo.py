@@ -14,13 +14,20 @@ from ..model import Domain, Observed, Record, UndoRecord
 from ..policy import declaration
 from ..policy.gate import Circumstances, may_resume, timing
 from ..policy.storage import Usage
-from ..policy.undo import changed_disks
+from ..policy.undo import changed_disks, still_own
 from ..times import iso
 from .scope import Request, circumstances
+from .sweep import resumption
 from .targets import Wish, resolve
 
 #: States of vm_cleanup that speak of VMs which were removed.
 STATES = ("restored", "purged")
+
+
+def is_over(request: Request, observed: Observed) -> bool:
+    """Whether the disks of some removed VM have to be looked at in a sweep."""
+    whole = not request.named and request.state == "swept"
+    return whole and any(record.until_unix <= observed.clock.now for record in observed.undo)
 
 
 def over(request: Request, observed: Observed, at: Circumstances) -> List[do.Entry]:
@@ -38,28 +45,37 @@ def over(request: Request, observed: Observed, at: Circumstances) -> List[do.Ent
             steps = (do.DropUndo(record.uuid),)
             entries.append(do.Entry(record.uuid, record.name, "kept", "superseded", message, steps))
         elif record.until_unix <= at.now:
-            entries.append(_purge(record, at, "undo_over", "the time for an undo is over"))
+            entries.append(_purge(record, observed, at, ("undo_over", "the time for an undo is over")))
     return entries
 
 
-def _purge(record: UndoRecord, at: Circumstances, code: str, detail: str) -> do.Entry:
-    reason, why = may_resume(at)
+def _purge(record: UndoRecord, observed: Observed, at: Circumstances, why: Tuple[str, str]) -> do.Entry:
+    disks = record.volumes if observed.storage is None else still_own(record, observed.storage)
+    reason, detail = may_resume(at)
     if not reason:
-        reason, why = timing(at)
+        reason, detail = timing(at)
     if reason:
-        return do.Entry(record.uuid, record.name, "waiting", reason, f"{record.name}: {why}", verdicts=record.volumes)
+        return do.Entry(record.uuid, record.name, "waiting", reason, f"{record.name}: {detail}", verdicts=disks)
     steps = (do.Purge(record.uuid), do.DeleteVolumes(record.uuid), do.Finish(record.uuid))
     return do.Entry(
-        record.uuid, record.name, "removed", code, f"{record.name}: {detail}", steps,
-        verdicts=record.volumes, schedule=record.schedule,
+        record.uuid, record.name, "removed", why[0], f"{record.name}: {why[1]}", steps,
+        verdicts=disks, schedule=record.schedule,
     )  # fmt: skip
 
 
 def purged(request: Request, observed: Observed) -> List[do.Entry]:
     """state: purged. The disks of named VMs go before the time for an undo is over."""
     found, entries = _records(request, observed)
-    at = circumstances(request, observed)
-    return [*(_purge(record, at, "purged", "purged before its time") for record in found), *entries]
+    at, left = circumstances(request, observed), {intent.uuid: intent for intent in observed.intents}
+    existing = {domain.uuid for domain in observed.domains}
+    why = ("purged", "purged before its time")
+    purges = [
+        resumption(left[record.uuid], record.uuid in existing, observed, at)
+        if record.uuid in left
+        else _purge(record, observed, at, why)
+        for record in found
+    ]
+    return [*purges, *entries]
 
 
 def restored(request: Request, observed: Observed) -> List[do.Entry]:

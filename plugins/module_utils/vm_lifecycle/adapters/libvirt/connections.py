@@ -32,8 +32,9 @@ class Connections:
         self._lock = threading.Lock()
 
     def current(self) -> Any:
-        """This thread's connection. Raises libvirtError."""
-        if not hasattr(self._here, "connection"):
+        """This thread's connection, a new one when the daemon was restarted meanwhile. Raises libvirtError."""
+        known = getattr(self._here, "connection", None)
+        if known is None or not known.isAlive():
             opened = libvirt.open(self.uri)
             self._here.connection, self._here.handles = opened, {}
             with self._lock:

@@ -66,19 +66,22 @@ class LibvirtHypervisor:
             handles = self._connections.handles()
             handles.clear()
             handles.update((handle.UUIDString(), handle) for handle in listed)
-            persistent = self._listed(libvirt.VIR_CONNECT_LIST_DOMAINS_PERSISTENT)
+            # Each of these lists makes a handle for every domain on it, so the short ones are asked for.
+            transient = self._listed(libvirt.VIR_CONNECT_LIST_DOMAINS_TRANSIENT)
             autostarted = self._listed(libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART)
-            states = {
+            active = {
                 handle.UUIDString(): STATES[stats["state.state"]]
-                for handle, stats in self._connection.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE)
+                for handle, stats in self._connection.getAllDomainStats(
+                    libvirt.VIR_DOMAIN_STATS_STATE, libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE
+                )
             }
         found = []
         for uuid, handle in handles.items():
-            text, problem = _metadata(handle) if uuid in persistent else (None, "")
-            state = states.get(uuid)
-            if state is None or problem == "gone":
+            text, problem = _metadata(handle) if uuid not in transient else (None, "")
+            if problem == "gone" or (uuid in transient and uuid not in active):
                 continue  # it went away while the list was read
-            found.append(Domain(uuid, handle.name(), state, uuid in persistent, uuid in autostarted, text, problem))
+            state = active.get(uuid, "shutoff")
+            found.append(Domain(uuid, handle.name(), state, uuid not in transient, uuid in autostarted, text, problem))
         return sorted(found, key=lambda domain: (domain.name, domain.uuid))
 
     def _listed(self, flag: int) -> Set[str]:
@@ -237,4 +240,5 @@ def _translated(uuid: str = "") -> Iterator[None]:
     except libvirt.libvirtError as error:
         if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
             raise DomainGone(uuid) from error
-        raise EffectError("effect_failed", str(error)) from error
+        lost = error.get_error_domain() == libvirt.VIR_FROM_RPC  # the daemon went away; the next call connects anew
+        raise EffectError("connection_failed" if lost else "effect_failed", str(error)) from error

@@ -1,0 +1,29 @@
+# Copyright: (c) 2026, vmops.lifecycle contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Looking at a host's storage together with the VMs that were removed and can be brought back."""
+
+from __future__ import annotations
+
+from .errors import EffectError
+from .model import Storage
+from .ports import World
+
+#: Looks that are tried while other runs remove VMs.
+TRIES = 5
+
+
+def storage(world: World, but: str = "") -> Storage:
+    """Everything that uses a file. but: UUID of a removed VM that does not count, since its own disks are in question.
+
+    A VM that another run undefines during the look is in its undo record by then: the record comes first. One that
+    appears and that the look did not meet as a domain asks for another look. Raises EffectError.
+    """
+    removed = [record for record in world.store.undo_records() if record.uuid != but]
+    for _attempt in range(TRIES):
+        seen = world.hypervisor.storage(removed)
+        met = {use.uuid for use in seen.attachments} | {record.uuid for record in removed}
+        removed = [record for record in world.store.undo_records() if record.uuid != but]
+        if all(record.uuid in met for record in removed if record.volumes):
+            return seen
+    raise EffectError("storage_unreadable", "VMs are removed faster than their storage can be looked at")
