@@ -41,7 +41,7 @@ class Turns:
         threads: dict[int, threading.Thread] = {}
         self._wakes = {}
         while waiting or self._wakes:
-            while waiting and len(self._wakes) < workers and self._failure is None:
+            while waiting and len(self._wakes) < max(workers, 1) and self._failure is None:
                 number = waiting.pop(0)
                 self._wakes[number] = self._now()
                 self._baton[number] = threading.Semaphore(0)

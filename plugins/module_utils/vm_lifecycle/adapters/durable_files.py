@@ -23,6 +23,9 @@ class OfVm(Protocol):
 Value = TypeVar("Value", bound=OfVm)
 Row = TypeVar("Row")
 
+#: What a decoder raises for what it can't understand.
+NOT_UNDERSTOOD = (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError)
+
 
 class JsonFiles(Generic[Value]):
     """<directory>/<uuid>.json (0600 in 0700), each naming that UUID inside, too.
@@ -36,30 +39,56 @@ class JsonFiles(Generic[Value]):
 
     def read(self) -> Dict[str, Value]:
         """What can be understood, by UUID, in the order of the UUIDs."""
-        rows = [(path.stem, path.read_text("utf-8", "replace")) for path in self._paths()]
-        return {uuid: value for uuid, value in decoded(rows, self._decode).items() if value.uuid == uuid}
+        return self._look()[0]
 
     def damaged(self) -> List[str]:
-        """Paths of the files that can't be understood."""
-        sound = self.read()
-        return [str(path) for path in self._paths() if path.stem not in sound]
+        """Paths of the files that can't be read or understood."""
+        return self._look()[1]
 
     def write(self, uuid: str, value: Any) -> None:
         """Replace the file: it holds either the old text or the new one, whenever the power goes."""
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for left in self._directory.glob(f".{uuid}.json.*"):  # by a run that was killed while it wrote
-            left.unlink()
+        make_directory(self._directory)
+        self._drop_unfinished(uuid)
         write_durably(self._directory / f"{uuid}.json", json.dumps(value))
 
     def drop(self, uuid: str) -> None:
-        """Remove the file, if there is one."""
+        """Remove the file, if there is one, and what a run left that was killed while it wrote: it may hold secrets."""
+        self._drop_unfinished(uuid)
         path = self._directory / f"{uuid}.json"
         if path.exists():
             path.unlink()
             sync_directory(self._directory)
 
+    def _drop_unfinished(self, uuid: str) -> None:
+        """One VM's alone, which its claim keeps to one run: other VMs' files are being written at this moment."""
+        for left in self._directory.glob(f".{uuid}.json.*"):
+            left.unlink()
+
+    def _look(self) -> Tuple[Dict[str, Value], List[str]]:
+        """(what can be understood, paths of the rest), in one look: other runs write and drop files meanwhile."""
+        found: Dict[str, Value] = {}
+        damaged: List[str] = []
+        for path in self._paths():
+            try:
+                value = self._decode(json.loads(path.read_text("ascii")))
+            except FileNotFoundError:
+                continue  # dropped since it was listed
+            except (OSError, *NOT_UNDERSTOOD):
+                damaged.append(str(path))
+                continue
+            if value.uuid == path.stem:
+                found[value.uuid] = value
+            else:
+                damaged.append(str(path))
+        return found, damaged
+
     def _paths(self) -> List[Path]:
-        return sorted(self._directory.glob("*.json")) if self._directory.is_dir() else []
+        """A directory that can't be listed is an error and not an empty one."""
+        try:
+            names = os.listdir(self._directory)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return [self._directory / name for name in sorted(names) if name.endswith(".json")]
 
 
 def decoded(rows: Iterable[Tuple[str, str]], decode: Callable[[Any], Row]) -> Dict[str, Row]:
@@ -68,9 +97,16 @@ def decoded(rows: Iterable[Tuple[str, str]], decode: Callable[[Any], Row]) -> Di
     for key, text in rows:
         try:
             found[key] = decode(json.loads(text))
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
+        except NOT_UNDERSTOOD:
             continue
     return found
+
+
+def make_directory(directory: Path) -> None:
+    """A directory (0700) whose own name is durable too: a file in it is no safer than that."""
+    if not directory.is_dir():
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        sync_directory(directory.parent)
 
 
 def write_durably(path: Path, text: str) -> None:

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
+import tempfile
 import threading
+import time
 import urllib.request
-from typing import Callable, List, Mapping, Tuple
+from typing import Callable, List, Mapping, Optional, Tuple
 
 from ..model import Hooks
 
@@ -49,25 +52,42 @@ def _bounded(work: Callable[[], str], limit: float) -> str:
 
 
 def _run(command: Tuple[str, ...], data: bytes, limit: float) -> str:
-    """In a process group of its own, so that what the command started ends with it."""
-    with subprocess.Popen(
-        list(command),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    ) as process:
-        try:
-            output, _none = process.communicate(data, timeout=limit)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-            return f"{command[0]} did not end within {limit:.0f} s"
-    if process.returncode:
-        return (
-            f"{command[0]} ended with {process.returncode}: {output.decode('utf-8', 'replace').strip()[-LAST_WORDS:]}"
+    """In a process group of its own, so that what the command started in it ends with it when the time is over."""
+    deadline = time.monotonic() + limit
+    with tempfile.TemporaryFile() as given:  # no pipe: a file takes any event, whether the command reads it or not
+        given.write(data)
+        given.seek(0)
+        process = subprocess.Popen(
+            list(command), stdin=given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
         )
-    return ""
+    with process:
+        words = _last_words(process.stdout.fileno() if process.stdout else -1, deadline)
+        try:
+            if words is not None:
+                process.wait(max(deadline - time.monotonic(), 0.0))
+        except subprocess.TimeoutExpired:
+            words = None
+        if words is None:
+            os.killpg(process.pid, signal.SIGKILL)  # the command was not waited for, so the number is still its own
+            if process.wait() == -signal.SIGKILL:
+                return f"{command[0]} did not end within {limit:.0f} s"
+    return f"{command[0]} ended with {process.returncode}: {words or ''}" if process.returncode else ""
+
+
+def _last_words(descriptor: int, deadline: float) -> Optional[str]:
+    """The end of what is written until everybody has closed the pipe, None when the deadline comes before that.
+
+    Holds no more than that end, however much is written.
+    """
+    kept = b""
+    while select.select([descriptor], [], [], max(deadline - time.monotonic(), 0.0))[0]:
+        piece = os.read(descriptor, 65536)
+        if not piece:
+            return kept.decode("utf-8", "replace").strip()[-LAST_WORDS:]
+        if time.monotonic() > deadline:
+            break
+        kept = (kept + piece)[-4 * LAST_WORDS :]
+    return None
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

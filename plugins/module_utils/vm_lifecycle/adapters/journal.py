@@ -18,15 +18,15 @@ SOCKET = "/run/systemd/journal/socket"
 MESSAGE_ID = "6f1d3c5e9a2b4c7d8e0f1a2b3c4d5e6f"
 #: syslog's priorities: an error, and information.
 ERROR, INFORMATION = "3", "6"
-#: Longest datagram that is tried; an entry that is longer loses the end of its message.
-LONGEST = 65536
+#: Bytes of a value that are sent; a longer one loses its end, since a datagram that is too large is not sent at all.
+LONGEST = 16384
 
 
 def fields(line: LogOperation) -> Mapping[str, str]:
     """An operation as fields of a journal entry."""
     said = f"{line.name}: {line.operation} {line.outcome}" + (f": {line.message}" if line.message else "")
     return {
-        "MESSAGE": said[:LONGEST],
+        "MESSAGE": said,
         "MESSAGE_ID": MESSAGE_ID,
         "PRIORITY": ERROR if line.outcome == "failed" else INFORMATION,
         "SYSLOG_IDENTIFIER": "vm-lifecycle",
@@ -42,6 +42,8 @@ def framed(entry: Mapping[str, str]) -> bytes:
     parts = []
     for name, value in entry.items():
         data = value.encode("utf-8", "backslashreplace")
+        if len(data) > LONGEST:
+            data = data[:LONGEST].decode("utf-8", "ignore").encode()  # not within a character
         parts.append(name.encode("ascii") + b"\n" + struct.pack("<Q", len(data)) + data + b"\n")
     return b"".join(parts)
 

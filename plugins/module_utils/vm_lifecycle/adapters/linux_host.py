@@ -11,7 +11,7 @@ import json
 import os
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from datetime import datetime, timezone, tzinfo
 from functools import cache
@@ -101,8 +101,12 @@ class LinuxHost:
         if len(jobs) == 1:
             jobs[0]()  # most sweeps remove one VM, and a thread would need a connection of its own
             return
-        with ThreadPoolExecutor(max_workers=max(workers, 1)) as pool:
+        pool = ThreadPoolExecutor(max_workers=max(workers, 1))
+        try:
             started = [pool.submit(job) for job in jobs]
+            wait(started)
+        finally:  # interrupted by a person: removals that have begun end in order, no other one begins
+            pool.shutdown(cancel_futures=True)
         for future in started:
             future.result()
 

@@ -9,19 +9,20 @@ database is set aside by the next writer and counts as lost; intents are files o
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sqlite3
 import tempfile
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Sequence, TypeVar
+from typing import Any, Callable, Dict, Iterator, List, Sequence, TypeVar
 
 from ..changes import LogOperation, StoreChange
 from ..errors import EffectError
 from ..model import ClockMemory, Document, Intent, Notice, Record, SweepPlan, UndoRecord
 from . import store_rows as rows
-from .durable_files import JsonFiles, decoded, sync_directory
+from .durable_files import JsonFiles, decoded, make_directory, sync_directory
 
 #: Version of the database; 1 is upgraded where it stands.
 SCHEMA_VERSION = 2
@@ -71,10 +72,11 @@ class SqliteStore:
             with closing(self._open_for_writing()) as database:
                 _write_all(database, changes)
 
+        before = self._guarded(self._identity)
         try:
             self._guarded(write)
         except _Damaged:
-            self._guarded(self._set_aside)
+            self._guarded(lambda: self._set_aside(before))
             try:
                 self._guarded(write)
             except _Damaged as error:
@@ -107,7 +109,7 @@ class SqliteStore:
         self._guarded(lambda: self._undo.drop(uuid))
 
     def _write_file(self, files: JsonFiles[Any], uuid: str, value: Any) -> None:
-        self._create_directory()
+        make_directory(self._directory)
         files.write(uuid, asdict(value))
 
     def _read(self, query: str, parameters: Sequence[Any] = (), since: int = 1) -> List[Any]:
@@ -132,9 +134,10 @@ class SqliteStore:
         return database
 
     def _open_for_writing(self) -> sqlite3.Connection:
-        self._create_directory()
+        make_directory(self._directory)
         if not self._database.exists():
-            self._create()
+            with self._alone():
+                self._create()
         database = self._connect()
         try:
             version = _version(database)
@@ -150,7 +153,10 @@ class SqliteStore:
         return database
 
     def _create(self) -> None:
-        """Make a whole database, then give it its name, unless another process was first."""
+        """Make a whole database, then give it its name, unless another run was first."""
+        if self._database.exists():
+            return
+        self._move_away()  # SQLite would carry the lost database's journal over into the new one
         descriptor, temporary = tempfile.mkstemp(prefix=".state.db.", dir=self._directory)
         os.close(descriptor)
         try:
@@ -159,21 +165,38 @@ class SqliteStore:
                 tables = f"{rows.FIRST_TABLES} {rows.SECOND_TABLES} PRAGMA user_version={SCHEMA_VERSION};"
                 database.executescript(f"BEGIN; {tables} COMMIT;")
             os.link(temporary, self._database)
-        except FileExistsError:
-            pass
         finally:
             os.unlink(temporary)
         sync_directory(self._directory)
 
-    def _create_directory(self) -> None:
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    def _set_aside(self, damaged: int) -> None:
+        """Move the damaged database away, unless another run did: what that one wrote since must not be lost."""
+        with self._alone():
+            if self._identity() == damaged:
+                self._move_away()
 
-    def _set_aside(self) -> None:
-        """Move a damaged database away, with its journal, under a name that no earlier one has."""
+    def _identity(self) -> int:
+        """The database's inode, 0 for none."""
+        return self._database.stat().st_ino if self._database.exists() else 0
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One run at a time, and one thread of it: a second one would set aside what the first one made."""
+        descriptor = os.open(self._directory, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _move_away(self) -> None:
+        """Move what there is of a database under a name that no earlier one has; its journal first, or killed
+        in between, SQLite would carry that over into the next database.
+        """
         number = 1
-        while (self._directory / f"state.db.damaged-{number}").exists():
+        while list(self._directory.glob(f"state.db.damaged-{number}*")):
             number += 1
-        for suffix in ("", "-wal", "-shm"):
+        for suffix in ("-wal", "-shm", ""):
             path = self._directory / f"state.db{suffix}"
             if path.exists():
                 os.replace(path, self._directory / f"state.db.damaged-{number}{suffix}")
