@@ -4,6 +4,7 @@
 """The part of the benchmark that runs on the host, with the host's own Python. Copied there by run.py.
 
 usage: on_host.py define COUNT | reset | declared | versions | marginal COUNT REPEATS | payloads REPEATS OURS OTHER [keep]
+       on_host.py sweeps COUNT REPEATS | sweep | raw-sweep COUNT
 
 Results are JSON on standard output; times are in seconds. The domains are called bench-0001 and so on; nothing else on
 the host is touched but the store of the collection, which reset removes.
@@ -149,6 +150,72 @@ def marginal(connection: Any, count: int, repeats: int) -> dict[str, list[float]
     return samples
 
 
+def declare_spread(count: int) -> None:
+    """Every VM has a deadline of its own, as VMs have that were made one by one; none of them is near."""
+    from vm_lifecycle.adapters.world import open_world
+    from vm_lifecycle.run import run
+    from vm_lifecycle.tasks.persistence import TASK
+
+    now = int(time.time())
+    vms = [{"name": name, "created_at_unix": now - 7 * number} for number, name in enumerate(names(count))]
+    result = run(TASK, {"mode": "temporary", "ttl_hours": 720, "vms": vms}, open_world(URI))
+    assert len(result["vms"]) == count and not result["failed"], result
+
+
+def run_sweep(count: int) -> None:
+    """The engine's sweep of the whole host from its arguments to its result: nothing is due, so nothing may change."""
+    from vm_lifecycle.adapters.world import open_world
+    from vm_lifecycle.run import run
+    from vm_lifecycle.tasks.cleanup import TASK
+
+    result = run(TASK, {}, open_world(URI))
+    reasons = {(row["decision"], row["reason"]) for row in result["vms"]}
+    assert len(result["vms"]) == count and reasons == {("kept", "not_expired")}, (len(result["vms"]), reasons)
+    assert not result["changed"] and not result["failed"], result["counts"]
+
+
+def run_raw_sweep(count: int) -> None:
+    """What any sweep needs at the least: the list of domains, and the metadata of each."""
+    connection = libvirt.open(URI)
+    kind, flags = libvirt.VIR_DOMAIN_METADATA_ELEMENT, libvirt.VIR_DOMAIN_AFFECT_CONFIG
+    found = [domain.metadata(kind, NAMESPACE, flags) for domain in connection.listAllDomains()]
+    assert len(found) == count and all(found), len(found)
+    connection.close()
+
+
+def sweeps(connection: Any, count: int, repeats: int) -> dict[str, list[float]]:
+    """Samples of sweeps over count declared domains, interleaved: in this process, and as a command each.
+
+    Both commands start the same interpreter; the processes differ in what they import and do.
+    """
+    sys.path.insert(0, str(Path(__file__).parent))
+    reset(connection)
+    declare_spread(count)
+    run_sweep(count)  # imports are done from here on
+    own = [sys.executable, __file__]
+    samples: dict[str, list[float]] = {"ours": [], "raw": [], "ours_command": [], "raw_command": []}
+    for _each in range(repeats):
+        samples["ours"].append(seconds(partial(run_sweep, count)))
+        samples["raw"].append(seconds(partial(run_raw_sweep, count)))
+        samples["ours_command"].append(seconds(partial(called, [*own, "sweep"], f"{count} kept")))
+        samples["raw_command"].append(seconds(partial(called, [*own, "raw-sweep", str(count)], "null")))
+    return samples
+
+
+def called(words: list[str], said: str) -> None:
+    """Run a command, which must say this."""
+    done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
+    assert said in done.stdout, done.stdout[-2000:]
+
+
+def sweep_command() -> None:
+    """What the installed command does for `vm-lifecycle cleanup`."""
+    sys.path.insert(0, str(Path(__file__).parent))
+    from vm_lifecycle.agent.cli import main as command
+
+    sys.exit(command(["cleanup"]))
+
+
 def execute(payload: str, changed: bool | None) -> None:
     """Run a module as Ansible runs it on the host: the self-contained file that it had sent."""
     done = subprocess.run([sys.executable, payload], stdin=subprocess.DEVNULL, capture_output=True, check=True)
@@ -186,8 +253,14 @@ def dotted(number: int) -> str:
 
 def main(arguments: list[str]) -> None:
     libvirt.registerErrorHandler(lambda _context, _error: None, None)
-    connection = libvirt.open(URI)
     verb, rest = arguments[0], arguments[1:]
+    if verb == "sweep":
+        sweep_command()
+    if verb == "raw-sweep":  # it opens a connection of its own, and must not pay for a second one
+        run_raw_sweep(int(rest[0]))
+        sys.stdout.write("null")
+        return
+    connection = libvirt.open(URI)
     result: object = None
     if verb == "define":
         define(connection, int(rest[0]))
@@ -199,6 +272,8 @@ def main(arguments: list[str]) -> None:
         result = versions(connection)
     elif verb == "marginal":
         result = marginal(connection, int(rest[0]), int(rest[1]))
+    elif verb == "sweeps":
+        result = sweeps(connection, int(rest[0]), int(rest[1]))
     elif verb == "payloads":
         result = payloads(connection, int(rest[0]), rest[1], rest[2], fresh="keep" not in rest[3:])
     else:

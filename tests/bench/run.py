@@ -3,11 +3,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Benchmark of the collection on a real libvirtd, against community.libvirt and against raw libvirt-python.
 
-usage: run.py [--keep] [--large N] [--small N] [--strict] [--no-document]
+usage: run.py [--keep] [--large N] [--small N] [--sweeps N ...] [--only-sweeps] [--strict] [--no-document]
 
 A lab host with N defined domains that are not started. Writes build/bench.json and docs/benchmarks.md, and prints the
 table with what is expected of each row. Both sides take turns, so that what else the machine does meets both. --strict:
-exit status 3 when an expectation is not met. --large, --small: fewer VMs, for a quick look; the names of rows follow.
+exit status 3 when an expectation is not met. --large, --small, --sweeps: fewer VMs, for a quick look; the names of rows
+follow. --only-sweeps: the rows of sweeps alone, and neither file is written.
 """
 
 from __future__ import annotations
@@ -26,11 +27,12 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from tests.bench import document, peer
-from tests.bench.figures import Row, faster, judge, overhead, printable, slopes, write
+from tests.bench.figures import Row, faster, judge, overhead, overhead_of_fastest, printable, slopes, write
 from tests.bench.lab_host import LabHost, lab_host
 from tests.bench.playbooks import OTHER, OURS, Controller
 
 WORK = ROOT / ".build" / "bench"
+ENGINE = WORK / "collections/ansible_collections/vmops/lifecycle/plugins/module_utils/vm_lifecycle"
 RAW = "libvirt-python"
 #: What is run at each number of VMs, in turns. The peer takes minutes at the larger number.
 SMALL_TURNS = (OURS, OTHER, OURS, OTHER, OURS)
@@ -38,6 +40,7 @@ LARGE_TURNS = (OURS, OTHER, OURS, OURS)
 MARGINAL_REPEATS = 7
 PAYLOAD_REPEATS = 15
 SINGLE_REPEATS = 7
+SWEEP_REPEATS = 7
 
 
 @dataclass
@@ -111,6 +114,26 @@ def marginal_rows(small: dict[str, list[float]], large: dict[str, list[float]], 
     return rows
 
 
+def sweep_rows(host: LabHost, counts: Sequence[int]) -> list[Row]:
+    """A sweep of the whole host with nothing due, at each number of VMs in ascending order, and how its cost grows."""
+    rows: list[Row] = []
+    mine: dict[int, list[float]] = {}
+    for count in counts:
+        host.call("define", str(count))
+        samples = host.call("sweeps", str(count), str(SWEEP_REPEATS))
+        mine[count] = [seconds / count for seconds in samples["ours"]]
+        for suffix, how in (("", "within one process"), ("_command", "a process each, from start to exit")):
+            sides = samples[f"ours{suffix}"], samples[f"raw{suffix}"]
+            against = f"{RAW}: list, metadata read; {how}"
+            rows.append(overhead_of_fastest(f"sweep_{count}{suffix}", *sides, against, count))
+            say(f"{rows[-1].name}: {rows[-1].ours:g} ms against {rows[-1].other:g} ms")
+    few, many = counts[0], counts[-1]
+    if few < many:
+        against = f"each VM's share of our sweep of {few}"
+        rows.append(overhead_of_fastest("sweep_growth", mine[many], mine[few], against, many))
+    return rows
+
+
 def measure(host: LabHost, small: int, large: int, version: str) -> list[Row]:
     """All rows; the host has as many domains as are declared, first few, then many."""
     controller = Controller(WORK, WORK / "collections", host)
@@ -141,6 +164,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--keep", action="store_true", help="leave the lab host running")
     parser.add_argument("--small", type=int, default=100, help="VMs of the smaller comparison")
     parser.add_argument("--large", type=int, default=500, help="VMs of the larger comparison")
+    parser.add_argument("--sweeps", type=int, nargs="+", default=[1000, 5000], help="VMs of the sweeps, ascending")
+    parser.add_argument("--only-sweeps", action="store_true", help="measure sweeps alone; writes neither file")
     parser.add_argument("--strict", action="store_true", help="exit status 3 when an expectation is not met")
     parser.add_argument("--no-document", action="store_true", help="leave docs/benchmarks.md as it is")
     return parser.parse_args()
@@ -150,22 +175,27 @@ def main() -> int:
     options = arguments()
     started, load = time.monotonic(), os.getloadavg()[0]
     WORK.mkdir(parents=True, exist_ok=True)
-    version = peer.unpack(WORK / "collections", WORK / "downloads")
     stage()
-    engine = WORK / "collections/ansible_collections/vmops/lifecycle/plugins/module_utils/vm_lifecycle"
-    with lab_host(engine, options.keep) as host:
-        peer.install_lxml(host, WORK / "downloads")
-        circumstances = document.circumstances(host, version, load)
-        rows = measure(host, options.small, options.large, version)
+    with lab_host(ENGINE, options.keep) as host:
+        rows = sweep_rows(host, options.sweeps) if options.only_sweeps else everything(host, options, load)
+    print(printable(rows))
+    missed = [row.name for row in rows if judge(row).met is False]
+    say(f"{len(rows)} rows in {time.monotonic() - started:.0f} s, load {load:.1f} to {os.getloadavg()[0]:.1f}")
+    say(f"expectations not met: {', '.join(missed)}" if missed else "every expectation is met")
+    return 3 if missed and options.strict else 0
+
+
+def everything(host: LabHost, options: argparse.Namespace, load: float) -> list[Row]:
+    """All rows, written to their files. load: the machine's at the beginning."""
+    version = peer.unpack(WORK / "collections", WORK / "downloads")
+    peer.install_lxml(host, WORK / "downloads")
+    circumstances = document.circumstances(host, version, load)
+    rows = [*measure(host, options.small, options.large, version), *sweep_rows(host, options.sweeps)]
     write(rows, ROOT / "build" / "bench.json")
     circumstances["load"] += f", {os.getloadavg()[0]:.1f} at its end"
     if not options.no_document:
         (ROOT / "docs" / "benchmarks.md").write_text(document.render(rows, circumstances), "utf-8")
-    print(printable(rows))
-    missed = [row.name for row in rows if judge(row).met is False]
-    say(f"{len(rows)} rows in {time.monotonic() - started:.0f} s, {circumstances['load']}")
-    say(f"expectations not met: {', '.join(missed)}" if missed else "every expectation is met")
-    return 3 if missed and options.strict else 0
+    return rows
 
 
 if __name__ == "__main__":
