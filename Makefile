@@ -6,6 +6,10 @@ MAKEFLAGS += --no-print-directory
 
 RELEASE ?= bookworm
 SCENARIO ?=
+# How much chaos there is at least, and what all of it that is random follows from; by default the time.
+KILLS ?= 50
+CUTS ?= 3
+SEED ?=
 # Per cent of the engine's lines and branches that its unit tests must reach.
 COVERAGE ?= 95
 
@@ -22,7 +26,7 @@ export ANSIBLE_HOME := $(CURDIR)/.ansible
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.ansible/collections
 export VMOPS_LAB_CACHE ?= $(CURDIR)/.build/lab/images
 
-.PHONY: help venv generate generate-check docs-check lint sanity units scenarios contracts oracle lab-image adversary lab-test molecule demo bench \
+.PHONY: help venv generate generate-check docs-check lint sanity units scenarios contracts oracle lab-image adversary lab-test molecule demo bench chaos \
   dist galaxy-importer test test-all clean-room clean
 
 help: ## Show the targets
@@ -85,6 +89,10 @@ demo: $(READY) ## A lab host, four VMs, and the timer that removes the expired o
 bench: $(READY) ## Benchmarks; writes build/bench.json
 	@mkdir -p build
 	python tests/bench/run.py
+
+chaos: lab-image ## Kill sweeps and cut power on a lab host; writes build/chaos.json [RELEASE=bookworm|trixie] [KILLS=50] [CUTS=3] [SEED=n]
+	$(PYTEST) tests/chaos/test_judge.py
+	VMOPS_LAB=chaos-$(RELEASE) python tests/chaos/run.py --release $(RELEASE) --kills $(KILLS) --cuts $(CUTS) $(addprefix --seed ,$(SEED))
 
 dist: $(READY) ## Build the collection's tarball below dist/
 	@mkdir -p dist

@@ -1,0 +1,253 @@
+# Copyright: (c) 2026, vmops.lifecycle contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Chaos on a lab host: sweeps that are killed at random moments, power cuts, and an independent look at what is left.
+
+usage: run.py [--kills N] [--cuts N] [--daemons N] [--seed N] [--release R] [--keep]
+
+Rounds of thirty-odd expired VMs and those that have to survive (host/population.py), until enough sweeps were killed and
+power was cut often enough; every other round with undo_hours, purged at its end. After each round judge.py compares the
+host with the manifest. At the end a file that has to stay is removed by hand, which the judge has to find. Writes
+build/chaos.json; exit status 1 when there is a violation, 2 when there was not enough chaos.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from tests.chaos.judge import REMOVED, Violation, judge
+
+LAB = ROOT / "tests" / "lab" / "lab"
+HOST = "kvm1"
+PLACE = "/opt/vmops-chaos"
+ENGINE = "/usr/local/lib/vm-lifecycle/current"
+SWEEP = "/usr/local/bin/vm-lifecycle cleanup"
+COMMAND = f"""#!/usr/bin/python3 -I
+import sys
+
+sys.path.insert(0, "{ENGINE}")
+from vm_lifecycle.agent.cli import main
+
+sys.exit(main())
+"""
+KILLS_A_ROUND = 12
+#: Why a VM stays, in the engine's words, by what it carries: that the bait is what it is taken for.
+REASONS = {"permanent": "permanent", "held": "held", "fresh": "not_expired", "expired": "newly_seen"}
+
+
+@dataclass
+class Story:
+    """What happened so far."""
+
+    kills: list[dict[str, Any]] = field(default_factory=list)
+    daemon_kills: list[dict[str, Any]] = field(default_factory=list)
+    power_cuts: list[dict[str, Any]] = field(default_factory=list)
+    violations: list[Violation] = field(default_factory=list)
+    rounds: list[dict[str, Any]] = field(default_factory=list)
+
+    def counted(self, what: list[dict[str, Any]]) -> int:
+        """Those that hit something that lived."""
+        return sum(bool(each["counts"]) for each in what)
+
+
+def lab(*words: str, check: bool = True) -> str:
+    """Output of a verb of the lab."""
+    done = subprocess.run([str(LAB), *words], stdout=subprocess.PIPE, text=True, check=False)
+    if check and done.returncode:
+        raise SystemExit(
+            f"tests/lab/lab {' '.join(words[:3])} failed with status {done.returncode}: {done.stdout[-2000:]}"
+        )
+    return done.stdout
+
+
+def call(verb: str, *numbers: int) -> Any:
+    """What a verb of host/main.py returns."""
+    return json.loads(lab("ssh", HOST, f"python3 {PLACE}/host/main.py {verb} {' '.join(map(str, numbers))}"))
+
+
+def install() -> None:
+    """The engine of this checkout, and our part on the host."""
+    lab("ssh", HOST, f"rm -rf {PLACE} {ENGINE}; mkdir -p {PLACE} {ENGINE}")
+    lab("copy", HOST, str(ROOT / "tests/chaos/host"), f"{HOST}:{PLACE}")
+    lab("copy", HOST, str(ROOT / "plugins/module_utils/vm_lifecycle"), f"{HOST}:{ENGINE}")
+    path = SWEEP.split()[0]
+    subprocess.run([str(LAB), "ssh", HOST, f"cat >{path} && chmod 755 {path}"], input=COMMAND, text=True, check=True)
+    lab("ssh", HOST, f"find {ENGINE} -name __pycache__ -prune -exec rm -r {{}} +; {path} --version")
+
+
+def cut_power(chance: random.Random) -> dict[str, Any]:
+    """In the middle of a sweep; counts if the sweep had not ended, and the host came up as another boot.
+
+    begun: removals that were on record when the power came back.
+    """
+    boot = lab("ssh", HOST, "cat /proc/sys/kernel/random/boot_id")
+    sweep = subprocess.Popen(
+        [str(LAB), "ssh", HOST, SWEEP], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL
+    )
+    time.sleep(chance.uniform(0.8, 4.0))
+    alive = sweep.poll() is None
+    lab("power-cut", HOST)
+    status = sweep.wait(60)
+    lab("power-on", HOST)
+    again = lab("ssh", HOST, "cat /proc/sys/kernel/random/boot_id") != boot
+    left = lab("ssh", HOST, "ls /var/lib/vm-lifecycle/intents | grep -c json || :")
+    return {"counts": alive and status != 0 and again, "begun": int(left)}
+
+
+def one_round(number: int, options: argparse.Namespace, story: Story, chance: random.Random) -> None:
+    """Build, mark, torment, let it come to rest, and judge."""
+    undo = number % 2 == 1
+    manifest = call("build", number, 24 if undo else 0)
+    check_bait(manifest, call("mark"), number)
+    kills = min(KILLS_A_ROUND, max(options.kills - story.counted(story.kills), 1))
+    torment(story, chance, kills // 3 + 1, 0, purging=False)
+    if story.counted(story.power_cuts) < options.cuts:
+        story.power_cuts.append(cut_power(chance))
+    daemons = min(1, options.daemons - story.counted(story.daemon_kills))
+    torment(story, chance, kills - kills // 3 - 1, daemons, purging=False)
+    quiet = [call("quiet", 0)]
+    found: list[Violation] = []
+    if undo:
+        gone = [uuid for uuid, vm in manifest["vms"].items() if vm["fate"] == REMOVED and vm["round"] == f"r{number}"]
+        found += judge(manifest, call("facts"), frozenset(gone))
+        torment(story, chance, kills // 3 + 1, 0, purging=True)
+        quiet += [call("quiet", 1), call("quiet", 0)]
+    facts = call("facts")
+    found += judge(manifest, facts)
+    story.violations += [each for each in found if each not in story.violations]
+    story.rounds.append({"undo": undo, "quiet": quiet, "violations": [asdict(each) for each in found]})
+    say(f"round {number}{' with undo' if undo else ''}: {progress(story)}")
+    for each in found:
+        say(f"  {each.kind}: {each.what}")
+
+
+def torment(story: Story, chance: random.Random, count: int, daemons: int, purging: bool) -> None:
+    done = call("kills", chance.randrange(2**31), count, max(daemons, 0), int(purging))
+    story.kills += done["kills"]
+    story.daemon_kills += done["daemon_kills"]
+
+
+def check_bait(manifest: dict[str, Any], marked: dict[str, Any], number: int) -> None:
+    """The first sweep takes each VM of the round for what it was made to be."""
+    if marked["crash"]:
+        raise SystemExit(f"the first sweep failed: {marked['crash']}")
+    for vm in manifest["vms"].values():
+        said = marked["reasons"].get(vm["name"])
+        if vm["round"] == f"r{number}" and said != REASONS.get(vm["carries"]):
+            raise SystemExit(f"{vm['name']} was made {vm['carries']}, and the sweep says {said}")
+
+
+def self_test() -> bool:
+    """Whether the judge finds a file that has to stay, once it was removed by hand."""
+    victim = call("damage")
+    manifest = json.loads(lab("ssh", HOST, "cat /var/lib/chaos/manifest.json"))
+    found = judge(manifest, call("facts"))
+    return any(each.kind == "damaged_disk" and victim in each.what for each in found)
+
+
+def progress(story: Story) -> str:
+    during = sum(each["counts"] and each["begun"] > 0 for each in story.kills)
+    return (
+        f"{story.counted(story.kills)} sweeps killed, {during} of them in a removal, {story.counted(story.power_cuts)}"
+        f" power cuts, {story.counted(story.daemon_kills)} libvirtd killed, {len(story.violations)} violations"
+    )
+
+
+def report(story: Story, options: argparse.Namespace, seconds: float) -> dict[str, Any]:
+    """build/chaos.json."""
+    manifest = json.loads(lab("ssh", HOST, "cat /var/lib/chaos/manifest.json"))
+    facts = call("facts")
+    expired = [uuid for uuid, vm in manifest["vms"].items() if vm["fate"] == REMOVED]
+    kinds = Counter(each.kind for each in story.violations)
+    counted = [each for each in story.kills if each["counts"]]
+    return {
+        "release": options.release,
+        "seed": options.seed,
+        "seconds": round(seconds),
+        "rounds": len(story.rounds),
+        "kills": len(counted),
+        "kills_in_a_removal": sum(each["begun"] > 0 for each in counted),
+        "kills_while_armed": sum(each["armed"] > 0 for each in counted),
+        "kills_too_late": len(story.kills) - len(counted),
+        "daemon_kills": story.counted(story.daemon_kills),
+        "power_cuts": story.counted(story.power_cuts),
+        "power_cuts_in_a_removal": sum(each["counts"] and each["begun"] > 0 for each in story.power_cuts),
+        "expired": len(expired),
+        "removed": sum(uuid not in facts["domains"] for uuid in expired),
+        "survivors": len(manifest["vms"]) - len(expired),
+        "files_to_go": sum(each["fate"] == REMOVED for each in manifest["files"].values()),
+        "files_to_stay": sum(each["fate"] != REMOVED for each in manifest["files"].values()),
+        "wrongly_removed": kinds["wrongly_removed"],
+        "leaked_volumes": kinds["leaked_volume"],
+        "damaged_disks": kinds["damaged_disk"] + kinds["undo_disk_lost"],
+        "violations": [asdict(each) for each in story.violations],
+        "per_round": story.rounds,
+    }
+
+
+def say(text: str) -> None:
+    print(f"chaos: {text}", flush=True)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Chaos on a lab host; see the head of this file.")
+    parser.add_argument("--kills", type=int, default=50, help="sweeps to kill")
+    parser.add_argument("--cuts", type=int, default=3, help="power cuts")
+    parser.add_argument("--daemons", type=int, default=2, help="times that libvirtd is killed")
+    parser.add_argument("--seed", type=int, default=None, help="of all that is random; default: the time")
+    parser.add_argument("--release", default="bookworm")
+    parser.add_argument("--keep", action="store_true", help="leave the lab host running")
+    return parser.parse_args()
+
+
+def run(options: argparse.Namespace) -> int:
+    """All rounds, the report and the verdict."""
+    began, story, chance = time.monotonic(), Story(), random.Random(options.seed)
+    install()
+    most = 2 + 3 * max(options.cuts, -(-options.kills // KILLS_A_ROUND))
+    while len(story.rounds) < most and (
+        story.counted(story.kills) < options.kills
+        or story.counted(story.power_cuts) < options.cuts
+        or len(story.rounds) < 2
+    ):
+        one_round(len(story.rounds), options, story, chance)
+    result = report(story, options, time.monotonic() - began)
+    result["judge_finds_planted_damage"] = self_test()
+    target = ROOT / "build" / "chaos.json"
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    say(f"seed {options.seed}: {result['removed']} of {result['expired']} expired VMs removed; {progress(story)}")
+    if story.violations or not result["judge_finds_planted_damage"]:
+        return 1
+    return 0 if result["kills"] >= options.kills and result["power_cuts"] >= options.cuts else 2
+
+
+def main() -> int:
+    options = arguments()
+    options.seed = int(time.time()) if options.seed is None else options.seed
+    os.environ.setdefault("VMOPS_LAB", "chaos")
+    say(f"seed {options.seed}")
+    lab("down")
+    lab("up", HOST, "--release", options.release)
+    try:
+        return run(options)
+    finally:
+        if not options.keep:
+            lab("down")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

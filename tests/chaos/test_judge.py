@@ -1,0 +1,95 @@
+# Copyright: (c) 2026, vmops.lifecycle contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The judge finds what it is there to find: each kind of violation, planted alone in an otherwise good host."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from tests.chaos.judge import judge
+
+MANIFEST: dict[str, Any] = {
+    "vms": {
+        "u-gone": {"name": "gone", "fate": "removed", "carries": "expired", "round": "r0"},
+        "u-late": {"name": "late", "fate": "removed", "carries": "expired", "round": "r1", "undo": True},
+        "u-stay": {"name": "stay", "fate": "kept", "carries": "held", "round": "r0"},
+    },
+    "files": {
+        "/own": {"fate": "removed", "why": "", "sha256": "1", "round": "r0"},
+        "/late": {"fate": "removed", "why": "", "sha256": "2", "round": "r1"},
+        "/late.save": {"fate": "removed", "why": "", "sha256": "4", "round": "r1"},
+        "/shared": {"fate": "kept", "why": "", "sha256": "3", "round": "r0"},
+    },
+}
+GOOD: dict[str, Any] = {
+    "files": {"/own": None, "/late": None, "/late.save": None, "/shared": "3"},
+    "domains": {"u-stay": "stay"},
+    "schedules": {"u-gone": "completed", "u-late": "completed", "u-stay": "pending"},
+    "removals_done": {"u-gone": 1, "u-late": 2},
+    "intents": [],
+    "undo": [],
+    "set_aside": [],
+}
+#: Kind of violation -> how to plant it.
+PLANTED: dict[str, tuple[str, Any, Any]] = {
+    "wrongly_removed": ("domains", "u-stay", None),
+    "not_removed": ("domains", "u-gone", "gone"),
+    "unknown_vm": ("domains", "u-new", "new"),
+    "damaged_disk": ("files", "/shared", "5"),
+    "leaked_volume": ("files", "/own", "1"),
+    "schedule_open": ("schedules", "u-gone", "in-progress"),
+    "removal_count": ("removals_done", "u-gone", 2),
+    "wrong_history": ("removals_done", "u-stay", 1),
+    "intent_left": ("intents", None, "u-gone.json"),
+    "undo_left": ("undo", None, "u-late"),
+    "store_damaged": ("set_aside", None, "state.db.damaged"),
+}
+
+
+def test_a_good_host_has_no_violation() -> None:
+    assert judge(MANIFEST, GOOD) == []
+
+
+def test_a_host_whose_undo_is_possible_has_no_violation() -> None:
+    assert judge(MANIFEST, waiting_host(), frozenset({"u-late"})) == []
+
+
+@pytest.mark.parametrize("kind", PLANTED)
+def test_a_planted_violation_is_found(kind: str) -> None:
+    facts = copy.deepcopy(GOOD)
+    place, key, value = PLANTED[kind]
+    if key is None:
+        facts[place].append(value)
+    elif value is None:
+        del facts[place][key]
+    else:
+        facts[place][key] = value
+    assert kind in {violation.kind for violation in judge(MANIFEST, facts)}
+
+
+def test_a_file_that_is_gone_is_damaged() -> None:
+    facts = {**GOOD, "files": {**GOOD["files"], "/shared": None}}
+    assert [violation.kind for violation in judge(MANIFEST, facts)] == ["damaged_disk"]
+
+
+def test_a_disk_that_goes_before_its_undo_is_over_is_found() -> None:
+    facts = waiting_host()
+    facts["files"]["/late"] = None
+    assert [violation.kind for violation in judge(MANIFEST, facts, frozenset({"u-late"}))] == ["undo_disk_lost"]
+
+
+def test_a_lost_undo_record_is_found() -> None:
+    facts = {**waiting_host(), "undo": []}
+    assert [violation.kind for violation in judge(MANIFEST, facts, frozenset({"u-late"}))] == ["undo_record_lost"]
+
+
+def waiting_host() -> dict[str, Any]:
+    """The VM called late is gone, and can be brought back."""
+    facts = copy.deepcopy(GOOD)
+    facts["files"]["/late"] = "2"
+    facts["undo"], facts["removals_done"]["u-late"] = ["u-late"], 1
+    return facts
