@@ -66,6 +66,8 @@ class Auditor:
     _opened: bool = False
     _started: float = 0.0
     _begun: set[str] = field(default_factory=set)
+    #: Disks of removed VMs that were not the same any more when the call was planned.
+    _changed: dict[str, list[str]] = field(default_factory=dict)
 
     def begin(self, step: dict[str, Any]) -> None:
         """What the next call may do."""
@@ -100,6 +102,10 @@ class Auditor:
         self.removes &= word not in ("planned", "restored") and not self.policy["dry_run_mode"]
         self.consent.open(state, self.policy, arguments)
         named = {item.get(key) for item in [arguments, *arguments.get("vms", ())] for key in ("name", "uuid")}
+        self._changed = {
+            uuid: [path for path, mark in kept.own.items() if inode(state, path) != mark]
+            for uuid, kept in self.kept.items()
+        }
         for uuid, kept in self.kept.items():
             kept.asked |= word == "purged" and bool(named & {uuid, kept.domain["name"]})
 
@@ -145,15 +151,15 @@ class Auditor:
         waits = [kept.domain for uuid, kept in self.kept.items() if uuid not in here and not kept.over(now)]
         self._blame(mark in needed(state, "", waits), f"{path} was deleted and is in use")
         own = {mark for kept in self.kept.values() for mark in kept.own.values()}
-        self._blame(mark not in own and not self.consent.covers(now, mark), f"{path} was deleted and not confirmed")
+        self._blame(mark not in own and not self.consent.covers(mark), f"{path} was deleted and not confirmed")
 
-    def _define(self, machine: Machine, domain: dict[str, Any]) -> None:
+    def _define(self, _machine: Machine, domain: dict[str, Any]) -> None:
         """A removed VM comes back, with its disks."""
-        state, kept = machine.state, self.kept.get(domain["uuid"])
+        kept = self.kept.get(domain["uuid"])
         asked = (self._step.get("arguments") or {}).get("state") == "restored"
         self._blame(kept is None or not asked, f"{domain['name']} was defined, and nobody asked for it")
-        for path, mark in kept.own.items() if kept else ():
-            self._blame(inode(state, path) != mark, f"{domain['name']} came back without its disk {path}")
+        for path in self._changed.get(domain["uuid"], ()):
+            self._blame(True, f"{domain['name']} came back without its disk {path}")
         self.restored.add(domain["uuid"])
 
     def _drop_undo(self, machine: Machine, uuid: str) -> None:

@@ -30,6 +30,8 @@ class Consent:
     agreed: dict[str, list[Seen]] = field(default_factory=dict)
     policy: dict[str, Any] = field(default_factory=dict)
     managed: int = 0
+    #: The moment at which this call was planned: what it began by then, it may end.
+    now: float = 0.0
     #: Whether this call carries out what it confirms, and nothing else.
     confirming: bool = False
     #: What this call removed without being asked: VMs, and bytes of their disks.
@@ -41,7 +43,7 @@ class Consent:
         self.policy, self.count, self.size = policy, 0, 0
         self.managed = sum(bool(carried(domain)) for domain in state["domains"])
         self.confirming = arguments.get("state") == "confirmed"
-        now = state["clock"]["now"]
+        self.now = now = state["clock"]["now"]
         made, seen = self.plans.get(str(arguments.get("plan_id")), (0.0, {}))
         if not self.confirming or policy["dry_run_mode"] or not 0 <= now - made < LIFE:
             return
@@ -65,8 +67,8 @@ class Consent:
 
     def spent(self, state: State, domain: dict[str, Any], own: dict[str, Inode]) -> list[str]:
         """A VM goes: what is wrong with that."""
-        now, name = state["clock"]["now"], domain["name"]
-        if any(vm.deadline == _deadline(domain) for vm in self._valid(domain["uuid"], now)):
+        name = domain["name"]
+        if any(vm.deadline == _deadline(domain) for vm in self._valid(domain["uuid"])):
             return []
         if self.confirming or self.policy["require_confirmation"]:
             return [f"{name} was removed, and nobody confirmed it as it is"]
@@ -80,14 +82,14 @@ class Consent:
         ]
         return [f"{name} was removed above a cap, and nobody confirmed it"] if any(over) else []
 
-    def covers(self, now: float, mark: Inode | None) -> bool:
+    def covers(self, mark: Inode | None) -> bool:
         """Whether a disk may go: where a confirmation is needed, it was in what was confirmed."""
         if not self.confirming and not self.policy["require_confirmation"]:
             return True
-        return any(mark in vm.files for uuid in self.agreed for vm in self._valid(uuid, now))
+        return any(mark in vm.files for uuid in self.agreed for vm in self._valid(uuid))
 
-    def _valid(self, uuid: str, now: float) -> list[Seen]:
-        return [vm for vm in self.agreed.get(uuid, ()) if 0 <= now - vm.moment < LIFE]
+    def _valid(self, uuid: str) -> list[Seen]:
+        return [vm for vm in self.agreed.get(uuid, ()) if 0 <= self.now - vm.moment < LIFE]
 
 
 def _deadline(domain: dict[str, Any]) -> Any:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections import Counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -29,12 +30,40 @@ WORLD: dict[str, Any] = {
                 {"path": "/nvram/ci-1.fd", "role": "nvram", "target": ""},
             ],
         },
-        {"name": "ci-2", "declared": TEMPORARY, "files": ["/pool/c.qcow2"], "obeys_after": None},
+        {
+            "name": "ci-2",
+            "declared": {**TEMPORARY, "cleanup_grace_period": 5},
+            "files": ["/pool/c.qcow2"],
+            "obeys_after": None,
+        },
         {"name": "db1", "declared": {"mode": "permanent"}, "files": ["/pool/db1.qcow2"]},
         {"name": "stranger", "files": ["/pool/stranger.qcow2"]},
     ],
 }
 SWEEP: dict[str, Any] = {"task": "vm_cleanup"}
+PLANNED, CONFIRMED = (
+    {"task": "vm_cleanup", "arguments": {"state": state, "plan_id": "job-17"}} for state in ("planned", "confirmed")
+)
+RESTORED: dict[str, Any] = {"task": "vm_cleanup", "arguments": {"state": "restored", "name": "ci-1"}}
+UNDO: dict[str, Any] = {"undo_hours": 1, "cleanup_in_window_only": False}
+HOUR: dict[str, Any] = {"advance": 3600}
+
+
+class Setting(NamedTuple):
+    """The host's policy, what happened before, and the call that somebody interferes with."""
+
+    policy: dict[str, Any]
+    earlier: tuple[dict[str, Any], ...]
+    step: dict[str, Any]
+
+
+SETTINGS = {
+    "sweep": Setting({}, (), SWEEP),
+    "undo": Setting(UNDO, (), SWEEP),
+    "purge": Setting(UNDO, (SWEEP, HOUR), SWEEP),
+    "restore": Setting(UNDO, (SWEEP,), RESTORED),
+    "confirmed": Setting({"require_confirmation": True}, (PLANNED,), CONFIRMED),
+}
 
 
 def hold(machine: Machine) -> None:
@@ -110,7 +139,7 @@ def do(machine: Machine, deed: Any) -> bool:
 
 
 def sweeps(machine: Machine, auditor: Auditor) -> None:
-    """Two further sweeps, an hour apart, on a host that is in order again."""
+    """Two further sweeps, a minute apart, on a host that is in order again."""
     machine.after_effect = None
     machine.state["refuse"].clear()
     machine.store["problem"] = ""
@@ -120,32 +149,49 @@ def sweeps(machine: Machine, auditor: Auditor) -> None:
         call(machine, SWEEP)
 
 
-def interfere(deed: Any, after: int, cut: bool) -> tuple[list[str], int]:
-    """Violations when the deed happens after an effect of the sweep, or between its end by a kill and the next one."""
-    machine, auditor = Machine(build(WORLD)), Auditor()
+def begun(setting: Setting) -> tuple[Machine, Auditor]:
+    """A watched host just before the call that somebody interferes with."""
+    machine, auditor = Machine(build({**WORLD, "configuration": {"cleanup": setting.policy}})), Auditor()
     machine.before_effect = auditor
-    auditor.begin(SWEEP)
+    for step in setting.earlier:
+        if "advance" in step:
+            machine.advance(step["advance"])
+        else:
+            auditor.begin(step)
+            call(machine, step)
+    auditor.begin(setting.step)
+    return machine, auditor
+
+
+def interfere(setting: Setting, deed: Any, after: int, cut: bool) -> tuple[list[str], int]:
+    """Violations when the deed happens after an effect of the call, or between its end by a kill and the next sweep."""
+    machine, auditor = begun(setting)
+    first = len(machine.effects)
     mark: dict[str, Any] = {}
 
     def watch(at: Machine, number: int) -> None:
-        if number == after and not mark:
+        if number == first + after and not mark:
             mark["effects"] = True  # a deed that runs the engine causes effects of its own
             mark["done"] = do(at, deed)
             mark["state"] = copy.deepcopy(at.state)
-            auditor.begin(SWEEP)
 
     if cut:
-        interrupted(machine, SWEEP, after, "kill")
-        watch(machine, after)
+        interrupted(machine, setting.step, after, "kill")
+        watch(machine, first + after)
     else:
         machine.after_effect = watch
-        call(machine, SWEEP)
+        call(machine, setting.step)
     armed = any(intent["armed"] for intent in machine.store["intents"].values())
     if not mark.get("done") or (cut and armed and deed == DEEDS["undefine"]):
         # Once a run was killed with its removal armed, nobody can tell a person's undefine from the run's own.
         return [], 0
     sweeps(machine, auditor)
-    return auditor.violations + losses(mark["state"], machine.state, auditor), 1
+    found = losses(mark["state"], machine.state, auditor)
+    if setting.policy == UNDO and setting.step == SWEEP:
+        machine.advance(3600)
+        sweeps(machine, auditor)
+        found += losses(mark["state"], machine.state, auditor)
+    return auditor.violations + found, 1
 
 
 def losses(middle: dict[str, Any], after: dict[str, Any], auditor: Auditor) -> list[str]:
@@ -160,6 +206,10 @@ def losses(middle: dict[str, Any], after: dict[str, Any], auditor: Auditor) -> l
             mark = inode(middle, use["path"])
             if mark and inode(after, use["path"]) != mark:
                 found.append(f"{use['path']} of {domain['name']} is lost")
+    back = {domain["uuid"] for domain in after["domains"]}
+    for uuid, kept in auditor.kept.items():
+        if uuid not in back and uuid not in after["store"]["undo"] and not kept.over(after["clock"]["now"]):
+            found.append(f"{kept.domain['name']} can't be brought back")
     gone = {domain["uuid"] for domain in auditor.undefined}
     return found + [
         f"{intent['name']}: its intent is left, and the VM was never undefined"
@@ -168,26 +218,34 @@ def losses(middle: dict[str, Any], after: dict[str, Any], auditor: Auditor) -> l
     ]
 
 
-#: Defects that are known, each with its reason; strict, so that a repair is noticed.
-KNOWN: dict[str, str] = {}
+#: Defects that are known, as (deed, setting), each with its reason; strict, so that a repair is noticed.
+KNOWN: dict[tuple[str, str], str] = {
+    (
+        "undefine",
+        "undo",
+    ): "killed before it was armed, and undefined by a person, the VM counts as removed with an undo",
+    ("replace the second disk", "confirmed"): "a confirmation covers the name of a file, not the file",
+}
 CASES = [
-    pytest.param(deed, marks=pytest.mark.xfail(strict=True, reason=KNOWN[deed])) if deed in KNOWN else deed
-    for deed in DEEDS
+    pytest.param(*case, marks=pytest.mark.xfail(strict=True, reason=KNOWN[case])) if case in KNOWN else case
+    for case in itertools.product(DEEDS, SETTINGS)
 ]
 
 
-@pytest.mark.parametrize("deed", CASES)
-def test_interference(deed: str) -> None:
+@pytest.mark.parametrize(("deed", "setting"), CASES)
+def test_interference(deed: str, setting: str) -> None:
     """Invariants 1 to 5 hold, whatever a person does at whatever moment."""
-    counting = Machine(build(WORLD))
-    call(counting, SWEEP)
+    counting, _auditor = begun(SETTINGS[setting])
+    first = len(counting.effects)
+    call(counting, SETTINGS[setting].step)
     found = []
-    for after in range(1, len(counting.effects) + 1):
-        for cut in (False, True):
-            violations, counted = interfere(DEEDS[deed], after, cut)
+    for after in range(1, len(counting.effects) - first + 1):
+        # a plain sweep in full; of the others every second combination, which is enough to meet each step
+        for cut in (False, True) if setting == "sweep" else ((after + len(deed)) % 2 == 0,):
+            violations, counted = interfere(SETTINGS[setting], DEEDS[deed], after, cut)
             TOTALS["interventions"] += counted
             kind = "after the kill at" if cut else "after"
-            found += [f"{deed} {kind} effect {after}: {text}" for text in violations]
+            found += [f"{setting}: {deed} {kind} effect {after}: {text}" for text in violations]
     TOTALS["deeds"] += 1
     assert not found, "\n".join(found)
 
@@ -196,4 +254,4 @@ def test_counts(capsys: pytest.CaptureFixture[str]) -> None:
     """The figures are said."""
     with capsys.disabled():
         print(f"\nadversarial sweep: {dict(TOTALS)}")
-    assert TOTALS["interventions"] > 500 or TOTALS["deeds"] < len(DEEDS)
+    assert TOTALS["interventions"] > 2000 or TOTALS["deeds"] < len(DEEDS) * len(SETTINGS)
