@@ -12,7 +12,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 #: Tests of a scenario that show a known defect, as (test, scenario), each with its reason; strict, so that a repair is noticed.
 KNOWN: dict[tuple[str, str], str] = {}
-KNOWN["test_cut_after_every_effect", "undo-shared"] = "a disk that two removed VMs share is left behind"
 
 
 @pytest.fixture(autouse=True)

@@ -57,5 +57,6 @@ UNFORESEEN = {
     "storage-open-elsewhere",
     "undo-killed",
     "undo-overlay",
+    "undo-shared",
     "undo-used-meanwhile",
 }

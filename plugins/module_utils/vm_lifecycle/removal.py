@@ -18,7 +18,7 @@ from .model import Intent, Record, UndoRecord, VolumeVerdict
 from .policy import schedule as schedules
 from .policy.clock import judge
 from .policy.storage import Usage, doubtful, must_keep_nvram, narrowed, obstacles, still_unused, verdicts
-from .policy.undo import own_nvram
+from .policy.undo import leaving_before, own_nvram, without
 from .times import iso, unix
 
 #: Reasons for which a volume is looked at again by the next sweep; for any other it is kept, and that is the end of it.
@@ -86,7 +86,7 @@ def _arm(run: Run, chain: Chain, action: do.Arm) -> None:
     intent = _own_intent(chain)
     _still(run, intent, action.guard)
     usage = _look(run, action.guard.uuid)
-    fresh = verdicts(action.guard.uuid, usage, run.conduct.unpooled)
+    fresh = verdicts(action.guard.uuid, _for_undo(run, intent, usage), run.conduct.unpooled)
     if doubtful(fresh):
         what = "; ".join(obstacles(usage)) or doubtful(fresh)
         raise EffectError("storage_unreadable", f"it is off, and its disks can't be judged any more: {what}")
@@ -94,6 +94,16 @@ def _arm(run: Run, chain: Chain, action: do.Arm) -> None:
     chain.keep_nvram = bool(intent.undo_until) or must_keep_nvram(action.guard.uuid, usage)
     chain.verdicts = narrowed(intent.volumes, fresh)
     chain.intent = replace(intent, volumes=chain.verdicts)
+
+
+def _for_undo(run: Run, intent: Intent, usage: Usage) -> Usage:
+    """Who keeps a disk that stays for an undo: not those whose own time for that is over before."""
+    if not intent.undo_until:
+        return usage
+    records, find = run.world.store.undo_records(), run.world.hypervisor.domain
+    existing = frozenset(record.uuid for record in records if find(record.uuid) is not None)
+    leaving = leaving_before(records, intent.undo_until, existing)
+    return Usage(without(usage.storage, leaving)) if leaving else usage
 
 
 def _still(run: Run, intent: Intent, guard: do.Guard) -> None:

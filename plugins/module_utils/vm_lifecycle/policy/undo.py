@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, FrozenSet, Iterable, List, Optional, Tuple
 
 from ..model import FileIdentity, Storage, UndoRecord, VolumeVerdict
 from .storage import Usage, key_of, must_keep_nvram, still_unused
@@ -21,6 +21,30 @@ def own_nvram(uuid: str, usage: Usage) -> Tuple[VolumeVerdict, ...]:
         for use in usage.storage.attachments
         if use.uuid == uuid and use.role == "nvram" and use.image.identity is not None
     )
+
+
+def leaving_before(records: Iterable[UndoRecord], until: int, existing: FrozenSet[str]) -> FrozenSet[str]:
+    """UUIDs of removed VMs whose disks go before until: they don't keep a disk of a VM whose own stay as long as that.
+
+    existing: UUIDs that libvirt has, whose records mean nothing.
+
+    Of two VMs that share a disk and are removed with an undo, the last one takes it along, when nobody uses it then.
+    """
+    return frozenset(record.uuid for record in records if until and record.until_unix <= until) - existing
+
+
+def without(storage: Storage, uuids: FrozenSet[str]) -> Storage:
+    """A view of storage in which some VMs use nothing, and in which their disks are built on nothing."""
+    left = [use for use in storage.attachments if use.uuid not in uuids]
+    theirs = {key_of(use.image.path, use.image.identity) for use in storage.attachments if use.uuid in uuids}
+    theirs -= {key_of(use.image.path, use.image.identity) for use in left}
+    volumes = [
+        replace(volume, image=replace(volume.image, chain=()))
+        if key_of(volume.image.path, volume.image.identity) in theirs
+        else volume
+        for volume in storage.volumes
+    ]
+    return replace(storage, attachments=tuple(left), volumes=tuple(volumes))
 
 
 def still_own(record: UndoRecord, storage: Storage) -> Tuple[VolumeVerdict, ...]:

@@ -16,6 +16,7 @@ from ..policy import departure, notice
 from ..policy import schedule as schedules
 from ..policy.gate import Circumstances, Decision, Subject, decide, may_resume, timing
 from ..policy.storage import Usage, doubtful, verdicts
+from ..policy.undo import leaving_before, without
 from ..times import iso
 from .asking import ask, waits
 from .converge import observed_record
@@ -93,7 +94,11 @@ class Sweep:
     def entries(self) -> List[do.Entry]:
         """An entry for each VM in question."""
         _wanted, unknown = targets(self.request, self.observed)
-        usage = Usage(self.observed.storage) if self.observed.storage is not None else None
+        usage = None
+        if self.observed.storage is not None:
+            existing = frozenset(domain.uuid for domain in self.observed.domains)
+            leaving = leaving_before(self.observed.undo, self._undo_until(), existing)
+            usage = Usage(without(self.observed.storage, leaving) if leaving else self.observed.storage)
         candidates = self.observed.candidates
         entries = {found.domain.uuid: self._judged(found, usage) for found in candidates}
         due = [found for found in candidates if entries[found.domain.uuid].decision == "removed"]
@@ -175,11 +180,15 @@ class Sweep:
         if message is not None:
             self.books.append(QueueNotice(message))
 
+    def _undo_until(self) -> int:
+        """Until when a VM that goes now can be brought back; 0: not at all."""
+        hours = self.request.policy.limit("undo_hours")
+        return int(self.at.now) + hours * HOUR if hours else 0
+
     def _steps(self, found: Candidate, entry: do.Entry) -> Tuple[do.Action, ...]:
         """The whole removal, as the interpreter carries it out."""
         domain, carried, policy = found.domain, found.carried, self.request.policy
-        guard, hours = do.Guard(domain.uuid, carried.digest), policy.limit("undo_hours")
-        until = int(self.at.now) + hours * HOUR if hours else 0
+        guard, until = do.Guard(domain.uuid, carried.digest), self._undo_until()
         schedule = entry.schedule or {}
         if schedules.given_up(schedule, policy.limit("max_cleanup_attempts")):
             schedule = schedules.cleared(schedule)  # it was named
