@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from .engine import ENGINE, ROOT
+from .engine import ENGINE, ROOT, module
 
 #: Pages for readers, by pattern.
 PAGES = ("README.md", "CONTRIBUTING.md", "docs/*.md", "roles/*/README.md")
@@ -56,11 +56,12 @@ def _texts() -> dict[str, str]:
 
 
 def _names() -> set[str]:
-    """Every name that a page may speak of, but for codes: options, fields of results, variables of roles."""
+    """Every name that a page may speak of, but for codes: options, fields of results and events, variables of roles."""
     places = [ENGINE / "_generated", *(ROOT / name for name in ("plugins/modules", "roles", "tests/bench"))]
     names = {path.name for path in (ROOT / "tests").iterdir()} | ANSIBLE
     for place in places:
         for path in place.rglob("*"):
             if path.suffix in (".py", ".yml", ".j2"):
                 names |= set(IDENTIFIER.findall(path.read_text(encoding="utf-8")))
+    names |= set(module("tasks.notify").event(module("model").Notice("", "", "", "", "", 0)))
     return names
