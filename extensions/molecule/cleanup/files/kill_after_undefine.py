@@ -12,6 +12,7 @@ import sys
 
 sys.path.insert(0, "/usr/local/lib/vm-lifecycle/current")
 from vm_lifecycle.adapters.libvirt.hypervisor import LibvirtHypervisor
+from vm_lifecycle.adapters.linux_host import PRESSURE, _pressure
 from vm_lifecycle.agent.cli import main
 
 
@@ -29,13 +30,13 @@ def writable(path: str) -> bool:
 def main_with_fault(victim: str) -> int:
     undefine = LibvirtHypervisor.undefine
 
-    def undefine_and_die(self: LibvirtHypervisor, uuid: str, keep_nvram: bool) -> None:
-        undefine(self, uuid, keep_nvram)
+    def undefine_and_die(self: LibvirtHypervisor, uuid: str, keep_nvram: bool, keep_tpm: bool = False) -> None:
+        undefine(self, uuid, keep_nvram, keep_tpm)
         if uuid == victim:
             os.kill(os.getpid(), signal.SIGKILL)
 
     LibvirtHypervisor.undefine = undefine_and_die
-    return main(["cleanup"])
+    return main(["cleanup", "--scheduled"])
 
 
 if __name__ == "__main__":
@@ -43,5 +44,6 @@ if __name__ == "__main__":
     print("sandbox: may write", [place for place in places if writable(place)], flush=True)
     state = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.create_string_buffer(512))
     print("sandbox: clock", "readable" if state >= 0 else "hidden", flush=True)
+    print("sandbox: pressure", "readable" if _pressure(PRESSURE / "io") is not None else "hidden", flush=True)
     print("sandbox: image in /tmp", "readable" if os.path.exists(__file__) else "hidden", flush=True)
     sys.exit(main_with_fault(sys.argv[1]))
