@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any, TypeVar
 
+from vm_lifecycle.adapters.durable_files import NOT_UNDERSTOOD
 from vm_lifecycle.adapters.store_rows import decode_intent, decode_plan, decode_undo
 from vm_lifecycle.changes import (
     DropPlan,
@@ -28,7 +29,7 @@ from vm_lifecycle.times import iso
 
 from .world import Machine
 
-Found = TypeVar("Found")
+Found = TypeVar("Found", Intent, UndoRecord)
 
 
 class MemoryStore:
@@ -76,12 +77,25 @@ class MemoryStore:
         return dict(self._contents()["pools"])
 
     def intents(self) -> list[Intent]:
-        return [
-            _decoded(decode_intent, self._contents()["intents"][uuid]) for uuid in sorted(self._contents()["intents"])
-        ]
+        return list(self._files("intents", decode_intent)[0].values())
 
     def undo_records(self) -> list[UndoRecord]:
-        return [_decoded(decode_undo, self._contents()["undo"][uuid]) for uuid in sorted(self._contents()["undo"])]
+        return list(self._files("undo", decode_undo)[0].values())
+
+    def _files(self, kind: str, decode: Callable[[Any], Found]) -> tuple[dict[str, Found], list[str]]:
+        """What can be understood, and names of the rest: as one file each."""
+        found, damaged = {}, []
+        for uuid, stored in sorted(self._contents()[kind].items()):
+            try:
+                value = decode(json.loads(json.dumps(stored)))  # a copy, since decoders take what they are given apart
+            except NOT_UNDERSTOOD:
+                damaged.append(f"{kind}/{uuid}.json can't be understood")
+                continue
+            if value.uuid == uuid:
+                found[uuid] = value
+            else:
+                damaged.append(f"{kind}/{uuid}.json can't be understood")
+        return found, damaged
 
     def write_undo(self, record: UndoRecord) -> None:
         store = self._contents()
@@ -96,7 +110,7 @@ class MemoryStore:
             del store["undo"][uuid]
 
     def damage(self) -> list[str]:
-        return []
+        return [*self._files("intents", decode_intent)[1], *self._files("undo", decode_undo)[1]]
 
     def write_intent(self, intent: Intent) -> None:
         store = self._contents()
@@ -109,11 +123,6 @@ class MemoryStore:
             return
         with self._machine.effect("drop_intent", store["intents"][uuid]["name"], uuid):
             del store["intents"][uuid]
-
-
-def _decoded(decode: Callable[[Any], Found], stored: Any) -> Found:
-    """A copy, since the decoders take what they are given apart."""
-    return decode(json.loads(json.dumps(stored)))
 
 
 def _word(change: StoreChange) -> str:

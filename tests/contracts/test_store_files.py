@@ -1,0 +1,421 @@
+"""The files of the store on SQLite: modes, versions, damage, and several runs and threads at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import stat
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from vm_lifecycle.adapters.sqlite_store import SqliteStore
+from vm_lifecycle.changes import (
+    LogOperation,
+    Prune,
+    QueueNotice,
+    Remember,
+    RememberPlan,
+    RememberPools,
+    RememberSchedule,
+)
+from vm_lifecycle.errors import EffectError
+from vm_lifecycle.model import Intent, Notice, Record, SavedDomain, SweepPlan, UndoRecord
+
+NOW = 1795575600
+#: The database as the first release made it; never changed, since hosts have it.
+FIRST_RELEASE = """
+CREATE TABLE vms (uuid TEXT PRIMARY KEY, revision INTEGER NOT NULL, record TEXT NOT NULL);
+CREATE TABLE schedules (uuid TEXT PRIMARY KEY, schedule TEXT NOT NULL);
+CREATE TABLE clock (id INTEGER PRIMARY KEY CHECK (id = 1), memory TEXT NOT NULL);
+CREATE TABLE operations (
+    id INTEGER PRIMARY KEY, at_unix INTEGER NOT NULL, uuid TEXT NOT NULL, name TEXT NOT NULL,
+    operation TEXT NOT NULL, outcome TEXT NOT NULL, message TEXT NOT NULL);
+PRAGMA user_version=1;
+"""
+
+
+def uuid_of(number: int) -> str:
+    """A VM's."""
+    return f"00000000-0000-4000-8000-{number:012}"
+
+
+def record(number: int = 1) -> Record:
+    """What is known of a VM."""
+    return Record(uuid_of(number), "ci-1", 1, "digest", {"persistence": {"mode": "temporary"}}, "running", NOW)
+
+
+def undo(number: int = 1) -> UndoRecord:
+    """A removed VM with a password in its definition."""
+    saved = SavedDomain("<domain><graphics type='vnc' passwd='secret'/></domain>")
+    return UndoRecord(uuid_of(number), "ci-1", NOW, NOW + 60, saved, "digest", {"revision": 1})
+
+
+def intent(number: int = 1) -> Intent:
+    """A removal that has begun."""
+    return Intent(uuid_of(number), "ci-1", "digest", "<domain/>")
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    """The store's directory, which nothing has made yet."""
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def store(state: Path) -> SqliteStore:
+    """On it."""
+    return SqliteStore(state)
+
+
+def first_release(state: Path) -> None:
+    """A store that the first release left."""
+    state.mkdir(0o700)
+    with closing(sqlite3.connect(state / "state.db")) as database:
+        database.execute("PRAGMA journal_mode=WAL")
+        database.executescript(FIRST_RELEASE)
+        database.execute("INSERT INTO vms VALUES (?, 1, ?)", (uuid_of(1), json.dumps(vars(record()))))
+        database.execute("INSERT INTO operations VALUES (1, 7, 'u', 'ci-1', 'declare', 'done', '')")
+        database.commit()
+
+
+def version(state: Path) -> int:
+    """Of the database."""
+    with closing(sqlite3.connect(state / "state.db")) as database:
+        return int(database.execute("PRAGMA user_version").fetchone()[0])
+
+
+# Who may read it.
+
+
+@pytest.mark.parametrize("mask", [0o000, 0o022, 0o077])
+def test_secrets_are_the_owners(store: SqliteStore, state: Path, mask: int) -> None:
+    """Whatever the process would let others read."""
+    before = os.umask(mask)
+    try:
+        store.write_undo(undo())
+        store.write_undo(undo())
+        store.write_intent(intent())
+        store.save([Remember(record())])
+    finally:
+        os.umask(before)
+    assert "secret" in (state / "undo" / f"{uuid_of(1)}.json").read_text()
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in [state, *state.rglob("*")]}
+    assert {modes[state], modes[state / "undo"], modes[state / "intents"]} == {0o700}
+    assert {mode for path, mode in modes.items() if path.is_file()} == {0o600}
+    assert len(modes) == 6
+
+
+def test_secrets_that_a_killed_run_left(store: SqliteStore, state: Path) -> None:
+    """Half a file goes when its VM's record is written or dropped; that of another VM may be in the making."""
+    ends: list[Callable[[], None]] = [lambda: store.write_undo(undo()), lambda: store.drop_undo(uuid_of(1))]
+    for end in ends:
+        store.write_undo(undo(2))
+        own, other = (state / "undo" / f".{uuid_of(number)}.json.abcdefgh" for number in (1, 2))
+        own.write_text("half")
+        other.write_text("half")
+        assert store.damage() == []
+        end()
+        assert (own.exists(), other.exists()) == (False, True)
+
+
+# What is durable.
+
+
+def test_reading_creates_nothing(store: SqliteStore, tmp_path: Path) -> None:
+    """Of the new tables and files neither."""
+    assert (store.plans(), store.notices(), store.pools(), store.undo_records(), store.damage()) == ([], [], {}, [], [])
+    store.drop_undo(uuid_of(1))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lost_database_loses_no_undo(store: SqliteStore, state: Path) -> None:
+    """Nor one that is damaged."""
+    store.save([Remember(record())])
+    store.write_undo(undo())
+    (state / "state.db").write_bytes(b"garbage" * 1000)
+    store.save([Remember(record(2))])
+    assert store.undo_records() == [undo()]
+    for path in state.glob("state.db*"):
+        path.unlink()
+    assert (store.records(), store.undo_records()) == ({}, [undo()])
+
+
+class PowerCut(BaseException):
+    """Ends a run where it stands."""
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_a_cut_while_writing(store: SqliteStore, state: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    """The old record is there, whole."""
+    store.write_undo(undo())
+
+    def cut(*_arguments: object) -> None:
+        raise PowerCut
+
+    newer = UndoRecord(uuid_of(1), "newer", NOW, NOW, SavedDomain("<x/>"), "", {"revision": 2})
+    with monkeypatch.context() as patch:
+        patch.setattr(os, step, cut)
+        with pytest.raises(PowerCut):
+            store.write_undo(newer)
+    assert (store.undo_records(), store.damage()) == ([undo()], [])
+
+
+def test_files_and_their_directories_are_synced(
+    store: SqliteStore, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The content before it gets its name, then the name; a new directory's own name too."""
+    synced: list[str] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        synced.append(os.path.relpath(os.readlink(f"/proc/self/fd/{descriptor}"), state.parent))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    store.write_undo(undo())
+    parent, top, content, names = synced
+    assert (parent, top, names) == (".", "state", "state/undo")
+    assert content.startswith(f"state/undo/.{uuid_of(1)}.json.")
+    synced.clear()
+    store.drop_undo(uuid_of(1))
+    store.drop_undo(uuid_of(1))
+    assert synced == ["state/undo"]
+
+
+def commits(state: Path, work: Callable[[], None]) -> bool:
+    """Whether work committed anything: SQLite counts each commit of others."""
+    with closing(sqlite3.connect(state / "state.db")) as database:
+        before = database.execute("PRAGMA data_version").fetchone()
+        work()
+        return bool(database.execute("PRAGMA data_version").fetchone() != before)
+
+
+def test_pruning_nothing_writes_nothing(store: SqliteStore, state: Path) -> None:
+    """Every sweep prunes, and hosts with nothing to prune wait for no disk."""
+    store.save(
+        [
+            Remember(record()),
+            LogOperation(NOW, "u", "n", "o", "done"),
+            RememberSchedule("u", {"cleanup_status": "failed"}),
+        ]
+    )
+    assert not commits(state, lambda: store.save([Prune(NOW)]))
+    assert commits(state, lambda: store.save([Prune(NOW + 1)]))
+
+
+# Versions.
+
+
+def test_reading_the_first_release(store: SqliteStore, state: Path) -> None:
+    """What is there is read, the rest is empty, and nothing is upgraded by looking."""
+    first_release(state)
+    assert store.records() == {uuid_of(1): record()}
+    assert (store.plans(), store.notices(), store.pools(), store.undo_records()) == ([], [], {}, [])
+    assert [line.operation for line in store.operations(5)] == ["declare"]
+    assert version(state) == 1
+
+
+def test_upgrading_the_first_release(store: SqliteStore, state: Path) -> None:
+    """Where it stands, with all that it holds, and once."""
+    first_release(state)
+    plan, notice = SweepPlan("p", "d", NOW), Notice("k", "failed", "u", "n", "m", NOW)
+    inode = (state / "state.db").stat().st_ino
+    for _round in range(2):
+        store.save([RememberPlan(plan), QueueNotice(notice), RememberPools({"default": 0}), Remember(record(2))])
+        assert store.records() == {uuid_of(1): record(), uuid_of(2): record(2)}
+        assert (store.plans(), store.notices(), store.pools()) == ([plan], [notice], {"default": 0})
+        assert (version(state), (state / "state.db").stat().st_ino) == (2, inode)
+    assert list(state.glob("state.db.damaged*")) == []
+
+
+def test_many_upgrade_at_once(store: SqliteStore, state: Path) -> None:
+    """One of them does, and nobody's change is lost."""
+    first_release(state)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: store.save([Remember(record(number))]), range(2, 34)))
+    assert set(store.records()) == {uuid_of(number) for number in range(1, 34)}
+    assert version(state) == 2
+
+
+def test_an_upgrade_that_fails_changes_nothing(store: SqliteStore, state: Path) -> None:
+    """A name that is taken: the tables before it are not made either."""
+    first_release(state)
+    with closing(sqlite3.connect(state / "state.db")) as database:
+        database.execute("CREATE TABLE pools (something TEXT)")
+    with pytest.raises(EffectError) as caught:
+        store.save([Remember(record(2))])
+    assert caught.value.code == "store_unusable"
+    with closing(sqlite3.connect(state / "state.db")) as database:
+        names = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    assert names == {"vms", "schedules", "clock", "operations", "pools"}
+    assert (version(state), store.records()) == (1, {uuid_of(1): record()})
+
+
+# Damage.
+
+
+def unreadable(path: Path) -> None:
+    """Nobody can read it as a file, not even root."""
+    path.unlink()
+    path.mkdir()
+
+
+def not_ascii(path: Path) -> None:
+    """A byte that we never write; read generously, it would silently be another path or name."""
+    path.write_bytes(path.read_bytes().replace(b"secret", b"s\xe9cret"))
+
+
+def emptied(path: Path) -> None:
+    """As some file systems leave it after a power cut."""
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("spoil", [unreadable, not_ascii, emptied])
+def test_an_undo_record_that_can_not_be_read(store: SqliteStore, state: Path, spoil: Callable[[Path], None]) -> None:
+    """It is told and stays where it is; the others are read."""
+    store.write_undo(undo(1))
+    store.write_undo(undo(2))
+    spoil(state / "undo" / f"{uuid_of(1)}.json")
+    assert store.undo_records() == [undo(2)]
+    (told,) = store.damage()
+    assert str(state / "undo" / f"{uuid_of(1)}.json") in told
+    assert "all that is left of a VM" in told
+    assert (state / "undo" / f"{uuid_of(1)}.json").exists()
+
+
+def test_a_directory_that_can_not_be_listed(store: SqliteStore, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That is not the same as an empty one: the disks of its VMs would look unused."""
+    store.write_undo(undo())
+
+    def broken(_directory: Path) -> list[str]:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "listdir", broken)
+    for look in (store.undo_records, store.damage):
+        with pytest.raises(EffectError) as caught:
+            look()
+        assert caught.value.code == "store_unusable"
+
+
+def test_the_journal_of_a_lost_database(store: SqliteStore, state: Path) -> None:
+    """Somebody deletes state.db after a power cut and leaves its journal: nothing of it comes back."""
+    store.save([Remember(record(1))])
+    with closing(sqlite3.connect(state / "state.db")) as reader:
+        reader.execute("SELECT * FROM vms").fetchall()  # while somebody reads, closing leaves the journal
+        store.save([Remember(record(2))])
+        shutil.copy(state / "state.db-wal", state / "left")
+    for path in state.glob("state.db*"):
+        path.unlink()
+    (state / "left").rename(state / "state.db-wal")
+    store.save([Remember(record(3))])
+    assert set(store.records()) == {uuid_of(3)}
+
+
+def test_a_cut_while_a_database_is_set_aside(store: SqliteStore, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After each of its steps: what was damaged counts as lost, and never as the journal of the next one."""
+    real = os.replace
+    for steps in range(3):
+        for path in state.glob("state.db*"):
+            path.unlink()
+        store.save([Remember(record(1))])
+        with closing(sqlite3.connect(state / "state.db")) as reader:
+            reader.execute("SELECT * FROM vms").fetchall()
+            store.save([Remember(record(2))])
+            for suffix in ("-wal", "-shm"):
+                shutil.copy(state / f"state.db{suffix}", state / f"left{suffix}")
+        (state / "state.db").write_bytes(b"garbage" * 1000)
+        for suffix in ("-wal", "-shm"):
+            (state / f"left{suffix}").rename(state / f"state.db{suffix}")
+        done: list[str] = []
+
+        def replace(source: Path, target: Path, done: list[str] = done, steps: int = steps) -> None:
+            if len(done) == steps:
+                raise PowerCut
+            done.append(str(source))
+            real(source, target)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "replace", replace)
+            with pytest.raises(PowerCut):
+                store.save([Remember(record(3))])
+        store.save([Remember(record(4))])
+        assert set(store.records()) == {uuid_of(4)}
+
+
+@contextmanager
+def everybody_waits(monkeypatch: pytest.MonkeyPatch, runs: int) -> Iterator[None]:
+    """All runs find the damage before the first of them acts on it."""
+    barrier, real = threading.Barrier(runs), SqliteStore._set_aside
+
+    def late(store: SqliteStore, damaged: int) -> None:
+        barrier.wait(30)
+        real(store, damaged)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SqliteStore, "_set_aside", late)
+        yield
+
+
+def test_damage_that_several_runs_find(store: SqliteStore, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is set aside once, and nobody sets aside what another one wrote since."""
+    store.save([Remember(record())])
+    (state / "state.db").write_bytes(b"garbage" * 1000)
+    with everybody_waits(monkeypatch, 6), ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda number: SqliteStore(state).save([Remember(record(number))]), range(6)))
+    assert set(store.records()) == {uuid_of(number) for number in range(6)}
+    assert [path.name for path in state.glob("state.db.damaged*")] == ["state.db.damaged-1"]
+
+
+# Threads.
+
+
+def test_threads_write_files_of_many_vms(store: SqliteStore, state: Path) -> None:
+    """Each its own, with one store object, first of all at once: none is lost, and nothing is left over."""
+
+    def remove(number: int) -> None:
+        for _round in range(5):
+            store.write_intent(intent(number))
+            store.write_undo(undo(number))
+            store.save([LogOperation(NOW, uuid_of(number), "n", "remove", "done")])
+            store.drop_intent(uuid_of(number))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(remove, range(8)))
+    assert [each.uuid for each in store.undo_records()] == [uuid_of(number) for number in range(8)]
+    assert (store.intents(), store.damage(), len(store.operations(100))) == ([], [], 40)
+    assert len(list((state / "undo").iterdir())) == 8
+    assert list((state / "intents").iterdir()) == []
+
+
+def test_files_that_go_while_others_look(store: SqliteStore) -> None:
+    """A removal that ends meanwhile is neither an error nor damage."""
+    store.write_undo(undo(100))
+    stop = threading.Event()
+
+    def churn(first: int) -> None:
+        number = first
+        while not stop.is_set():
+            store.write_undo(undo(number))
+            store.drop_undo(uuid_of(number))
+            number = first + (number + 1 - first) % 5
+
+    def look() -> None:
+        for _round in range(300):
+            assert undo(100) in store.undo_records()
+            assert store.damage() == []
+
+    with ThreadPoolExecutor(4) as pool:
+        busy = [pool.submit(churn, first) for first in (0, 10)]
+        try:
+            for looker in [pool.submit(look) for _number in range(2)]:
+                looker.result()
+        finally:
+            stop.set()
+        for each in busy:
+            each.result()
