@@ -53,11 +53,13 @@ options:
           - expired
           - failed
           - invalid
+          - unmanaged
         description:
           - V(held) - protected by a hold.
           - V(expired) - temporary, with a deadline that has passed.
           - V(failed) - the last attempt to clean it up failed.
           - V(invalid) - its metadata cannot be used, so the VM is never touched.
+          - V(unmanaged) - nothing was declared about it, so the VM is never touched.
       expires_within_hours:
         type: int
         description:

@@ -46,20 +46,71 @@ EXAMPLES = r"""
     filter:
       expires_within_hours: 24
   register: soon
+
+- name: What waits for a confirmation, and what can be brought back
+  vmops.lifecycle.vm_lifecycle_info:
+  register: host
+
+- name: Show both
+  ansible.builtin.debug:
+    msg:
+      - "{{ host.plans | map(attribute='plan_id') }}"
+      - "{{ host.undo | map(attribute='name') }}"
 """
 
 RETURN = r"""
 ---
 undo:
-  description: VMs that were removed and can be brought back (name, uuid, removed_at, undo_until).
+  description: VMs that were removed and can be brought back with M(vmops.lifecycle.vm_cleanup).
   type: list
   elements: dict
-  returned: always
+  returned: when the call was not refused
+  sample:
+    - name: ci-1
+      uuid: 0b0e1f6c-0000-4000-8000-000000000001
+      removed_at: "2026-11-25T03:00:00Z"
+      undo_until: "2026-11-27T03:00:00Z"
+  contains:
+    name:
+      description: Name that the VM had.
+      type: str
+      returned: always
+    uuid:
+      description: UUID that the VM had.
+      type: str
+      returned: always
+    removed_at:
+      description: When it was removed, in ISO 8601.
+      type: str
+      returned: always
+    undo_until:
+      description: When its disks go, in ISO 8601.
+      type: str
+      returned: always
 plans:
-  description: Plans that can be confirmed (plan_id, created_at, vms with name, uuid and confirmed).
+  description: Plans that can be confirmed, each for 24 hours.
   type: list
   elements: dict
-  returned: always
+  returned: when the call was not refused
+  sample:
+    - plan_id: plan-d03b04548adc
+      created_at: "2026-11-25T03:00:00Z"
+      vms:
+        - {name: ci-1, uuid: 0b0e1f6c-0000-4000-8000-000000000001, confirmed: false}
+  contains:
+    plan_id:
+      description: Id by which the plan is confirmed.
+      type: str
+      returned: always
+    created_at:
+      description: When the plan was made, in ISO 8601.
+      type: str
+      returned: always
+    vms:
+      description: The VMs of the plan (name, uuid), and whether each is confirmed.
+      type: list
+      elements: dict
+      returned: always
 vms:
   description: The VMs that match.
   type: list
@@ -83,7 +134,7 @@ vms:
       type: dict
       returned: always
     schedule:
-      description: The VmCleanupSchedule of a temporary VM as it stands now, null for any other VM.
+      description: The VmCleanupSchedule of a temporary VM as it stands now, null for any other VM. M(vmops.lifecycle.vm_cleanup) describes its fields.
       type: dict
       returned: always
     power_state:
@@ -122,17 +173,17 @@ vms:
 clock:
   description: Whether the clock of the host is believed (sane, problem, synchronised).
   type: dict
-  returned: success
+  returned: when the call was not refused
 interrupted:
   description: Names of VMs whose removal began and did not end.
   type: list
   elements: str
-  returned: success
+  returned: when the call was not refused
 features:
   description: Features whose units are enabled on the host.
   type: list
   elements: str
-  returned: success
+  returned: when the call was not refused
 problems:
   description: Why the call was refused before anything was touched, one entry (code, message, vm, field) for each problem.
   type: list
@@ -141,7 +192,7 @@ problems:
 dry_run:
   description: Whether the plan was only reported, as in check mode.
   type: bool
-  returned: success
+  returned: when the call was not refused
 """
 
 from ..module_utils.module import main

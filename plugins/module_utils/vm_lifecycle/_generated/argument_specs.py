@@ -60,7 +60,7 @@ VM_LIFECYCLE_INFO: Dict[str, Any] = {
         'type': 'dict',
         'options': {
             'mode': {'type': 'str', 'choices': ['permanent', 'temporary']},
-            'state': {'type': 'str', 'choices': ['held', 'expired', 'failed', 'invalid']},
+            'state': {'type': 'str', 'choices': ['held', 'expired', 'failed', 'invalid', 'unmanaged']},
             'expires_within_hours': {'type': 'int'},
         },
     },
