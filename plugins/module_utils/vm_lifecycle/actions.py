@@ -194,6 +194,8 @@ class Entry:
     after: Optional[Document] = None
     verdicts: Tuple[VolumeVerdict, ...] = ()
     schedule: Optional[Document] = None
+    #: Epoch seconds from which the VM may go, as far as its own deadline is concerned.
+    due_unix: Optional[float] = None
     warnings: Tuple[str, ...] = ()
 
     @property

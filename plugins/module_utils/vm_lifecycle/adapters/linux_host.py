@@ -11,7 +11,8 @@ import json
 import os
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timezone, tzinfo
 from functools import cache
@@ -98,15 +99,28 @@ class LinuxHost:
         return Pressure(*(_pressure(PRESSURE / name) for name in ("cpu", "io", "memory")))
 
     def parallel(self, jobs: Sequence[Callable[[], None]], workers: int) -> None:
-        if len(jobs) == 1:
-            jobs[0]()  # most sweeps remove one VM, and a thread would need a connection of its own
+        """The caller works, too, and takes the first job: its thread has a connection to libvirt already."""
+        if not jobs:
             return
-        pool = ThreadPoolExecutor(max_workers=max(workers, 1))
+        waiting = deque(jobs[1:])
+
+        def work() -> None:
+            while waiting:
+                try:
+                    job = waiting.popleft()
+                except IndexError:  # another worker took it
+                    return
+                job()
+
+        helpers = min(workers, len(jobs)) - 1
+        pool = ThreadPoolExecutor(max_workers=max(helpers, 1))
+        started = [pool.submit(work) for _number in range(helpers)]
         try:
-            started = [pool.submit(job) for job in jobs]
-            wait(started)
+            jobs[0]()
+            work()
         finally:  # interrupted by a person: removals that have begun end in order, no other one begins
-            pool.shutdown(cancel_futures=True)
+            waiting.clear()
+            pool.shutdown()
         for future in started:
             future.result()
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import FrozenSet, Optional, Tuple
+from typing import FrozenSet, NamedTuple, Optional, Tuple
 
 from ..metadata import Declaration
 from ..model import Document, Notice, Pressure
@@ -31,8 +31,7 @@ class Circumstances:
     pressure: Pressure = field(default_factory=Pressure)
 
 
-@dataclass(frozen=True)
-class Subject:
+class Subject(NamedTuple):
     """One VM in front of the gate. known: the store has seen it before. schedule: None for one that is not temporary."""
 
     name: str
@@ -43,8 +42,7 @@ class Subject:
     notice: Optional[Notice] = None
 
 
-@dataclass(frozen=True)
-class Decision:
+class Decision(NamedTuple):
     """decision: removed, kept or waiting. reason is a code of reasons.DECISIONS."""
 
     decision: str

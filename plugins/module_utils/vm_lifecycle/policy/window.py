@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
-from typing import Iterator, Optional, Tuple
+from typing import Optional, Tuple
 
 CLOCK_TIME = re.compile(r"(?P<hour>[01][0-9]|2[0-3]):(?P<minute>[0-5][0-9])\Z")
 
@@ -39,7 +39,6 @@ def parse_clock_time(text: str) -> int:
     raise ValueError(f'must be a time HH:MM such as "22:00", got {text!r}')
 
 
-@lru_cache(maxsize=1024)  # every deadline asks for the windows of its day
 def _moment(day: date, minutes: int, zone: tzinfo) -> float:
     """Epoch of a local clock time: one that daylight saving repeats is the first, one that it skips the end of the gap."""
     local = datetime(day.year, day.month, day.day, minutes // 60, minutes % 60, tzinfo=zone)
@@ -51,27 +50,30 @@ def _moment(day: date, minutes: int, zone: tzinfo) -> float:
     return moment.timestamp()
 
 
-def _spans(window: Window, now: float) -> Iterator[Tuple[float, float]]:
-    """Opening and closing of the windows that may matter at now, in order."""
-    today = datetime.fromtimestamp(now, window.zone).date()
-    for offset in (-1, 0, 1, 2):
-        day = today + timedelta(days=offset)
-        last = day if window.end > window.start else day + timedelta(days=1)
-        opening, closing = _moment(day, window.start, window.zone), _moment(last, window.end, window.zone)
+@lru_cache(maxsize=1024)
+def _spans(window: Window, day: int) -> Tuple[Tuple[float, float], ...]:
+    """Opening and closing of the windows that may matter on a day of UTC (days since the epoch), in order."""
+    here = datetime.fromtimestamp(day * 86400, timezone.utc).date()
+    spans = []
+    for offset in (-2, -1, 0, 1, 2, 3):
+        local = here + timedelta(days=offset)
+        last = local if window.end > window.start else local + timedelta(days=1)
+        opening, closing = _moment(local, window.start, window.zone), _moment(last, window.end, window.zone)
         if closing > opening:  # a window that lies wholly inside the skipped hour does not happen that day
-            yield opening, closing
+            spans.append((opening, closing))
+    return tuple(spans)
 
 
 def closing_time(window: Window, now: float) -> Optional[float]:
     """When the window that is open at now closes; None when it is closed. A window that never closes: infinity."""
     if window.all_day:
         return float("inf")
-    return next((closing for opening, closing in _spans(window, now) if opening <= now < closing), None)
+    return next((closing for opening, closing in _spans(window, int(now // 86400)) if opening <= now < closing), None)
 
 
-@lru_cache(maxsize=16384)  # VMs that were declared together share their deadline
 def next_open(window: Window, moment: float) -> float:
     """The first moment, at or after moment, at which the window is open."""
-    if closing_time(window, moment) is not None:
+    if window.all_day:
         return moment
-    return next(opening for opening, _closing in _spans(window, moment) if opening >= moment)
+    spans = _spans(window, int(moment // 86400))
+    return next(max(opening, moment) for opening, closing in spans if moment < closing)

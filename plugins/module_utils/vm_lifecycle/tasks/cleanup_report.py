@@ -14,7 +14,7 @@ from ..model import Document, Observed, SeenVm, VolumeVerdict
 from ..policy import consent
 from ..policy import schedule as schedules
 from ..report import volumes
-from ..times import iso, unix
+from ..times import iso
 from .asking import seen_vm
 from .scope import Request
 
@@ -81,11 +81,12 @@ def _row(request: Request, observed: Observed, chain: Chain) -> Dict[str, Any]:
 
 def _effective(request: Request, observed: Observed, chain: Chain) -> Optional[str]:
     """The first moment at which a sweep may remove the VM, window and back-off included; None when it is no question."""
-    schedule = chain.schedule
-    if schedule is None or schedule["cleanup_status"] == "completed":
+    schedule, due = chain.schedule, chain.entry.due_unix
+    if schedule is None or due is None or schedule["cleanup_status"] == "completed":
         return None
-    moment = max(unix(schedule["scheduled_cleanup_at"]), observed.clock.now, schedules.next_try(schedule))
-    return iso(request.policy.effective(moment))
+    if chain.error is not None:
+        due = max(due, schedules.next_try(schedule))
+    return iso(request.policy.effective(max(due, observed.clock.now)))
 
 
 def _undo_until(chain: Chain) -> Optional[str]:

@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import List, Mapping, Optional, Tuple
+from typing import Callable, Generic, List, Mapping, Optional, Tuple, TypeVar
 
 from ..errors import EffectError, LifecycleError, Problem, refuse
 from ..model import Observed
 from ..policy.cleanup_policy import CleanupPolicy, decode
 from ..ports import Host, World
+
+Seen = TypeVar("Seen")
 
 
 def whole(world: World, cleanup: bool = False) -> Observed:
@@ -24,16 +26,44 @@ def whole(world: World, cleanup: bool = False) -> Observed:
 
 
 def _seen(world: World) -> Observed:
+    """libvirt and the store are read at the same time: on hosts with many VMs each keeps its reader waiting."""
+    domains, books = _Read(world.hypervisor.domains), _Read(lambda: _books(world))
+    world.host.parallel([domains, books], 2)
+    return replace(books.result(), domains=tuple(domains.result()))
+
+
+def _books(world: World) -> Observed:
     return Observed(
         clock=world.host.clock(),
         memory=world.store.clock(),
-        domains=tuple(world.hypervisor.domains()),
         records=world.store.records(),
         schedules=world.store.schedules(),
         intents=tuple(world.store.intents()),
         damage=tuple(world.store.damage()),
         features=world.host.features(),
     )
+
+
+class _Read(Generic[Seen]):
+    """A job for Host.parallel that keeps what it read, or why it could not. It never sleeps."""
+
+    waits = False
+
+    def __init__(self, read: Callable[[], Seen]) -> None:
+        self._read = read
+        self._error: Optional[Exception] = None
+
+    def __call__(self) -> None:
+        try:
+            self._seen = self._read()
+        except Exception as error:  # told in the caller's thread
+            self._error = error
+
+    def result(self) -> Seen:
+        """What was read. Raises what went wrong."""
+        if self._error is not None:
+            raise self._error
+        return self._seen
 
 
 def _with_history(seen: Observed, world: World) -> Observed:

@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
+from typing import Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from .. import actions as do
 from .. import metadata
 from ..changes import QueueNotice, StoreChange
-from ..model import HOUR, Document, Domain, Intent, Observed
+from ..model import HOUR, Document, Domain, Intent, Notice, Observed
 from ..policy import departure, notice
 from ..policy import schedule as schedules
 from ..policy.gate import Circumstances, Decision, Subject, decide, may_resume, timing
@@ -23,8 +23,7 @@ from .converge import observed_record
 from .scope import Request, circumstances, plan_of, targets
 
 
-@dataclass(frozen=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A domain in question, what its metadata is worth, its schedule, and the gate's word on it."""
 
     domain: Domain
@@ -79,6 +78,10 @@ class Sweep:
     at: Circumstances
     alarm: Tuple[str, str] = ("", "")
     books: List[StoreChange] = field(default_factory=list)
+    told: Mapping[str, Notice] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.told = notice.by_key(self.observed.notices)
 
     def resumptions(self) -> List[do.Entry]:
         """What earlier runs left: finished when the VM was undefined already, rolled back when it still exists."""
@@ -125,7 +128,7 @@ class Sweep:
         books = self._seen(found) if self.at.clock.sane else ()
         entry = do.Entry(
             domain.uuid, domain.name, decision.decision, decision.reason, decision.message, books,
-            schedule=found.schedule,
+            schedule=found.schedule, due_unix=_due(found),
         )  # fmt: skip
         if decision.decision != "removed":
             return entry
@@ -144,9 +147,13 @@ class Sweep:
         """The store's mirror, where it is behind what was seen."""
         if not found.carried.valid:
             return ()
-        record = self.observed.records.get(found.domain.uuid)
+        record, domain = self.observed.records.get(found.domain.uuid), found.domain
+        if record is not None and (record.digest, record.name, record.power_state) == (
+            found.carried.digest, domain.name, domain.power_state,
+        ):  # fmt: skip
+            return ()
         now = int(self.observed.clock.now)
-        seen = observed_record(found.domain, record, found.carried.document, found.carried.digest or "", now)
+        seen = observed_record(domain, record, found.carried.document, found.carried.digest or "", now)
         return (do.KeepRecord(seen),) if seen != record else ()
 
     def _time(self, due: List[Candidate], entries: Dict[str, do.Entry]) -> None:
@@ -170,10 +177,12 @@ class Sweep:
 
     def _tell(self, found: Candidate) -> None:
         """The notice that is due, when somebody wants to be told."""
+        if not self.request.policy.limit("notify_before_hours"):
+            return
         document = found.carried.document if found.carried.valid else None
         if document is None or found.schedule is None or "hold" in document or not self.at.clock.sane:
             return
-        persistence, known = document["persistence"], notice.by_key(self.observed.notices)
+        persistence, known = document["persistence"], self.told
         message = notice.expiring(
             found.domain.uuid, found.domain.name, persistence, self.request.policy, known, self.at.now
         )
@@ -207,6 +216,13 @@ class Sweep:
         if until:
             return (begin, *stop, do.KeepUndo(guard, carried.document), do.Undefine(guard), do.Finish(domain.uuid))
         return (begin, *stop, do.Undefine(guard), do.DeleteVolumes(domain.uuid), do.Finish(domain.uuid))
+
+
+def _due(found: Candidate) -> Optional[float]:
+    """The deadline, or the end of a back-off that comes after it."""
+    if found.schedule is None:
+        return None
+    return max(float(found.carried.document["persistence"]["scheduled_cleanup"]), schedules.next_try(found.schedule))
 
 
 def _followers(due: List[Candidate], entries: Mapping[str, do.Entry], intents: Sequence[Intent]) -> List[Candidate]:
