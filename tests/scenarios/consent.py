@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from .raw import HOUR, Inode, State, carried, own_files
+from .raw import HOUR, Inode, State, carried, inode, needed
 
 #: Seconds for which a plan can be confirmed, and for which a confirmation holds.
 LIFE = 24 * HOUR
@@ -60,9 +60,7 @@ class Consent:
             return
         domains = {domain["uuid"]: domain for domain in state["domains"]}
         here = [domains[vm.uuid] for vm in plan.vms if vm.uuid in domains]
-        seen = {
-            domain["uuid"]: Seen(_deadline(domain), set(own_files(state, domain, removed).values())) for domain in here
-        }
+        seen = {domain["uuid"]: Seen(_deadline(domain), _own(state, domain, removed)) for domain in here}
         self.plans[plan.plan_id] = (plan.created_unix, seen)
 
     def spent(self, state: State, domain: dict[str, Any], own: dict[str, Inode]) -> list[str]:
@@ -90,6 +88,12 @@ class Consent:
 
     def _valid(self, uuid: str) -> list[Seen]:
         return [vm for vm in self.agreed.get(uuid, ()) if 0 <= self.now - vm.moment < LIFE]
+
+
+def _own(state: State, domain: dict[str, Any], removed: list[dict[str, Any]]) -> set[Inode]:
+    """All that the VM uses and nobody else needs: no other file can have been in what a person saw as going."""
+    marks = {inode(state, use["path"]) for use in domain["files"]}
+    return {mark for mark in marks if mark} - needed(state, domain["uuid"], removed)
 
 
 def _deadline(domain: dict[str, Any]) -> Any:
