@@ -197,7 +197,9 @@ vms:
       type: str
       returned: always
     reason:
-      description: Stable code of the reason. The collection's page C(docs/deletion.md) lists them in the order in which they are asked, with what to do.
+      description:
+        - Stable code of the reason.
+        - The page C(docs/deletion.md) of the collection lists them in the order in which they are asked, with what to do.
       type: str
       returned: always
     message:

@@ -134,7 +134,9 @@ vms:
       type: dict
       returned: always
     schedule:
-      description: The VmCleanupSchedule of a temporary VM as it stands now, null for any other VM. M(vmops.lifecycle.vm_cleanup) describes its fields.
+      description:
+        - The VmCleanupSchedule of a temporary VM as it stands now, null for any other VM.
+        - M(vmops.lifecycle.vm_cleanup) describes its fields.
       type: dict
       returned: always
     power_state:
