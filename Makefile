@@ -26,7 +26,7 @@ export ANSIBLE_HOME := $(CURDIR)/.ansible
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.ansible/collections
 export VMOPS_LAB_CACHE ?= $(CURDIR)/.build/lab/images
 
-.PHONY: help venv generate generate-check docs-check lint sanity units scenarios contracts oracle lab-image adversary lab-test molecule demo bench chaos \
+.PHONY: help venv generate generate-check docs-check lint sanity units scenarios contracts oracle lab-image adversary lab-test molecule demo bench chaos clock-test \
   dist galaxy-importer test test-all clean-room clean
 
 help: ## Show the targets
@@ -93,6 +93,9 @@ bench: $(READY) ## Benchmarks; writes build/bench.json
 chaos: lab-image ## Kill sweeps and cut power on a lab host; writes build/chaos.json [RELEASE=bookworm|trixie] [KILLS=50] [CUTS=3] [SEED=n]
 	$(PYTEST) tests/chaos/test_judge.py
 	VMOPS_LAB=chaos-$(RELEASE) python tests/chaos/run.py --release $(RELEASE) --kills $(KILLS) --cuts $(CUTS) $(addprefix --seed ,$(SEED))
+
+clock-test: lab-image ## Show the cleanup unit 2038, 1970 and a clock that jumps meanwhile, on a lab host [RELEASE=bookworm|trixie]
+	VMOPS_LAB=clock-$(RELEASE) tests/chaos/clock.sh $(RELEASE)
 
 dist: $(READY) ## Build the collection's tarball below dist/
 	@mkdir -p dist

@@ -71,6 +71,7 @@ def parts(everything: bool) -> list[Part]:
         result += molecule_parts("trixie")
         result.append(make("lab-test", after=("lab-image",)))
         result.append(make("lab-test", "RELEASE=trixie", after=("lab-image-trixie",), name="lab-test-trixie"))
+        result += [make("chaos", after=("lab-image",), limit=1800), make("clock-test", after=("lab-image",))]
         result += [make("demo"), make("galaxy-importer"), make("bench", limit=1800)]
     return result
 
@@ -159,7 +160,7 @@ def run_all(waiting: list[Part], running: list[Run]) -> dict[str, str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--all", action="store_true", help="also Debian 13, the demo, the importer and the benchmark")
+    parser.add_argument("--all", action="store_true", help="also Debian 13, chaos, the demo, the importer and the benchmark")
     waiting = parts(parser.parse_args().all)
     LOGS.mkdir(parents=True, exist_ok=True)
     for part in waiting:

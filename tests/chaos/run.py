@@ -97,7 +97,7 @@ def cut_power(chance: random.Random) -> dict[str, Any]:
     sweep = subprocess.Popen(
         [str(LAB), "ssh", HOST, SWEEP], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL
     )
-    time.sleep(chance.uniform(0.8, 4.0))
+    time.sleep(chance.uniform(0.6, 3.0))
     alive = sweep.poll() is None
     lab("power-cut", HOST)
     status = sweep.wait(60)
@@ -113,11 +113,11 @@ def one_round(number: int, options: argparse.Namespace, story: Story, chance: ra
     manifest = call("build", number, 24 if undo else 0)
     check_bait(manifest, call("mark"), number)
     kills = min(KILLS_A_ROUND, max(options.kills - story.counted(story.kills), 1))
-    torment(story, chance, kills // 3 + 1, 0, purging=False)
+    torment(story, chance, min(kills, 2), 0, purging=False)  # most of the VMs are left for the power cut
     if story.counted(story.power_cuts) < options.cuts:
         story.power_cuts.append(cut_power(chance))
     daemons = min(1, options.daemons - story.counted(story.daemon_kills))
-    torment(story, chance, kills - kills // 3 - 1, daemons, purging=False)
+    torment(story, chance, kills - min(kills, 2), daemons, purging=False)
     quiet = [call("quiet", 0)]
     found: list[Violation] = []
     if undo:

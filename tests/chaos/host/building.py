@@ -27,7 +27,7 @@ MANIFEST = Path("/var/lib/chaos/manifest.json")
 POLICY = Path("/etc/vm-lifecycle/cleanup.json")
 REMOVED, KEPT = "removed", "kept"
 #: Seconds that a running guest is given; none of them obeys, so each of these removals takes that long.
-GRACE = 3
+GRACE = 5
 SIZE = 4 * 2**20
 
 
@@ -95,12 +95,20 @@ class Builder:
         self.files[str(path)] = {"fate": fate, "why": why, "round": self.prefix}
         return path
 
-    def vm(self, name: str, disks: list[str], carries: str = "expired", running: bool = False, os_xml: str = "") -> Any:
-        """A domain; carries: expired, permanent, held, fresh or nothing. Only the expired ones have to go."""
+    def vm(
+        self,
+        name: str,
+        disks: list[str],
+        carries: str = "expired",
+        running: bool = False,
+        os_xml: str = "",
+        grace: int = GRACE,
+    ) -> Any:
+        """A domain; carries: expired, permanent, held, fresh, ancient (1970) or nothing. grace: seconds."""
         identity, full = str(uuids.uuid4()), f"{self.prefix}-{name}"
         element = ""
         if carries != "nothing":
-            text = escape(json.dumps(declaration(identity, carries)))
+            text = escape(json.dumps(declaration(identity, carries, grace)))
             element = f"<metadata><v:lifecycle xmlns:v='urn:vmops:lifecycle:1'>{text}</v:lifecycle></metadata>"
         xml = f"""<domain type='qemu'><name>{full}</name><uuid>{identity}</uuid>{element}<memory unit='MiB'>32</memory>
             <os><type arch='x86_64' machine='pc'>hvm</type>{os_xml}</os><features><acpi/></features><devices>
@@ -109,7 +117,7 @@ class Builder:
         domain = self.connection.defineXML(xml)
         if running:
             domain.create()
-        fate = REMOVED if carries == "expired" else KEPT
+        fate = REMOVED if carries in ("expired", "ancient") else KEPT
         self.vms[identity] = {
             "name": full, "fate": fate, "carries": carries, "round": self.prefix, "undo": self.undo,
         }  # fmt: skip
@@ -128,10 +136,10 @@ class Builder:
         return known
 
 
-def declaration(identity: str, carries: str) -> dict[str, Any]:
+def declaration(identity: str, carries: str, grace: int = GRACE) -> dict[str, Any]:
     """What a declared VM carries, as the format is documented."""
     now = int(time.time())
-    created = now - (0 if carries == "fresh" else 4 * 3600)
+    created = {"fresh": now, "ancient": 3600}.get(carries, now - 4 * 3600)
     persistence: dict[str, Any] = {"mode": "permanent", "created_at_unix": created}
     if carries != "permanent":
         persistence = {
@@ -139,7 +147,7 @@ def declaration(identity: str, carries: str) -> dict[str, Any]:
             "ttl_hours": 2,
             "created_at_unix": created,
             "scheduled_cleanup": created + 2 * 3600,
-            "cleanup_grace_period": GRACE,
+            "cleanup_grace_period": grace,
         }
     document = {"version": 1, "vm_id": identity, "revision": 1, "persistence": persistence}
     if carries != "permanent":

@@ -55,7 +55,7 @@ def facts() -> dict[str, Any]:
 
 def damage() -> str:
     """For the judge's own test: remove a file that has to stay, and say which."""
-    victim = next(path for path, expected in manifest()["files"].items() if expected["fate"] == KEPT)
+    victim: str = next(path for path, expected in manifest()["files"].items() if expected["fate"] == KEPT)
     Path(victim).unlink()
     return victim
 
