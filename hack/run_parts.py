@@ -160,7 +160,9 @@ def run_all(waiting: list[Part], running: list[Run]) -> dict[str, str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--all", action="store_true", help="also Debian 13, chaos, the demo, the importer and the benchmark")
+    parser.add_argument(
+        "--all", action="store_true", help="also Debian 13, chaos, the demo, the importer and the benchmark"
+    )
     waiting = parts(parser.parse_args().all)
     LOGS.mkdir(parents=True, exist_ok=True)
     for part in waiting:

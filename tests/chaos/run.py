@@ -127,7 +127,8 @@ def one_round(number: int, options: argparse.Namespace, story: Story, chance: ra
         quiet += [call("quiet", 1), call("quiet", 0)]
     facts = call("facts")
     found += judge(manifest, facts)
-    story.violations += [each for each in found if each not in story.violations]
+    found = [each for each in dict.fromkeys(found) if each not in story.violations]
+    story.violations += found
     story.rounds.append({"undo": undo, "quiet": quiet, "violations": [asdict(each) for each in found]})
     say(f"round {number}{' with undo' if undo else ''}: {progress(story)}")
     for each in found:
