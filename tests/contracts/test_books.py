@@ -244,7 +244,7 @@ def test_what_pruning_leaves_alone(shelf: Shelf) -> None:
     shelf.opened().save(
         [RememberPlan(plan()), RememberPools({"default": 0}), LogOperation(0, UUID, "a", "remove", "done")]
     )
-    shelf.opened().save([Prune(-5)])
+    shelf.opened().save([Prune(-5), Prune(-(10**12))])
     assert len(shelf.opened().operations(10)) == 1
     shelf.opened().save([Prune(NOW * 2)])
     assert shelf.opened().undo_records() == [undo()]

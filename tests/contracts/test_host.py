@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from vm_lifecycle.adapters.linux_host import UNIT_LINKS, LinuxHost
+from vm_lifecycle.changes import LogOperation
 from vm_lifecycle.errors import LifecycleError
+from vm_lifecycle.model import Hooks
 from vm_lifecycle.ports import Host
 
 from tests.fakes.build import build
@@ -114,6 +118,119 @@ def test_clock(make: Make) -> None:
 def test_zone(make: Make) -> None:
     """A zone that can tell local time."""
     assert datetime.fromtimestamp(0, make([], None).zone()).utcoffset() is not None
+
+
+@pytest.mark.parametrize(("name", "hours"), [("Europe/Berlin", 1), ("UTC", 0), ("Asia/Kolkata", 5.5)])
+def test_named_zone(make: Make, name: str, hours: float) -> None:
+    """As the IANA database has it, whatever the host's own is."""
+    zone = make([], None).zone(name)
+    assert datetime(2026, 1, 15, 12, tzinfo=zone).utcoffset() == timedelta(hours=hours)
+
+
+NO_ZONES = ["Europe/Nowhere", "Europe", "CET+1:00", "..", "../../../etc/localtime", "/etc/localtime", "Europe/../UTC", "a\0b",
+            "\ud800", "x" * 5000, "tzdata.zi", "."]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NO_ZONES)
+def test_no_zone(make: Make, name: str) -> None:
+    """Refused, and no other file is read as one."""
+    with pytest.raises(LifecycleError) as caught:
+        make([], None).zone(name)
+    (problem,) = caught.value.problems
+    assert (problem.code, problem.field) == ("invalid_option", "window_timezone")
+
+
+def test_pressure(make: Make) -> None:
+    """Per cent of a minute, or not known."""
+    found = make([], None).pressure()
+    for share in (found.cpu, found.io, found.memory):
+        assert share is None or 0 <= share <= 100
+
+
+NAMES = ["ci-1", "two\nlines\nPRIORITY=0", "\x1b[31mred", "x" * 1000000, "\ud800", ""]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_journal(make: Make, name: str) -> None:
+    """It takes everything and never fails."""
+    make([], None).journal(LogOperation(1795575600, UUID, name, "remove", "failed", name))
+
+
+def test_telling_nobody(make: Make) -> None:
+    """Without a hook there is nothing that can go wrong."""
+    assert make([], None).deliver(Hooks(), {"event": "expiring"}) == ""
+
+
+class Ended(BaseException):
+    """What ends a run from within, such as a power cut or a person's interrupt."""
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2, 5, 20])
+@pytest.mark.parametrize("count", [0, 1, 5])
+def test_parallel(make: Make, workers: int, count: int) -> None:
+    """All jobs run, at most workers at once (one at least), and have ended when it returns. It can be used again."""
+    host, lock, at_once = make([], None), threading.Lock(), min(max(workers, 1), count)
+    for _round in range(2):
+        running: set[int] = set()
+        ended: list[int] = []
+        most = [0]
+
+        def job(number: int, running: set[int] = running, ended: list[int] = ended, most: list[int] = most) -> None:
+            with lock:
+                running.add(number)
+                most[0] = max(most[0], len(running))
+            for _wait in range(500):  # until as many run as may; a busy machine starts threads late
+                host.sleep(0.01)
+                if most[0] >= at_once:
+                    break
+            with lock:
+                running.remove(number)
+                ended.append(number)
+
+        host.parallel([partial(job, number) for number in range(count)], workers)
+        assert sorted(ended) == list(range(count))
+        assert most == [at_once]
+
+
+def test_claims_of_threads(make: Make) -> None:
+    """One holder at a time among the jobs of one process too."""
+    host, holders, most = make([], None), 0, 0
+
+    def job() -> None:
+        nonlocal holders, most
+        for _round in range(10):
+            with host.claim(UUID) as free:
+                if free:
+                    holders += 1
+                    most = max(most, holders)
+                    host.sleep(0.001)
+                    holders -= 1
+            host.sleep(0.001)
+
+    host.parallel([job] * 4, 4)
+    assert (holders, most) == (0, 1)
+
+
+@pytest.mark.parametrize("bad", [0, 2])
+def test_a_job_that_ends_the_run(make: Make, bad: int) -> None:
+    """It ends in the caller, as itself, and no job goes on after that."""
+    host = make([], None)
+    ended: list[int] = []
+
+    def job(number: int) -> None:
+        host.sleep(0.01)
+        if number == bad:
+            raise Ended(str(number))
+        host.sleep(0.05)
+        ended.append(number)
+
+    threads = threading.active_count()
+    with pytest.raises(Ended, match=str(bad)):
+        host.parallel([partial(job, number) for number in range(4)], 4)
+    assert threading.active_count() == threads
+    so_far = list(ended)
+    host.sleep(0.1)
+    assert ended == so_far
 
 
 def test_progress(make: Make) -> None:

@@ -190,13 +190,11 @@ class SqliteStore:
             os.close(descriptor)
 
     def _move_away(self) -> None:
-        """Move what there is of a database under a name that no earlier one has; its journal first, or killed
-        in between, SQLite would carry that over into the next database.
-        """
+        """Move what there is of a database, which may be its journal alone, under a name that no earlier one has."""
         number = 1
         while list(self._directory.glob(f"state.db.damaged-{number}*")):
             number += 1
-        for suffix in ("-wal", "-shm", ""):
+        for suffix in ("", "-wal", "-shm"):
             path = self._directory / f"state.db{suffix}"
             if path.exists():
                 os.replace(path, self._directory / f"state.db.damaged-{number}{suffix}")
