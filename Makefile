@@ -12,6 +12,9 @@ CUTS ?= 3
 SEED ?=
 # Per cent of the engine's lines and branches that its unit tests must reach.
 COVERAGE ?= 95
+# Of make fuzz: steps in all, and the first of the seeds.
+STEPS ?= 100000
+SEED ?= 0
 
 VENV := .venv
 READY := $(VENV)/.ready
@@ -26,7 +29,8 @@ export ANSIBLE_HOME := $(CURDIR)/.ansible
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.ansible/collections
 export VMOPS_LAB_CACHE ?= $(CURDIR)/.build/lab/images
 
-.PHONY: help venv generate generate-check docs-check lint sanity units scenarios contracts oracle lab-image adversary lab-test molecule demo bench chaos clock-test \
+.PHONY: help venv generate generate-check docs-check lint sanity units scenarios fuzz fuzz-small fuzz-mutants \
+  contracts oracle lab-image adversary lab-test molecule demo bench chaos clock-test \
   dist galaxy-importer test test-all clean-room clean
 
 help: ## Show the targets
@@ -63,6 +67,15 @@ scenarios: $(READY) ## Scenario directories in virtual time, the power-cut sweep
 	coverage erase
 	coverage run -m pytest -p hack.pytest_no_skips -s tests/scenarios tests/unit/engine
 	coverage report --fail-under $(COVERAGE)
+
+fuzz: $(READY) ## Random stories of a host, judged at every effect [STEPS=100000] [SEED=0]
+	PYTHONPATH=.:plugins/module_utils python -m tests.fuzz.run --steps $(STEPS) --seed $(SEED)
+
+fuzz-small: $(READY) ## A few thousand steps of the same, always the same ones
+	$(PYTEST) tests/fuzz
+
+fuzz-mutants: $(READY) ## Damage a copy of the engine in many ways; the stories must notice each
+	PYTHONPATH=.:plugins/module_utils python -m tests.fuzz.mutants
 
 contracts: $(READY) ## The same cases on the fakes and on real adapters
 	hack/bootstrap contracts

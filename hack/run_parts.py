@@ -62,7 +62,10 @@ def molecule_parts(release: str) -> list[Part]:
 def parts(everything: bool) -> list[Part]:
     """The parts in the order of their start. What the lab needs comes first, since its parts take longest."""
     result = [make("lab-image")]
-    result += [make(name) for name in ("generate-check", "lint", "units", "scenarios", "oracle", "sanity", "dist")]
+    result += [
+        make(name)
+        for name in ("generate-check", "lint", "units", "scenarios", "fuzz-small", "oracle", "sanity", "dist")
+    ]
     result.append(make("contracts", after=("lab-image",)))
     result.append(make("adversary", after=("lab-image",)))
     result += molecule_parts("bookworm")

@@ -27,6 +27,8 @@ FRAGMENTS: list[Document] = [
     {"cleanup_window_start": "00:00", "cleanup_window_end": "00:00"},
     {"undo_hours": 2},
     {"undo_hours": 30},
+    {"undo_hours": 30},
+    {"require_confirmation": True},
     {"require_confirmation": True},
     {"max_removals": 1},
     {"max_removals": 2},
@@ -124,10 +126,13 @@ def merged(fragments: Sequence[Document]) -> Document:
     return whole
 
 
-policies = st.lists(st.sampled_from(FRAGMENTS), max_size=5).map(merged)
+policies = st.lists(st.sampled_from(FRAGMENTS), max_size=6).map(merged)
 #: Mostly a host that may remove at any time, under whatever else was drawn.
 host_policies = st.builds(
-    lambda base, own: {**base, **own}, st.sampled_from([FRAGMENTS[0], FRAGMENTS[0], FRAGMENTS[1], {}]), policies
+    lambda base, careful, own: {**base, **careful, **own},
+    st.sampled_from([FRAGMENTS[0], FRAGMENTS[0], FRAGMENTS[1], {}]),
+    st.sampled_from([{}, {}, {}, {"undo_hours": 30}, {"require_confirmation": True}, {"max_removal_percent": 20}]),
+    policies,
 )
 births = st.lists(
     st.tuples(st.sampled_from(KINDS), st.sampled_from([0, 2, 10]), st.sampled_from([1, 4, 4])), min_size=1, max_size=4
@@ -147,7 +152,8 @@ troubles = st.one_of(
     st.just(("none",)),
     st.tuples(st.sampled_from(["kill", "power"]), st.integers(1, 8)),
     st.tuples(st.sampled_from(["kill", "power"]), st.integers(1, 30)),
-    st.tuples(st.just("refuse"), st.sampled_from(REFUSABLE), st.integers(1, 4), st.booleans()),
+    st.tuples(st.just("refuse"), st.sampled_from(REFUSABLE), st.sampled_from([1, 1, 2, 3]), st.booleans()),
+    st.tuples(st.just("refuse"), st.sampled_from(REFUSABLE), st.just(1), st.just(True)),
     st.tuples(st.just("unread"), st.sampled_from(UNREADABLE)),
     st.tuples(st.just("people"), st.lists(st.tuples(st.integers(1, 16), deeds), min_size=1, max_size=3)),
     st.tuples(st.just("jump"), st.integers(1, 12), st.sampled_from(JUMPS)),

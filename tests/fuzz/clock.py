@@ -27,11 +27,9 @@ class ClockModel:
         last = self.believed
         if last is None or now["synchronised"]:
             return True
-        if now["boot_id"] == last["boot_id"]:
-            fits = self._fits(now, last)
-        else:
-            fits = 0 <= now["now"] - last["now"] <= WEEK
-        return fits or self._steady(now)
+        if now["boot_id"] != last["boot_id"] and 0 <= now["now"] - last["now"] <= WEEK:
+            return True
+        return self._fits(now, last) or self._steady(now)
 
     def remember(self, now: Reading) -> None:
         """A run noted this reading."""
@@ -53,4 +51,4 @@ class ClockModel:
     def _fits(now: Reading, then: Reading) -> bool:
         if now["boot_id"] != then["boot_id"]:
             return False
-        return abs((now["now"] - then["now"]) - (now["boottime"] - then["boottime"])) <= TOLERANCE
+        return bool(abs((now["now"] - then["now"]) - (now["boottime"] - then["boottime"])) <= TOLERANCE)

@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 from tests.fakes import manager
+from tests.fakes.build import use_of
 from tests.fakes.world import EMPTY_STORE, Machine
 from tests.scenarios.raw import inode, reach
 
@@ -48,6 +49,7 @@ class People:
             if "symlink" not in state["files"][path]:
                 self.judge.excused |= reach(state, path)
                 FILES[word](self, state["domains"][first % len(state["domains"])], path)
+                self.judge.excused |= reach(state, path)
 
     def _tampered(self, vm: State) -> None:
         """Metadata that is not newer than what was declared, and is something else, keeps the VM until it is declared."""
@@ -121,8 +123,8 @@ def revert(people: People, vm: State, _number: int) -> None:
 
 def edit(_people: People, vm: State, number: int) -> None:
     """A hand changes the deadline, revision untouched."""
-    document = json.loads(vm["metadata"] or "{}")
-    if document.get("persistence"):
+    if "persistence" in (vm["metadata"] or ""):
+        document = json.loads(vm["metadata"])
         document["persistence"]["scheduled_cleanup"] = number + 1
         vm["metadata"] = json.dumps(document)
 
@@ -154,13 +156,11 @@ def link(people: People, vm: State, path: str) -> None:
     manager.hard_link(people.machine, path, f"/links/{vm['name'][:8]}")
 
 
-def newcomer(people: People, _vm: State, path: str) -> None:
+def newcomer(people: People, vm: State, path: str) -> None:
     """virsh define of a VM of somebody else's, on a disk that is there."""
     people.newcomers += 1
-    domain = {**copy.deepcopy(_vm), "uuid": f"00000000-0000-4000-a000-{people.newcomers:012}", "metadata": None,
-              "name": f"new{people.newcomers}", "metadata_error": "", "autostart": False,
-              "files": [{"path": path, "role": "disk", "target": "vda", "kind": "file", "read_only": False, "shareable": False}]}  # fmt: skip
-    people.define(domain)
+    uuid = f"00000000-0000-4000-a000-{people.newcomers:012}"
+    people.define({**vm, "uuid": uuid, "name": f"new{people.newcomers}", "metadata": None, "files": [use_of(path)]})
 
 
 def again(people: People, number: int) -> None:

@@ -107,7 +107,8 @@ class Judge:
                 self.blame(f"{domain['name']} goes without an undo record")
         else:
             self.released |= files
-            self.owed.update(own)
+            # a disk that a VM shares with one which may be brought back stays, and nobody takes it along later
+            self.owed.update({path: mark for path, mark in own.items() if mark not in call.kept})
 
     def settle_nvram(self, state: State) -> None:
         """NVRAM that others use, or that an undo needs, is still there after the undefinition."""

@@ -47,6 +47,18 @@ class HostMachine(RuleBasedStateMachine):
         """Any call of vm_persistence."""
         self._story.declare(wish, trouble)
 
+    @rule(number=st.integers(0, 5), purge=st.booleans(), trouble=troubles)
+    def undo(self, number: int, purge: bool, trouble: Any) -> None:
+        """A VM is brought back, or its disks are given up."""
+        if self._story.machine.store["undo"]:
+            self._story.undo(number, purge, trouble)
+
+    @rule(number=st.integers(0, 5), trouble=troubles)
+    def confirm(self, number: int, trouble: Any) -> None:
+        """A person confirms a plan."""
+        if self._story.machine.store["plans"]:
+            self._story.confirm(number, trouble)
+
     @rule(births=births, trouble=st.one_of(st.just(NO_TROUBLE), st.just(NO_TROUBLE), troubles))
     def create(self, births: list[tuple[str, int, int]], trouble: Any) -> None:
         """New VMs, declared as temporary."""
@@ -67,10 +79,11 @@ class HostMachine(RuleBasedStateMachine):
         """It is synchronised, or a person accepts it as it is."""
         self._story.right_clock(accept, ports(self._story.machine))
 
-    @rule(deed=deeds)
-    def people(self, deed: tuple[str, int, int]) -> None:
+    @rule(done=st.lists(deeds, min_size=1, max_size=3))
+    def people(self, done: list[tuple[str, int, int]]) -> None:
         """Somebody acts on the host."""
-        self._story.people.act(deed)
+        for deed in done:
+            self._story.people.act(deed)
 
     @rule(policy=st.one_of(host_policies, host_policies, host_policies, st.sampled_from(WRONG)))
     def configure(self, policy: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ def stories(count: int, shrink: bool = True, derandomize: bool = False) -> setti
         database=None,
         deadline=None,
         print_blob=False,
+        report_multiple_bugs=False,
         phases=phases,
         suppress_health_check=QUIET,
     )

@@ -32,6 +32,7 @@ def quiesce(story: Story) -> None:
         first = len(machine.effects)
         story.call("vm_cleanup", {})
         _forget_lost(story)
+        _try_again(story)
         if (
             not machine.store["undo"]
             and not machine.store["intents"]
@@ -86,6 +87,14 @@ def _forget_lost(story: Story) -> None:
             story.call("vm_persistence", {"state": "absent", "vms": [{"name": domain["name"]}]})
 
 
+def _try_again(story: Story) -> None:
+    """What was given up is tried again by a person who names it."""
+    store = story.machine.store
+    for domain in list(story.machine.state["domains"]):
+        if store["schedules"].get(domain["uuid"], {}).get("cleanup_status") == "failed":
+            story.call("vm_cleanup", {"vms": [{"name": domain["name"]}], "missing": "skip"})
+
+
 def quiet(effects: list[str]) -> bool:
     """Whether a run did nothing but keep its books."""
     words = {"clock", "clock suspect", "prune"}
@@ -121,5 +130,5 @@ def _schedule(domain: dict[str, Any], row: dict[str, Any]) -> Iterator[str]:
         moment = f"{datetime.fromtimestamp(due or 0, UTC):%Y-%m-%dT%H:%M:%SZ}"
         if said["scheduled_cleanup_at"] != moment or said["cleanup_status"] not in ("pending", "failed"):
             yield f"{domain['name']} has a wrong schedule: {said}"
-    elif row.get("managed") and "temporary" == json.loads(domain["metadata"])["persistence"].get("mode"):
+    elif row.get("managed") and json.loads(domain["metadata"])["persistence"].get("mode") == "temporary":
         yield f"{domain['name']} has no schedule"

@@ -17,6 +17,7 @@ from vm_lifecycle.tasks import notify
 
 from tests.fakes.world import EFFECTS, Machine, PowerCut, ports
 from tests.scenarios.player import call as play
+from tests.scenarios.raw import reach
 
 from .call import Call, begin, scheduled
 from .choices import HOUR
@@ -65,6 +66,8 @@ class Story:
     def call(self, task: str, arguments: dict[str, Any], check: bool = False, trouble: Trouble = NO_TROUBLE) -> Any:
         """One call, with its trouble; returns its outcome, {} when it was cut."""
         made = begin(self.machine, task, arguments, check, self.judge.clock.sane(self.machine.clock))
+        undone = [use["path"] for kept in self.judge.kept.values() for use in kept["domain"]["files"]]
+        made.kept = {mark for path in undone for mark in reach(self.machine.state, path)}
         self.judge.count("calls")
         if made.state == "confirmed":
             self.judge.confirm(made)
@@ -115,6 +118,7 @@ class Story:
         machine = self.machine
         was_cut = machine.cut_after is not None and len(machine.effects) >= machine.cut_after
         machine.after_effect = None
+        self._refused = {}
         machine.held.clear()
         machine.cut_after = None
         machine.state["refuse"].clear()
@@ -130,6 +134,7 @@ class Story:
         self.machine.clock["now"] += seconds
         for each in self.judge.calls:
             each.clock_set = each.disturbed = True
+            each.jumped_after = each.effects
 
     def _nested(self, what: str, number: int) -> None:
         """Another run, between two effects of this one."""
@@ -177,6 +182,9 @@ class Story:
         said = {uuid for uuid, row in rows.items() if row["decision"] in ("removed", "failed")}
         if real and set(call.undefined) - said:
             judge.blame(f"removed, and not said so: {set(call.undefined) - said}")
+        left = {uuid for uuid, row in rows.items() if row["decision"] == "removed"} & set(machine.store["intents"])
+        if real and left:
+            judge.blame(f"said to be removed, and the intent is left: {left}")
         if outcome["counts"]["removed"] != sum(row["decision"] == "removed" for row in outcome["vms"]):
             judge.blame(f"counts are wrong: {outcome['counts']}")
         if real and outcome["plan_id"] and call.policy and not call.policy["dry_run_mode"]:
@@ -245,16 +253,19 @@ class Story:
 
     def sweep(self, wish: dict[str, Any], trouble: Trouble) -> None:
         """vm_cleanup, as drawn."""
-        state, arguments = wish["state"], {"missing": wish["missing"]}
+        store = self.machine.store
+        plans, state = sorted(store["plans"]), wish["state"]
+        arguments: dict[str, Any] = {"missing": wish["missing"]}
+        if (state in ("restored", "purged") and not store["undo"]) or (state == "confirmed" and not plans):
+            state = "planned" if wish["plan"] == 0 else "swept"
         if state != "swept":
             arguments["state"] = state
         if wish["names"] or state in ("restored", "purged"):
             arguments["vms"] = self.names(wish["names"] or (wish["plan"],), state)
         if wish["ignore"] and (wish["names"] or state == "confirmed"):
             arguments["ignore"] = wish["ignore"]
-        plans = sorted(self.machine.store["plans"])
         if state == "confirmed":
-            arguments["plan_id"] = plans[wish["plan"] % len(plans)] if plans else "nothing"
+            arguments["plan_id"] = plans[wish["plan"] % len(plans)]
         elif state == "planned" and wish["plan"] < 2:
             arguments["plan_id"] = f"mine-{wish['plan']}"
         if wish["policy"] is not None:
@@ -262,6 +273,17 @@ class Story:
         outcome = self.call("vm_cleanup", arguments, wish["check"], NO_TROUBLE if wish["check"] else trouble)
         if wish["check"]:
             self.predicted(arguments, outcome)
+
+    def undo(self, number: int, purge: bool, trouble: Trouble) -> None:
+        """One VM that was removed comes back, or its disks go."""
+        state = "purged" if purge else "restored"
+        self.call("vm_cleanup", {"state": state, "vms": self.names((number,), state)}, False, trouble)
+
+    def confirm(self, number: int, trouble: Trouble) -> None:
+        """One plan is confirmed as a whole."""
+        plans = sorted(self.machine.store["plans"])
+        arguments = {"state": "confirmed", "plan_id": plans[number % len(plans)], "ignore": ["window"]}
+        self.call("vm_cleanup", arguments, False, trouble)
 
     def declare(self, wish: dict[str, Any], trouble: Trouble) -> None:
         """vm_persistence, as drawn; the same again changes nothing."""
