@@ -105,7 +105,7 @@ def play(machine: Machine, steps: list[dict[str, Any]], lines: list[str]) -> lis
             lines.append(f"advance {step['advance']} s")
         elif "do" in step:
             act(machine, step)
-            lines.append("do " + " ".join(f"{value}" for value in step.values()))
+            lines.append(f"do {step['do']} {_json({key: step[key] for key in step if key != 'do'})}")
         else:
             calls.append(_played(machine, auditor, _resolved(step, calls), lines))
     lines.extend(world_lines(machine.state))

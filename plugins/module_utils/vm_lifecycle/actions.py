@@ -72,11 +72,15 @@ class DropIntent:
 
 @dataclass(frozen=True)
 class Begin:
-    """Destructive chain, first step: the intent is durable before anything is done. Not begun after not_after (epoch)."""
+    """Destructive chain, first step: the intent is durable before anything is done.
+
+    Not begun before not_before, the deadline (a clock may be set back), nor from not_after on; epoch seconds.
+    """
 
     guard: Guard
     intent: Intent
     not_after: Optional[float] = None
+    not_before: Optional[float] = None
 
 
 @dataclass(frozen=True)
@@ -135,9 +139,13 @@ class Finish:
 
 @dataclass(frozen=True)
 class Purge:
-    """Destructive chain, first step: the time for an undo is over, so the undo record becomes an armed intent."""
+    """Destructive chain, first step: the time for an undo is over, so the undo record becomes an armed intent.
+
+    volumes: the record's verdicts, as they are now.
+    """
 
     uuid: str
+    volumes: Tuple[VolumeVerdict, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -119,12 +119,20 @@ def _record_failure(run: Run, chain: Chain, error: EffectError) -> None:
     operation, said = OPERATIONS.get(chain.entry.decision, "declare"), f"{error.code}: {error.message}"
     run.later(run.log(chain.entry, operation, "failed", said))
     if run.conduct.alert and not chain.waits:
-        run.later(QueueNotice(notice.failure(chain.entry.uuid, chain.entry.name, said, run.now)))
+        run.later(
+            QueueNotice(notice.failure(chain.entry.uuid, chain.entry.name, said, run.now, _attempt(chain, error)))
+        )
     if chain.intent is None:
         return
     chain.schedule = schedule.failed(chain.intent.schedule, said, run.conduct.max_attempts)
     run.later(RememberSchedule(chain.intent.uuid, chain.schedule))
     _roll_back(run, chain, chain.intent)
+
+
+def _attempt(chain: Chain, error: EffectError) -> str:
+    """What tells one failure from the next: one that comes again with every sweep is told once."""
+    known = (chain.intent.schedule if chain.intent is not None else chain.schedule) or {}
+    return f"{known.get('scheduled_cleanup_at')}:{known.get('cleanup_attempts')}:{error.code}"
 
 
 def _roll_back(run: Run, chain: Chain, intent: Intent) -> None:
@@ -194,7 +202,8 @@ def _drop_intent(run: Run, _chain: Chain, action: do.DropIntent) -> None:
     gone = run.world.hypervisor.domain(action.uuid) is None
     if intent is not None and intent.armed and gone and not action.completed:
         raise EffectError("changed_meanwhile", "its removal went on meanwhile; the next run finishes it")
-    never_undefined = intent is not None and intent.undo_until and not gone
+    # not armed: we did not undefine it, and a person who did keeps the disks
+    never_undefined = intent is not None and intent.undo_until and not (gone and intent.armed)
     purged = intent is not None and intent.purge and action.completed
     if never_undefined or purged:
         run.world.store.drop_undo(action.uuid)

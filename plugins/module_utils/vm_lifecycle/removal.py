@@ -36,6 +36,8 @@ def _begin(run: Run, chain: Chain, action: do.Begin) -> None:
         raise EffectError("insane_clock", verdict.problem)
     if action.not_after is not None and reading.now >= action.not_after:
         raise EffectError("outside_window", "the window closed before its turn came")
+    if action.not_before is not None and reading.now < action.not_before:
+        raise EffectError("changed_meanwhile", "the clock was set back, and its deadline is ahead again")
     check(run, action.guard)
     definition = run.world.hypervisor.definition(action.guard.uuid)
     schedule = schedules.attempted(action.intent.schedule, reading.now)
@@ -211,12 +213,12 @@ def _purge(run: Run, chain: Chain, action: do.Purge) -> None:
     if run.world.hypervisor.domain(action.uuid) is not None:
         raise EffectError("changed_meanwhile", "a VM has that UUID again")
     run.now = run.world.host.clock().now
-    chain.verdicts = record.volumes
+    chain.verdicts = action.volumes
     # a moment of its own tells this removal from the one that undefined the VM, should it be interrupted at its end
     begun = max(run.now, unix(record.schedule.get("last_cleanup_attempt")) + 1)
     schedule = {**record.schedule, "cleanup_status": "in-progress", "last_cleanup_attempt": iso(begun)}
     chain.intent = Intent(
-        record.uuid, record.name, record.digest, record.saved.xml, record.volumes, armed=True,
+        record.uuid, record.name, record.digest, record.saved.xml, action.volumes, armed=True,
         started_unix=int(run.now), schedule=schedule, purge=True, revision=int(record.document["revision"]),
     )  # fmt: skip
     run.world.store.write_intent(chain.intent)

@@ -71,12 +71,12 @@ def _cleanup_verbs(verbs: Any) -> None:
     )
     confirm.add_argument("plan_id", metavar="PLAN", help="id of the plan, as a sweep or status says it")
     _common(confirm, "*", acts=True)
-    for command in (sweep, confirm):
+    _verb(verbs, "undo", "bring removed VMs back, within undo_hours", "+", acts=True)
+    purge = _verb(verbs, "purge", "remove the disks of removed VMs before undo_hours are over", "+", acts=True)
+    for command in (sweep, confirm, purge):
         command.add_argument(
             "--ignore", action="append", default=[], choices=cleanup.IGNORABLE, help="lift a condition for named VMs"
         )
-    _verb(verbs, "undo", "bring removed VMs back, within undo_hours", "+", acts=True)
-    _verb(verbs, "purge", "remove the disks of removed VMs before undo_hours are over", "+", acts=True)
 
 
 def _verb(verbs: Any, name: str, help_text: str, count: str, acts: bool = False) -> argparse.ArgumentParser:
@@ -102,7 +102,7 @@ def document(options: argparse.Namespace) -> Dict[str, Any]:
         found["state"] = STATES[options.verb]
     if options.verb == "status" and options.expires_within is not None:
         found["filter"] = {"expires_within_hours": options.expires_within}
-    if options.verb in ("cleanup", "confirm"):
+    if options.verb in ("cleanup", "confirm", "purge"):
         found["ignore"] = options.ignore
     if options.verb == "cleanup" and options.plan is not None:
         found["state"] = "planned"

@@ -90,7 +90,9 @@ def sweep(result: Result) -> str:
             lines.append(f"  {fate} {place} [{volume['reason']}{users}]")
     if result["plan_id"] is not None:
         lines.append(f"plan {result['plan_id']}")
-    lines.append(", ".join(f"{count} {word}" for word, count in result["counts"].items()))
+    lines.append(
+        ", ".join(f"{count} {would if word == 'removed' else ''}{word}" for word, count in result["counts"].items())
+    )
     return "\n".join(printable(line) for line in lines)
 
 

@@ -25,8 +25,13 @@ GIB = 2**30
 
 def vm_digest(uuid: str, scheduled_at: Optional[str], verdicts: Sequence[VolumeVerdict]) -> str:
     """What a person agrees to when they confirm one VM."""
-    disks = [[verdict.pool, verdict.name, verdict.path, verdict.remove, verdict.reason] for verdict in verdicts]
+    disks = [[v.pool, v.name, v.path, v.remove, v.reason, _file(v) if v.remove else None] for v in verdicts]
     return _hashed([uuid, scheduled_at, disks])
+
+
+def _file(verdict: VolumeVerdict) -> object:
+    """The very file that goes, but for what its guest changes by writing."""
+    return (verdict.identity.serial or verdict.identity.inode) if verdict.identity else None
 
 
 def plan_digest(vms: Sequence[SeenVm]) -> str:

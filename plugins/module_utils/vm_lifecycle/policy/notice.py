@@ -38,11 +38,11 @@ def arrived_long_enough_ago(notice: Optional[Notice], policy: CleanupPolicy, now
     return now >= notice.delivered_unix + policy.limit("notify_before_hours") * HOUR
 
 
-def failure(uuid: str, name: str, error: str, now: float) -> Notice:
+def failure(uuid: str, name: str, error: str, now: float, attempt: str = "") -> Notice:
     """A removal failed, or, without a UUID, a sweep as a whole."""
     what = f"removing {name}" if uuid else name
     return Notice(
-        f"failed:{uuid}:{int(now)}",
+        f"failed:{uuid}:{attempt or int(now)}",
         "failed",
         uuid,
         name,

@@ -11,6 +11,9 @@ from typing import Dict, FrozenSet, Iterable, List, Optional, Tuple
 from ..model import FileIdentity, Storage, UndoRecord, VolumeVerdict
 from .storage import Usage, key_of, must_keep_nvram, still_unused
 
+#: Reasons to keep a disk that end when its other users are gone.
+SHARED = ("in_use", "backing_file", "in_snapshot")
+
 
 def own_nvram(uuid: str, usage: Usage) -> Tuple[VolumeVerdict, ...]:
     """NVRAM files that would have gone with the VM, as files to remove once the time for an undo is over."""
@@ -47,14 +50,20 @@ def without(storage: Storage, uuids: FrozenSet[str]) -> Storage:
     return replace(storage, attachments=tuple(left), volumes=tuple(volumes))
 
 
-def still_own(record: UndoRecord, storage: Storage) -> Tuple[VolumeVerdict, ...]:
-    """The verdicts on a removed VM's disks as they would be carried out now: one that somebody uses by now stays."""
+def still_own(record: UndoRecord, storage: Storage, removed: FrozenSet[str]) -> Tuple[VolumeVerdict, ...]:
+    """The verdicts on a removed VM's disks as they would be carried out now: one that somebody uses by now stays.
+
+    removed: names of VMs that this host removed. A disk that was kept for them alone goes with the last of its users.
+    """
     others = Usage(replace(storage, attachments=tuple(use for use in storage.attachments if use.uuid != record.uuid)))
     found = []
     for verdict in record.volumes:
-        reason, used_by = still_unused(verdict, others) if verdict.remove else ("only_user", ())
-        kept = reason != "only_user"
-        found.append(replace(verdict, remove=False, reason=reason, used_by=used_by) if kept else verdict)
+        shared = verdict.reason in SHARED and verdict.target and verdict.used_by and set(verdict.used_by) <= removed
+        if not verdict.remove and not shared:
+            found.append(verdict)
+            continue
+        reason, used_by = still_unused(verdict, others)
+        found.append(replace(verdict, remove=reason == "only_user", reason=reason, used_by=used_by))
     return tuple(found)
 
 

@@ -45,8 +45,8 @@ def ask(
     reason, why = _reason(request, observed, asking, entries)
     if request.state == "planned":
         asking, reason, why = seen, "planned", "it was asked for"
-    if not asking or not reason:
-        return []
+    if not reason or not (asking or request.plan_id):
+        return []  # a plan that was asked for by name is there to be confirmed, even if it says that nothing goes
     plan_id, books = _stored(request, observed, at, asking, (reason, why))
     for vm in asking:
         entries[vm.uuid] = waits(entries[vm.uuid], reason, f"{why}; confirm plan {plan_id}")

@@ -98,7 +98,13 @@ def plan(request: Request, observed: Observed) -> do.Plan:
     # a person who names VMs is not stopped by what others lost
     lost = ("", "") if request.named else losses(observed, observed.known)
     sweep = Sweep(request, observed, at, lost)
-    entries = [*sweep.resumptions(), *undo.over(request, observed, at), *sweep.entries()]
+    begun = [] if request.state == "planned" else sweep.resumptions()  # a plan does nothing, not even that
+    entries = sweep.entries()
+    entries = [
+        *begun,
+        *undo.over(request, observed, at, [e.name for e in entries if e.decision == "removed"]),
+        *entries,
+    ]
     usage = Usage(observed.storage) if observed.storage is not None else None
     warnings = (*observed.damage, *(obstacles(usage) if usage is not None else ()), *filter(None, [lost[1]]))
     return do.Plan(tuple(entries), warnings, (*sweep.books, *_books(request, observed, at)), _conduct(request))

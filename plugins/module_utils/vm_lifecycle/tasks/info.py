@@ -17,7 +17,7 @@ from ..policy.cleanup_policy import CleanupPolicy
 from ..policy.clock import judge
 from ..policy.consent import confirmed, is_over
 from ..policy.expiry import hours_left, is_expired
-from ..policy.schedule import current
+from ..policy.schedule import current, next_try
 from ..ports import World
 from ..report import described, metadata_problem
 from ..run import Task
@@ -151,6 +151,9 @@ def _row(request: Request, observed: Observed, domain: Domain) -> Dict[str, Any]
     if document is not None:
         begun = any(intent.uuid == domain.uuid for intent in observed.intents)
         row["schedule"] = current(domain, document, observed.schedules.get(domain.uuid, {}), begun)
+        retry = next_try(row["schedule"]) if row["schedule"] is not None else 0.0
+        if retry > observed.clock.now and request.policy is not None:
+            row["effective_cleanup_at"] = iso(request.policy.effective(retry))
     return row
 
 

@@ -115,7 +115,8 @@ class Sweep:
             uuid = found.domain.uuid
             if entries[uuid].decision == "removed":
                 entries[uuid] = replace(entries[uuid], actions=self._steps(found, entries[uuid]))
-            self._tell(found)
+            else:
+                self._tell(found)
         missing = [
             do.Entry(wish.uuid or "", wish.label, "kept", "unknown_vm", f"{wish.label}: no such VM here")
             for wish in unknown
@@ -171,8 +172,12 @@ class Sweep:
         existing = {domain.uuid for domain in self.observed.domains}
         existing |= {intent.uuid for intent in self.observed.intents}
         gone = [vm for vm in plan_of(self.request, self.observed).vms if vm.uuid not in existing]
+        done = {uuid for uuid, kept in self.observed.schedules.items() if kept.get("cleanup_status") == "completed"}
         return [
-            do.Entry(vm.uuid, vm.name, "kept", "dropped_out", f"{vm.name}: it is not there any more") for vm in gone
+            do.Entry(vm.uuid, vm.name, "kept", "already_removed", f"{vm.name}: it was removed before")
+            if vm.uuid in done
+            else do.Entry(vm.uuid, vm.name, "kept", "dropped_out", f"{vm.name}: it is not there any more")
+            for vm in gone
         ]
 
     def _tell(self, found: Candidate) -> None:
@@ -206,8 +211,12 @@ class Sweep:
             revision=carried.revision,
         )  # fmt: skip
         closing = policy.closing(self.at.now, "window" in self.request.ignore)
-        begin = do.Begin(guard, intent, None if closing in (None, float("inf")) else closing)
         persistence = carried.document["persistence"]
+        lifted = "expiry" in self.request.ignore
+        begin = do.Begin(
+            guard, intent, None if closing in (None, float("inf")) else closing,
+            None if lifted else float(persistence["scheduled_cleanup"]),
+        )  # fmt: skip
         grace = 0 if persistence["force_cleanup"] else int(persistence["cleanup_grace_period"])
         stop: List[do.Action] = []
         if domain.power_state == "running" and grace:  # a paused guest can't obey, so nobody waits for it

@@ -5,16 +5,16 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, Sequence, Tuple
+from typing import Dict, FrozenSet, List, Sequence, Tuple
 
 from .. import actions as do
 from .. import metadata
 from ..errors import LifecycleError, Problem
-from ..model import Domain, Observed, Record, UndoRecord
-from ..policy import declaration
+from ..model import Domain, Observed, Record, UndoRecord, VolumeVerdict
+from ..policy import declaration, departure
 from ..policy.gate import Circumstances, may_resume, timing
 from ..policy.storage import Usage
-from ..policy.undo import changed_disks, still_own
+from ..policy.undo import SHARED, changed_disks, still_own
 from ..times import iso
 from .scope import Request, circumstances
 from .sweep import resumption
@@ -30,33 +30,58 @@ def is_over(request: Request, observed: Observed) -> bool:
     return whole and any(record.until_unix <= observed.clock.now for record in observed.undo)
 
 
-def over(request: Request, observed: Observed, at: Circumstances) -> List[do.Entry]:
-    """Undo records that are over, and those whose VM exists again by somebody else's hand. Whole sweeps only."""
+def over(request: Request, observed: Observed, at: Circumstances, leaving: Sequence[str]) -> List[do.Entry]:
+    """Undo records that are over, and those whose VM exists again by somebody else's hand. Whole sweeps only.
+
+    leaving: names of VMs that this very sweep removes.
+    """
     if request.named or request.state != "swept":
         return []
     existing = {domain.uuid for domain in observed.domains}
     begun = {intent.uuid for intent in observed.intents}
-    entries = []
-    for record in observed.undo:
-        if record.uuid in begun:
-            continue  # its interrupted removal comes first
-        if record.uuid in existing:
-            message = f"{record.name}: a VM with its UUID exists again"
-            steps = (do.DropUndo(record.uuid),)
-            entries.append(do.Entry(record.uuid, record.name, "kept", "superseded", message, steps))
-        elif record.until_unix <= at.now:
-            entries.append(_purge(record, observed, at, ("undo_over", "the time for an undo is over")))
-    return entries
+    idle = [record for record in observed.undo if record.uuid not in begun]  # an interrupted removal comes first
+    superseded = [
+        do.Entry(
+            record.uuid, record.name, "kept", "superseded", f"{record.name}: a VM with its UUID exists again",
+            (do.DropUndo(record.uuid),),
+        )
+        for record in idle
+        if record.uuid in existing
+    ]  # fmt: skip
+    ended = [record for record in idle if record.uuid not in existing and record.until_unix <= at.now]
+    return [*superseded, *_purges(ended, observed, at, ("undo_over", "the time for an undo is over"), leaving)]
 
 
-def _purge(record: UndoRecord, observed: Observed, at: Circumstances, why: Tuple[str, str]) -> do.Entry:
-    disks = record.volumes if observed.storage is None else still_own(record, observed.storage)
+def _purges(
+    records: Sequence[UndoRecord], observed: Observed, at: Circumstances, why: Tuple[str, str], leaving: Sequence[str]
+) -> List[do.Entry]:
+    """A disk that other removed VMs still use goes with the last of them, so their records are purged first."""
+    done = [kept.get("vm_name") for kept in observed.schedules.values() if kept.get("cleanup_status") == "completed"]
+    removed = frozenset(map(str, done)) | {record.name for record in observed.undo}
+    disks = {
+        record.uuid: record.volumes if observed.storage is None else still_own(record, observed.storage, removed)
+        for record in records
+    }
+    used: Dict[str, List[FrozenSet[str]]] = {name: [] for name in (*leaving, *(kept.name for kept in observed.undo))}
+    for record in records:
+        used[record.name] = [
+            frozenset(verdict.used_by) - {record.name} for verdict in disks[record.uuid] if verdict.reason in SHARED
+        ]
+    waits = departure.waiting(used)
+    return [_purge(record, disks[record.uuid], at, why, record.name in waits) for record in records]
+
+
+def _purge(
+    record: UndoRecord, disks: Tuple[VolumeVerdict, ...], at: Circumstances, why: Tuple[str, str], waits: bool
+) -> do.Entry:
     reason, detail = may_resume(at)
     if not reason:
         reason, detail = timing(at)
+    if not reason and waits:
+        reason, detail = "users_leave_first", "a removed VM that is purged first still uses its disk"
     if reason:
         return do.Entry(record.uuid, record.name, "waiting", reason, f"{record.name}: {detail}", verdicts=disks)
-    steps = (do.Purge(record.uuid), do.DeleteVolumes(record.uuid), do.Finish(record.uuid))
+    steps = (do.Purge(record.uuid, disks), do.DeleteVolumes(record.uuid), do.Finish(record.uuid))
     return do.Entry(
         record.uuid, record.name, "removed", why[0], f"{record.name}: {why[1]}", steps,
         verdicts=disks, schedule=record.schedule,
@@ -68,14 +93,11 @@ def purged(request: Request, observed: Observed) -> List[do.Entry]:
     found, entries = _records(request, observed)
     at, left = circumstances(request, observed), {intent.uuid: intent for intent in observed.intents}
     existing = {domain.uuid for domain in observed.domains}
-    why = ("purged", "purged before its time")
-    purges = [
-        resumption(left[record.uuid], record.uuid in existing, observed, at)
-        if record.uuid in left
-        else _purge(record, observed, at, why)
-        for record in found
+    begun = [
+        resumption(left[record.uuid], record.uuid in existing, observed, at) for record in found if record.uuid in left
     ]
-    return [*purges, *entries]
+    idle = [record for record in found if record.uuid not in left]
+    return [*begun, *_purges(idle, observed, at, ("purged", "purged before its time"), ()), *entries]
 
 
 def restored(request: Request, observed: Observed) -> List[do.Entry]:
