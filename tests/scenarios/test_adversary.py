@@ -219,13 +219,7 @@ def losses(middle: dict[str, Any], after: dict[str, Any], auditor: Auditor) -> l
 
 
 #: Defects that are known, as (deed, setting), each with its reason; strict, so that a repair is noticed.
-KNOWN: dict[tuple[str, str], str] = {
-    (
-        "undefine",
-        "undo",
-    ): "killed before it was armed, and undefined by a person, the VM counts as removed with an undo",
-    ("replace the second disk", "confirmed"): "a confirmation covers the name of a file, not the file",
-}
+KNOWN: dict[tuple[str, str], str] = {}
 CASES = [
     pytest.param(*case, marks=pytest.mark.xfail(strict=True, reason=KNOWN[case])) if case in KNOWN else case
     for case in itertools.product(DEEDS, SETTINGS)

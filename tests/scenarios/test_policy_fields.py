@@ -61,7 +61,7 @@ CASES: dict[str, Any] = {
     "max_removal_gib": case(1, world={"domains": [DUE], "files": {"/pool/a": {"size": 2**30 + 1}}}),
     "max_removal_percent": case(50, world=dues(10)),
     "max_removals": case(1, world=dues(2)),
-    "notify_before_hours": case(10),
+    "notify_before_hours": case(4, world={"domains": [{**DUE, "declared": {**TEMPORARY, "ttl_hours": 12}}]}),
     "remove_unpooled_files": case(True, world={"domains": [{**DUE, "files": ["/srv/a"]}]}),
     "require_confirmation": case(True),
     "require_notice": case(True, notify_before_hours=1),
