@@ -17,7 +17,7 @@ from ..policy.cleanup_policy import CleanupPolicy
 from ..policy.clock import judge
 from ..policy.consent import confirmed, is_over
 from ..policy.expiry import hours_left, is_expired
-from ..policy.schedule import current, next_try
+from ..policy.schedule import current, given_up, next_try
 from ..ports import World
 from ..report import described, metadata_problem
 from ..run import Task
@@ -127,6 +127,7 @@ def report(request: Request, observed: Observed, chains: List[Chain]) -> Documen
                 "undo_until": iso(kept.until_unix),
             }
             for kept in observed.undo
+            if kept.uuid not in domains
         ],
         "plans": [_plan(plan, now) for plan in observed.plans if not is_over(plan, now)],
         "vms": [_row(request, observed, domains[chain.entry.uuid]) for chain in chains],
@@ -151,10 +152,18 @@ def _row(request: Request, observed: Observed, domain: Domain) -> Dict[str, Any]
     if document is not None:
         begun = any(intent.uuid == domain.uuid for intent in observed.intents)
         row["schedule"] = current(domain, document, observed.schedules.get(domain.uuid, {}), begun)
-        retry = next_try(row["schedule"]) if row["schedule"] is not None else 0.0
-        if retry > observed.clock.now and request.policy is not None:
-            row["effective_cleanup_at"] = iso(request.policy.effective(retry))
+        if row["schedule"] is not None and request.policy is not None:
+            _with_policy(row, request.policy, observed.clock.now)
     return row
+
+
+def _with_policy(row: Dict[str, Any], policy: CleanupPolicy, now: float) -> None:
+    """What only the host's policy tells: when a back-off ends, and whether the VM was given up."""
+    retry = next_try(row["schedule"])
+    if retry > now:
+        row["effective_cleanup_at"] = iso(policy.effective(retry))
+    if given_up(row["schedule"], policy.limit("max_cleanup_attempts")):
+        row["schedule"] = {**row["schedule"], "cleanup_status": "failed"}
 
 
 TASK = Task("vm_lifecycle_info", decode, observe, plan, report, {})

@@ -131,6 +131,8 @@ class Sweep:
             domain.uuid, domain.name, decision.decision, decision.reason, decision.message, books,
             schedule=found.schedule, due_unix=_due(found),
         )  # fmt: skip
+        if decision.reason == "gave_up" and found.schedule is not None:
+            entry = replace(entry, schedule={**found.schedule, "cleanup_status": "failed"})
         if decision.decision != "removed":
             return entry
         if self.alarm[0]:
@@ -228,8 +230,8 @@ class Sweep:
 
 
 def _due(found: Candidate) -> Optional[float]:
-    """The deadline, or the end of a back-off that comes after it."""
-    if found.schedule is None:
+    """The deadline, or the end of a back-off that comes after it; None for a VM that does not go by itself."""
+    if found.schedule is None or (found.decision.decision == "kept" and found.decision.reason != "not_expired"):
         return None
     return max(float(found.carried.document["persistence"]["scheduled_cleanup"]), schedules.next_try(found.schedule))
 
