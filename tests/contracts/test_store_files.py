@@ -332,12 +332,11 @@ def test_a_cut_while_a_database_is_set_aside(store: SqliteStore, state: Path, mo
         (state / "state.db").write_bytes(b"garbage" * 1000)
         for suffix in ("-wal", "-shm"):
             (state / f"left{suffix}").rename(state / f"state.db{suffix}")
-        done: list[str] = []
+        left = iter(range(steps))
 
-        def replace(source: Path, target: Path, done: list[str] = done, steps: int = steps) -> None:
-            if len(done) == steps:
+        def replace(source: Path, target: Path, left: Iterator[int] = left) -> None:
+            if next(left, None) is None:
                 raise PowerCut
-            done.append(str(source))
             real(source, target)
 
         with monkeypatch.context() as patch:
