@@ -98,7 +98,7 @@ def test_priority(receiver: socket.socket, tmp_path: Path, outcome: str, priorit
     assert int(entry["MESSAGE_ID"], 16)
 
 
-@pytest.mark.parametrize("character", ["x", "ü", "𝄞", "\ud800"])
+@pytest.mark.parametrize("character", ["x", "ü", "€", "𝄞", "\ud800"])
 def test_a_long_entry(receiver: socket.socket, tmp_path: Path, character: str) -> None:
     """Its values lose their ends, at a character: a datagram that is too large would not arrive at all."""
     whole = LogOperation(1, *(character * 300000 for _field in range(5)))
