@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 from collections import Counter
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from tests.fakes.world import Machine
 
-from .player import Call, call, directories, interrupted, keeps_books, load, play
+from .player import HERE, Call, call, directories, interrupted, keeps_books, load, play
 
 #: Seconds between a cut and the next run, and how many runs may be needed.
 PAUSE, RUNS = 60.0, 6
@@ -39,14 +40,16 @@ def resume(machine: Machine, step: dict[str, Any]) -> tuple[bool, dict[str, Any]
     return False, outcome
 
 
-def cut(made: Call, after: int, variant: str) -> list[str]:
-    """Violations of one call that is cut after one effect."""
+def cut(made: Call, *cuts: tuple[int, str]) -> list[str]:
+    """Violations of one call that is cut after one effect, and perhaps again when it is made once more."""
     machine = Machine(made.before)
     auditor = copy.deepcopy(made.auditor)
     auditor.violations.clear()
     machine.before_effect = auditor
     auditor.begin(made.step)
-    interrupted(machine, made.step, after, variant)
+    for after, variant in cuts:
+        interrupted(machine, made.step, after, variant)
+        machine.advance(PAUSE)
     rested, outcome = resume(machine, made.step)
     if made.step.get("arguments", {}).get("state", "swept") in STATES:
         auditor.begin(SWEEP)  # the call speaks of some VMs; the host's timer comes in any case
@@ -99,7 +102,33 @@ def test_cut_after_every_effect(directory: Path) -> None:
         for after in range(1, made.effects + 1):
             for variant in ("power", "kill"):
                 TOTALS["cuts"] += 1
-                found += [f"{variant} after {after}: {text}" for text in cut(made, after, variant)]
+                found += [f"{variant} after {after}: {text}" for text in cut(made, (after, variant))]
+    TOTALS["violations"] += len(found)
+    assert not found, "\n".join(found)
+
+
+#: Scenarios that are cut twice: each of the ways in which a removal ends, alone and in company.
+TWICE = [
+    "cleanup-obeys",
+    "confirm-required",
+    "last-user-takes-the-disk",
+    "undo-nvram",
+    "undo-over",
+    "undo-purged",
+    "undo-restored",
+    "undo-shared",
+]
+
+
+@pytest.mark.parametrize("name", TWICE)
+def test_cut_again_while_it_is_finished(name: str) -> None:
+    """The run that finishes what a killed one left loses its host's power after each of its own effects."""
+    machine, steps = load(HERE / name)
+    found = []
+    for made in play(machine, copy.deepcopy(steps), []):
+        for first, second in itertools.product(range(1, made.effects + 1), repeat=2):
+            TOTALS["double cuts"] += 1
+            found += [f"after {first}, {second}: {text}" for text in cut(made, (first, "kill"), (second, "power"))]
     TOTALS["violations"] += len(found)
     assert not found, "\n".join(found)
 
