@@ -233,6 +233,22 @@ def test_a_job_that_ends_the_run(make: Make, bad: int) -> None:
     assert ended == so_far
 
 
+def test_what_waits_when_a_run_ends(make: Make) -> None:
+    """A person's interrupt reaches the caller: what has begun ends in order, and no other job begins."""
+    host = make([], None)
+    begun: list[int] = []
+
+    def job(number: int) -> None:
+        begun.append(number)
+        host.sleep(0.01 if number == 0 else 0.5)
+        if number == 0:
+            raise Ended
+
+    with pytest.raises(Ended):
+        host.parallel([partial(job, number) for number in range(6)], 2)
+    assert set(begun) == {0, 1}
+
+
 def test_progress(make: Make) -> None:
     """Any text may be said."""
     make([], None).progress("two\nlines \x1b[31m")
