@@ -41,7 +41,6 @@ class Call:
     #: Files of VMs that could be brought back when it began.
     kept: set[tuple[int, int]] = field(default_factory=set)
     undefined: list[str] = field(default_factory=list)
-    defined: list[str] = field(default_factory=list)
     #: The wall clock was set while it ran; people acted while it ran.
     clock_set: bool = False
     jumped_after: int = -1

@@ -134,10 +134,16 @@ host_policies = st.builds(
     st.sampled_from([{}, {}, {}, {"undo_hours": 30}, {"require_confirmation": True}, {"max_removal_percent": 20}]),
     policies,
 )
+#: What people do while a run goes on: what may hit the very VM or disk that is being removed.
+RAIDS = (
+    "newcomer", "overlay", "attach", "replace", "write", "link", "delete", "start", "undefine", "permanent", "edit", "garble",
+    "pool off", "twin", "again", "rename", "press", "break store", "lose store",
+)  # fmt: skip
 births = st.lists(
     st.tuples(st.sampled_from(KINDS), st.sampled_from([0, 2, 10]), st.sampled_from([1, 4, 4])), min_size=1, max_size=4
 )
 deeds = st.tuples(st.sampled_from(DEEDS), small, small)
+raids = st.tuples(st.sampled_from(RAIDS), small, small)
 options = st.lists(
     st.sampled_from([
         {"mode": "temporary", "ttl_hours": 1}, {"mode": "temporary", "ttl_hours": 4}, {"mode": "temporary", "ttl_hours": 200},
@@ -155,7 +161,7 @@ troubles = st.one_of(
     st.tuples(st.just("refuse"), st.sampled_from(REFUSABLE), st.sampled_from([1, 1, 2, 3]), st.booleans()),
     st.tuples(st.just("refuse"), st.sampled_from(REFUSABLE), st.just(1), st.just(True)),
     st.tuples(st.just("unread"), st.sampled_from(UNREADABLE)),
-    st.tuples(st.just("people"), st.lists(st.tuples(st.integers(1, 16), deeds), min_size=1, max_size=3)),
+    st.tuples(st.just("people"), st.lists(st.tuples(st.integers(1, 24), raids), min_size=1, max_size=4)),
     st.tuples(st.just("jump"), st.integers(1, 12), st.sampled_from(JUMPS)),
     st.tuples(st.just("nested"), st.integers(1, 16), st.sampled_from(["sweep", "held", "renewed", "permanent"]), small),
 )

@@ -10,7 +10,7 @@ from tests.scenarios.raw import inode, needed, own_files, protected, reach
 
 from .call import DAY, Call, State, scheduled
 from .clock import ClockModel
-from .permits import moment, reasons_against
+from .permits import reasons_against
 
 HARM = ("request_shutdown", "power_off", "undefine")
 #: What each task may do at all.
@@ -19,6 +19,8 @@ ALLOWED = {
     "notify": ("save",),
     "vm_persistence": ("save", "write_metadata", "set_autostart"),
 }
+#: Why a VM stays that was brought back, whatever its metadata says, since a kill may come before the hold is written.
+RESTORED = (None, "it was restored and nobody released it")
 Mark = tuple[int, int]
 
 
@@ -77,7 +79,7 @@ class Judge:
         uuid, name = domain["uuid"], domain["name"]
         if uuid not in call.begun:
             self.blame(f"{kind} of {name}, whose removal did not begin in this call")
-        elif protected(domain, moment(call, state), "expiry" in call.ignore):
+        elif protected(domain, max(call.begun.get(uuid, 0), state["clock"]["now"]), "expiry" in call.ignore):
             self.blame(f"{kind} of the protected VM {name}")
         if uuid in call.start["claims"]:
             self.blame(f"{kind} of {name}, which another run holds")
@@ -188,7 +190,6 @@ class Judge:
         uuid = domain["uuid"]
         kept = self.kept.pop(uuid, None)
         self.count("restores")
-        call.defined.append(uuid)
         if kept is None or call.state != "restored" or not call.means(domain):
             self.blame(f"{domain['name']} was brought back, and nobody asked for it")
             return
@@ -198,7 +199,7 @@ class Judge:
         for path, mark in kept["own"].items():
             if inode(machine.state, path) != mark:
                 self.blame(f"{domain['name']} came back without {path}")
-        self.fixed[uuid] = (None, "it was restored and nobody released it")
+        self.fixed[uuid] = RESTORED
 
     def _drop_undo(self, machine: Machine, call: Call, uuid: str) -> None:
         here = machine.find(uuid)
@@ -211,7 +212,8 @@ class Judge:
             self.blame(f"{domain['name']} was declared while another run holds it")
         if call.task == "vm_persistence" and not call.clock_sane and call.state in ("present", "renewed"):
             self.blame(f"{domain['name']} was declared with an insane clock")
-        if call.task == "vm_cleanup" and domain["uuid"] not in call.defined:
+        half_back = call.state == "restored" and self.fixed.get(domain["uuid"]) == RESTORED
+        if call.task == "vm_cleanup" and not half_back:
             self.blame(f"a sweep declared {domain['name']}")
         if call.task == "vm_persistence":
             self.fixed.pop(domain["uuid"], None)

@@ -23,7 +23,7 @@ def reasons_against(judge: Judge, machine: Machine, call: Call, uuid: str) -> It
     if domain is None:
         yield "there is no such VM"
         return
-    if not call.disturbed and protected(domain, moment(call, state), "expiry" in call.ignore):
+    if not call.disturbed and protected(domain, state["clock"]["now"], "expiry" in call.ignore):
         yield "it is protected"
     text, why = judge.fixed.get(uuid, ("", ""))
     if why and text in (None, domain["metadata"]):
@@ -40,12 +40,6 @@ def reasons_against(judge: Judge, machine: Machine, call: Call, uuid: str) -> It
     yield from _consent(judge, call, domain, uuid)
     yield from _notice(judge, call, domain, uuid)
     yield from _places(judge, machine, call)
-
-
-def moment(call: Call, state: State) -> float:
-    """Now, for a deadline. When the clock is set back while a sweep goes on, what was due when it began may go."""
-    now = float(state["clock"]["now"])
-    return max(call.now, now) if call.clock_set else now
 
 
 def _host(judge: Judge, state: State, call: Call) -> Iterator[str]:
