@@ -131,7 +131,17 @@ policies = st.lists(st.sampled_from(FRAGMENTS), max_size=6).map(merged)
 host_policies = st.builds(
     lambda base, careful, own: {**base, **careful, **own},
     st.sampled_from([FRAGMENTS[0], FRAGMENTS[0], FRAGMENTS[1], {}]),
-    st.sampled_from([{}, {}, {}, {"undo_hours": 30}, {"require_confirmation": True}, {"max_removal_percent": 20}]),
+    st.sampled_from(
+        [
+            {},
+            {},
+            {},
+            {"undo_hours": 30},
+            {"undo_hours": 30},
+            {"require_confirmation": True},
+            {"max_removal_percent": 20},
+        ]
+    ),
     policies,
 )
 #: What people do while a run goes on: what may hit the very VM or disk that is being removed.
@@ -144,14 +154,22 @@ births = st.lists(
 )
 deeds = st.tuples(st.sampled_from(DEEDS), small, small)
 raids = st.tuples(st.sampled_from(RAIDS), small, small)
-options = st.lists(
-    st.sampled_from([
-        {"mode": "temporary", "ttl_hours": 1}, {"mode": "temporary", "ttl_hours": 4}, {"mode": "temporary", "ttl_hours": 200},
-        {"mode": "permanent"}, {"auto_cleanup": False}, {"force_cleanup": True}, {"cleanup_grace_period": 5},
-        {"cleanup_grace_period": 0}, {"auto_start": True}, {"ttl_hours": 2}, {"policy": {"on_host_reboot": "destroy"}},
-        {"repair": True},
-    ]), max_size=4,
-).map(merged)  # fmt: skip
+#: Options of a declaration.
+OPTIONS: list[Document] = [
+    {"mode": "temporary", "ttl_hours": 1},
+    {"mode": "temporary", "ttl_hours": 4},
+    {"mode": "temporary", "ttl_hours": 200},
+    {"mode": "permanent"},
+    {"auto_cleanup": False},
+    {"force_cleanup": True},
+    {"cleanup_grace_period": 5},
+    {"cleanup_grace_period": 0},
+    {"auto_start": True},
+    {"ttl_hours": 2},
+    {"policy": {"on_host_reboot": "destroy"}},
+    {"repair": True},
+]
+options = st.lists(st.sampled_from(OPTIONS), max_size=4).map(merged)
 
 #: What goes wrong with a call: nothing, mostly; a kill or a power cut after effect n; refused effects; people meanwhile.
 troubles = st.one_of(

@@ -12,8 +12,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from tests.fakes.world import ports
 
 from .choices import JUMPS, MINUTES, WRONG, births, declarations, deeds, host_policies, sweeps, troubles
+from .plot import Plot
 from .quiesce import quiesce
-from .story import NO_TROUBLE, Story
+from .story import NO_TROUBLE
 
 #: Figures over all stories of this process.
 TOTALS: Counter[str] = Counter()
@@ -24,13 +25,13 @@ INFO_EVERY = 4
 class HostMachine(RuleBasedStateMachine):
     """One host, from its first day to the day on which all that was due is gone."""
 
-    story: Story | None = None
+    story: Plot | None = None
     steps = 0
 
     @initialize(kind=st.integers(0, 2), beginning=st.integers(0, 2), zone=st.integers(0, 1), policy=host_policies)
     def begin(self, kind: int, beginning: int, zone: int, policy: dict[str, Any]) -> None:
         """A host with VMs, and its policy."""
-        self.story = Story(kind, beginning, zone, policy)
+        self.story = Plot(kind, beginning, zone, policy)
 
     @rule(wish=sweeps, trouble=troubles)
     def sweep(self, wish: dict[str, Any], trouble: Any) -> None:
@@ -47,7 +48,7 @@ class HostMachine(RuleBasedStateMachine):
         """Any call of vm_persistence."""
         self._story.declare(wish, trouble)
 
-    @rule(number=st.integers(0, 5), purge=st.booleans(), trouble=troubles)
+    @rule(number=st.integers(0, 5), purge=st.sampled_from([False, False, True]), trouble=troubles)
     def undo(self, number: int, purge: bool, trouble: Any) -> None:
         """A VM is brought back, or its disks are given up."""
         if self._story.machine.store["undo"]:
@@ -101,7 +102,7 @@ class HostMachine(RuleBasedStateMachine):
         self._story.call("vm_lifecycle_info", {})
 
     @property
-    def _story(self) -> Story:
+    def _story(self) -> Plot:
         assert self.story is not None
         return self.story
 
