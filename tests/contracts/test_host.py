@@ -175,7 +175,7 @@ def test_parallel(make: Make, workers: int, count: int) -> None:
         ended: list[int] = []
         most = [0]
 
-        def job(number: int, running: set[int] = running, ended: list[int] = ended, most: list[int] = most) -> None:
+        def job(number: int, running: set[int], ended: list[int], most: list[int]) -> None:
             with lock:
                 running.add(number)
                 most[0] = max(most[0], len(running))
@@ -187,7 +187,7 @@ def test_parallel(make: Make, workers: int, count: int) -> None:
                 running.remove(number)
                 ended.append(number)
 
-        host.parallel([partial(job, number) for number in range(count)], workers)
+        host.parallel([partial(job, number, running, ended, most) for number in range(count)], workers)
         assert sorted(ended) == list(range(count))
         assert most == [at_once]
 
