@@ -62,6 +62,7 @@ SETTINGS = {
     "undo": Setting(UNDO, (), SWEEP),
     "purge": Setting(UNDO, (SWEEP, HOUR), SWEEP),
     "restore": Setting(UNDO, (SWEEP,), RESTORED),
+    "planned": Setting({"require_confirmation": True}, (), PLANNED),
     "confirmed": Setting({"require_confirmation": True}, (PLANNED,), CONFIRMED),
 }
 
@@ -185,6 +186,10 @@ def interfere(setting: Setting, deed: Any, after: int, cut: bool) -> tuple[list[
     if not mark.get("done") or (cut and armed and deed == DEEDS["undefine"]):
         # Once a run was killed with its removal armed, nobody can tell a person's undefine from the run's own.
         return [], 0
+    if setting.step == PLANNED:
+        machine.after_effect = None
+        auditor.begin(CONFIRMED)
+        call(machine, CONFIRMED)
     sweeps(machine, auditor)
     found = losses(mark["state"], machine.state, auditor)
     if setting.policy == UNDO and setting.step == SWEEP:
