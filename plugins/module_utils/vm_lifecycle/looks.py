@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from .errors import EffectError
 from .model import Storage
 from .ports import World
@@ -25,5 +27,6 @@ def storage(world: World, but: str = "") -> Storage:
         met = {use.uuid for use in seen.attachments} | {record.uuid for record in removed}
         removed = [record for record in world.store.undo_records() if record.uuid != but]
         if all(record.uuid in met for record in removed if record.volumes):
-            return seen
+            # what can't be understood of the store may be all that speaks for a disk
+            return replace(seen, problems=(*seen.problems, *world.store.damage()))
     raise EffectError("storage_unreadable", "VMs are removed faster than their storage can be looked at")

@@ -35,7 +35,7 @@ def sh(*words: str, check: bool = True) -> str:
 
 
 def reset() -> None:
-    """An empty host: no domain, no pool but default, no state, a policy without a window."""
+    """An empty host: no domain, no pool but default, no state, a policy without a window, whatever else the machine does."""
     for domain in connection.listAllDomains():
         with contextlib.suppress(libvirt.libvirtError):
             domain.destroy()
@@ -56,7 +56,7 @@ def reset() -> None:
     pool.refresh()
     Path("/etc/vm-lifecycle").mkdir(exist_ok=True)
     Path("/etc/vm-lifecycle/cleanup.json").write_text(
-        json.dumps({"cleanup_enabled": True, "cleanup_in_window_only": False})
+        json.dumps({"cleanup_enabled": True, "cleanup_in_window_only": False, "skip_on_low_resources": False})
     )
 
 

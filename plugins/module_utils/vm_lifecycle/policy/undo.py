@@ -53,17 +53,20 @@ def without(storage: Storage, uuids: FrozenSet[str]) -> Storage:
 def still_own(record: UndoRecord, storage: Storage, removed: FrozenSet[str]) -> Tuple[VolumeVerdict, ...]:
     """The verdicts on a removed VM's disks as they would be carried out now: one that somebody uses by now stays.
 
-    removed: names of VMs that this host removed. A disk that was kept for them alone goes with the last of its users.
+    Disks come in the order in which they go. removed: names of VMs that this host removed. A disk that was kept for
+    them alone goes with the last of its users.
     """
-    others = Usage(replace(storage, attachments=tuple(use for use in storage.attachments if use.uuid != record.uuid)))
-    found = []
+    left = replace(storage, attachments=tuple(use for use in storage.attachments if use.uuid != record.uuid))
+    found: List[VolumeVerdict] = []
     for verdict in record.volumes:
         shared = verdict.reason in SHARED and verdict.target and verdict.used_by and set(verdict.used_by) <= removed
         if not verdict.remove and not shared:
             found.append(verdict)
             continue
-        reason, used_by = still_unused(verdict, others)
+        reason, used_by = still_unused(verdict, Usage(left))
         found.append(replace(verdict, remove=reason == "only_user", reason=reason, used_by=used_by))
+        if found[-1].remove:  # an overlay goes before the file that it is built on
+            left = replace(left, volumes=tuple(v for v in left.volumes if v.image.path != verdict.path))
     return tuple(found)
 
 
