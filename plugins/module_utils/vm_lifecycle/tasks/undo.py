@@ -65,7 +65,9 @@ def _purges(
     used: Dict[str, List[FrozenSet[str]]] = {name: [] for name in (*leaving, *(kept.name for kept in observed.undo))}
     for record in records:
         used[record.name] = [
-            frozenset(verdict.used_by) - {record.name} for verdict in disks[record.uuid] if verdict.reason in SHARED
+            frozenset(verdict.used_by) - {record.name}
+            for verdict in disks[record.uuid]
+            if verdict.target and verdict.reason in SHARED
         ]
     waits = departure.waiting(used)
     return [_purge(record, disks[record.uuid], at, why, record.name in waits) for record in records]
