@@ -91,8 +91,9 @@ def install() -> None:
 def cut_power(chance: random.Random) -> dict[str, Any]:
     """In the middle of a sweep; counts if the sweep had not ended, and the host came up as another boot.
 
-    begun: removals that were on record when the power came back.
+    begun: removals that this sweep had put on record, when the power came back.
     """
+    since = time.time()
     boot = lab("ssh", HOST, "cat /proc/sys/kernel/random/boot_id")
     sweep = subprocess.Popen(
         [str(LAB), "ssh", HOST, SWEEP], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL
@@ -103,7 +104,7 @@ def cut_power(chance: random.Random) -> dict[str, Any]:
     status = sweep.wait(60)
     lab("power-on", HOST)
     again = lab("ssh", HOST, "cat /proc/sys/kernel/random/boot_id") != boot
-    left = lab("ssh", HOST, "ls /var/lib/vm-lifecycle/intents | grep -c json || :")
+    left = lab("ssh", HOST, f"find /var/lib/vm-lifecycle/intents -name '*.json' -newermt @{since:.3f} | wc -l")
     return {"counts": alive and status != 0 and again, "begun": int(left)}
 
 

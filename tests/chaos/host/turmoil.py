@@ -35,12 +35,13 @@ def undone() -> list[str]:
     return sorted(path.stem for path in UNDO.glob("*.json")) if UNDO.exists() else []
 
 
-def records() -> tuple[int, int]:
-    """How many removals are on record, and how many of them are armed."""
+def records(since: float = 0.0) -> tuple[int, int]:
+    """How many removals are on record, and how many of them are armed; since: only what was written after that time."""
     texts = []
     for path in INTENTS.glob("*.json"):
         try:
-            texts.append(path.read_text("utf-8"))
+            if path.stat().st_mtime >= since:
+                texts.append(path.read_text("utf-8"))
         except FileNotFoundError:
             continue
     return len(texts), sum('"armed": true' in text for text in texts)
@@ -58,19 +59,21 @@ def words(manifest: dict[str, Any], purging: bool, named: bool) -> list[str]:
 
 
 def kill_one(command: list[str], chance: random.Random) -> dict[str, Any]:
-    """Begin a sweep and kill it at some moment. It counts if the process lived until the signal, and died of it."""
-    before, (had, had_armed) = time.monotonic(), records()
+    """Begin a sweep and kill it at some moment. It counts if the process lived until the signal, and died of it.
+
+    begun, armed: removals that this very sweep had on record then; what earlier ones left is not counted.
+    """
+    before, since = time.monotonic(), time.time()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     moment = chance.choices(("start", "intent", "armed"), (2, 5, 3))[0]
     while moment != "start" and process.poll() is None and time.monotonic() - before < LIMIT:
-        now, armed = records()
-        if (moment == "intent" and now > had) or (moment == "armed" and armed > had_armed):
+        now, armed = records(since)
+        if (moment == "intent" and now) or (moment == "armed" and armed):
             break
-        had, had_armed = min(had, now), min(had_armed, armed)
         time.sleep(0.002)
     time.sleep(chance.uniform(0, SPREAD[moment]))
     alive = process.poll() is None
-    begun, armed = records()
+    begun, armed = records(since)
     process.send_signal(signal.SIGKILL)
     status = process.wait(LIMIT)
     return {
@@ -101,7 +104,6 @@ def kills(manifest: dict[str, Any], seed: int, count: int, daemons: int, purging
     chance = random.Random(seed)
     done: list[dict[str, Any]] = []
     daemon: list[dict[str, Any]] = []
-    ordinary = 0
     for number in range(4 * count):
         command = words(manifest, purging, named=number % 3 == 2)
         if sum(kill["counts"] for kill in done) >= count or not command:
@@ -110,7 +112,7 @@ def kills(manifest: dict[str, Any], seed: int, count: int, daemons: int, purging
             daemon.append(kill_daemon(command, chance))
             continue
         done.append(kill_one(command, chance))
-    return {"kills": done, "daemon_kills": daemon, "ordinary": ordinary, "left": len(expired(manifest))}
+    return {"kills": done, "daemon_kills": daemon, "left": len(expired(manifest))}
 
 
 def sweep(command: list[str]) -> dict[str, Any]:
