@@ -38,12 +38,17 @@ class Call:
     #: UUID -> paths that were shown to whoever confirmed it.
     shown: dict[str, set[str] | None] = field(default_factory=dict)
     effects: int = 0
-    #: Files of VMs that could be brought back when it began.
-    kept: set[tuple[int, int]] = field(default_factory=set)
     undefined: list[str] = field(default_factory=list)
     #: The wall clock was set while it ran; people acted while it ran.
     clock_set: bool = False
     jumped_after: int = -1
+    jumped_from: float = 0.0
+
+    @property
+    def just_set(self) -> bool:
+        """Whether the clock was set after the last look at it, which comes just before the intent is written."""
+        return self.effects == self.jumped_after + 1
+
     disturbed: bool = False
 
     @property

@@ -71,6 +71,8 @@ class People:
             self.judge.excused |= reach(state, use["path"])
         state["domains"].append({**copy.deepcopy(vm), "state": "shutoff", "stops_at": None, "persistent": True})
         self._tampered(vm)
+        if any(vm["uuid"] in call.undefined for call in self.judge.calls):
+            self.judge.back.add(vm["uuid"])
 
     def gone(self, number: int) -> State | None:
         """A VM that once was and is not any more."""
@@ -207,8 +209,10 @@ def lose_store(people: People, _number: int) -> None:
     judge, store = people.judge, people.machine.store
     store.update({key: copy.deepcopy(value) for key, value in EMPTY_STORE.items() if key not in ("intents", "undo")})
     judge.clock.forget()
-    for memory in (judge.fixed, judge.plans, judge.confirmed, judge.told):
+    for memory in (judge.fixed, judge.plans):
         memory.clear()
+    for spent in (judge.confirmed, judge.told) if not judge.calls else ():  # a run that goes on has read them
+        spent.clear()
 
 
 def press(people: People, number: int) -> None:

@@ -39,6 +39,8 @@ class Judge:
         self.kept: dict[str, dict[str, Any]] = {}
         #: VMs that nobody may remove until they are declared anew: UUID -> (metadata text, why).
         self.fixed: dict[str, tuple[str | None, str]] = {}
+        #: VMs that a person defined again in the middle of their removal: whether that is known by then or not, they may stay.
+        self.back: set[str] = set()
         #: plan id -> UUID -> (deadline, paths that go); UUID -> [(when, deadline, paths)]; notices: (UUID, deadline) -> when.
         self.plans: dict[str, dict[str, tuple[int | None, set[str]]]] = {}
         self.confirmed: dict[str, list[tuple[float, int | None, set[str] | None]]] = {}
@@ -109,8 +111,7 @@ class Judge:
                 self.blame(f"{domain['name']} goes without an undo record")
         else:
             self.released |= files
-            # a disk that a VM shares with one which may be brought back stays, and nobody takes it along later
-            self.owed.update({path: mark for path, mark in own.items() if mark not in call.kept})
+            self.owed.update(own)
 
     def settle_nvram(self, state: State) -> None:
         """NVRAM that others use, or that an undo needs, is still there after the undefinition."""
@@ -181,7 +182,7 @@ class Judge:
     def _begin(self, machine: Machine, call: Call, uuid: str, name: str) -> None:
         """A removal begins: everything that had to allow it."""
         self.count("removals begun")
-        call.begun[uuid] = machine.clock["now"]
+        call.begun[uuid] = call.jumped_from if call.just_set else machine.clock["now"]
         call.threads[uuid] = threading.current_thread()
         for why in reasons_against(self, machine, call, uuid):
             self.blame(f"the removal of {name} began although {why}")

@@ -45,8 +45,7 @@ def reasons_against(judge: Judge, machine: Machine, call: Call, uuid: str) -> It
 def _host(judge: Judge, state: State, call: Call) -> Iterator[str]:
     if call.timing():
         yield call.timing()
-    just_set = call.effects == call.jumped_after + 1  # after the last look, which comes before the intent is written
-    if not judge.clock.sane(state["clock"]) and not just_set:
+    if not judge.clock.sane(state["clock"]) and not call.just_set:
         yield "the clock is insane by now"
     policy = call.policy
     open_now = policy and window_open(policy, state["zone"], state["clock"]["now"])

@@ -83,7 +83,7 @@ def _forget_lost(story: Story) -> None:
     records, state = story.machine.store["records"], story.machine.state
     for domain in list(state["domains"]):
         record = records.get(domain["uuid"])
-        if record and record["document"] and domain["metadata"] in (None, "{") and domain["persistent"]:
+        if record and record["document"] and domain["metadata"] in (None, "{"):
             story.call("vm_persistence", {"state": "absent", "vms": [{"name": domain["name"]}]})
 
 
@@ -113,7 +113,7 @@ def findings(story: Story) -> Iterator[str]:
     for domain in state["domains"]:
         text, _why = judge.fixed.get(domain["uuid"], ("", ""))
         stays = domain["uuid"] in judge.fixed and text in (None, domain["metadata"])
-        if not protected(domain, now, False) and not stays:
+        if not protected(domain, now, False) and not stays and domain["uuid"] not in judge.back:
             yield f"{domain['name']} is left: {rows.get(domain['uuid'])}"
         yield from _schedule(domain, rows.get(domain["uuid"], {}))
     used = judge.needed(state)

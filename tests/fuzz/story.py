@@ -12,7 +12,6 @@ from vm_lifecycle.reasons import DECISIONS
 
 from tests.fakes.world import EFFECTS, Machine, PowerCut
 from tests.scenarios.player import call as play
-from tests.scenarios.raw import reach
 
 from .call import Call, begin, scheduled
 from .deeds import People
@@ -59,8 +58,6 @@ class Story:
     def call(self, task: str, arguments: dict[str, Any], check: bool = False, trouble: Trouble = NO_TROUBLE) -> Any:
         """One call, with its trouble; returns its outcome, {} when it was cut."""
         made = begin(self.machine, task, arguments, check, self.judge.clock.sane(self.machine.clock))
-        undone = [use["path"] for kept in self.judge.kept.values() for use in kept["domain"]["files"]]
-        made.kept = {mark for path in undone for mark in reach(self.machine.state, path)}
         self.judge.count("calls")
         if made.state == "confirmed":
             self.judge.confirm(made)
@@ -124,10 +121,11 @@ class Story:
 
     def jump(self, seconds: float) -> None:
         """Somebody sets the wall clock."""
+        before = self.machine.clock["now"]
         self.machine.clock["now"] += seconds
         for each in self.judge.calls:
             each.clock_set = each.disturbed = True
-            each.jumped_after = each.effects
+            each.jumped_after, each.jumped_from = each.effects, before
 
     def _nested(self, what: str, number: int) -> None:
         """Another run, between two effects of this one."""
