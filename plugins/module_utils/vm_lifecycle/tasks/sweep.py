@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Tuple
 
 from .. import actions as do
 from .. import metadata
@@ -54,7 +54,7 @@ def judged(request: Request, observed: Observed) -> Judged:
     for domain in (domains[uuid] for uuid in wanted if uuid in domains):
         record = observed.records.get(domain.uuid)
         carried = metadata.read(domain, record)
-        if record is not None and record.document:
+        if record is not None and record.document and domain.persistent:
             known[domain.name] = carried.reason
         if carried.reason == "not_managed" and not request.named:
             continue
@@ -105,7 +105,7 @@ class Sweep:
         candidates = self.observed.candidates
         entries = {found.domain.uuid: self._judged(found, usage) for found in candidates}
         due = [found for found in candidates if entries[found.domain.uuid].decision == "removed"]
-        for found in _followers(due, entries, self.observed.intents):
+        for found in _followers(due, entries, self.observed):
             uuid = found.domain.uuid
             entries[uuid] = waits(entries[uuid], "users_leave_first", "a VM that goes first still uses its disk")
         due = [found for found in due if entries[found.domain.uuid].decision == "removed"]
@@ -236,8 +236,11 @@ def _due(found: Candidate) -> Optional[float]:
     return max(float(found.carried.document["persistence"]["scheduled_cleanup"]), schedules.next_try(found.schedule))
 
 
-def _followers(due: List[Candidate], entries: Mapping[str, do.Entry], intents: Sequence[Intent]) -> List[Candidate]:
-    """VMs with a disk that only others use which are due, or volumes that an interrupted removal has yet to delete."""
+def _followers(due: List[Candidate], entries: Mapping[str, do.Entry], observed: Observed) -> List[Candidate]:
+    """VMs with a disk that only those use which go, too.
+
+    Others that are due, removed VMs whose time for an undo is over, and volumes that an interrupted removal has yet to delete.
+    """
     used: Dict[str, List[FrozenSet[str]]] = {
         found.domain.name: [
             frozenset(verdict.used_by) - {found.domain.name}
@@ -246,7 +249,10 @@ def _followers(due: List[Candidate], entries: Mapping[str, do.Entry], intents: S
         ]
         for found in due
     }
-    for intent in intents:
+    used.update(
+        {gone.name: [] for gone in observed.undo if gone.until_unix <= observed.clock.now and gone.name not in used}
+    )
+    for intent in observed.intents:
         if intent.armed and not intent.undo_until:
             used.update({verdict.name: [] for verdict in intent.volumes if verdict.remove and verdict.name not in used})
     waits = departure.waiting(used)

@@ -127,11 +127,13 @@ def restored(request: Request, observed: Observed) -> List[do.Entry]:
 
 
 def _half_back(record: UndoRecord, observed: Observed) -> bool:
-    """Whether an earlier call was killed after it had defined the VM, which is still as it was defined."""
+    """Whether an earlier call was killed after it had defined the VM, which is still as it was defined, or held by now."""
     domain = next((domain for domain in observed.domains if domain.uuid == record.uuid), None)
     known = observed.records.get(record.uuid)
     begun = known is not None and known.revision > int(record.document["revision"])
-    return begun and domain is not None and metadata.digest(domain.metadata) == record.digest
+    if known is None or domain is None or not begun:
+        return False
+    return metadata.digest(domain.metadata) in (record.digest, known.digest)
 
 
 def _restore(record: UndoRecord, observed: Observed) -> do.Entry:
@@ -143,12 +145,11 @@ def _restore(record: UndoRecord, observed: Observed) -> do.Entry:
     text = metadata.encode(document)
     mark = metadata.digest(text) or ""
     seen = Record(record.uuid, record.name, document["revision"], mark, document, "shutoff", now)
-    define = do.KeepRecord(seen) if _half_back(record, observed) else do.Define(record.uuid, seen)
-    steps = (
-        define,
-        do.WriteMetadata(do.Guard(record.uuid, record.digest), text),
-        do.DropUndo(record.uuid),
-    )
+    write, drop = do.WriteMetadata(do.Guard(record.uuid, record.digest), text), do.DropUndo(record.uuid)
+    steps: Tuple[do.Action, ...] = (do.Define(record.uuid, seen), write, drop)
+    if _half_back(record, observed):
+        carried = next(metadata.digest(domain.metadata) for domain in observed.domains if domain.uuid == record.uuid)
+        steps = (do.KeepRecord(seen), write, drop) if carried == record.digest else (drop,)
     message = f"{record.name} is back as it was when it was removed {iso(record.removed_unix)}, shut off and held"
     return do.Entry(record.uuid, record.name, "restored", "restored", message, steps, after=document)
 
