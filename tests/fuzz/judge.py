@@ -111,7 +111,7 @@ class Judge:
                 self.blame(f"{domain['name']} goes without an undo record")
         else:
             self.released |= files
-            self.owed.update(own)
+            self.owed.update({path: mark for path, mark in own.items() if mark not in call.bases})
 
     def settle_nvram(self, state: State) -> None:
         """NVRAM that others use, or that an undo needs, is still there after the undefinition."""
@@ -128,6 +128,11 @@ class Judge:
                 for use in kept["domain"]["files"]:
                     found |= reach(state, use["path"])
         return found
+
+    def bases(self, state: State) -> set[Mark]:
+        """Files that disks of VMs which can be brought back are built on."""
+        undone = [use["path"] for kept in self.kept.values() for use in kept["domain"]["files"]]
+        return {mark for path in undone for mark in reach(state, path) if mark != inode(state, path)}
 
     def _delete(self, state: State, call: Call, path: str) -> None:
         self.count("deleted volumes")
