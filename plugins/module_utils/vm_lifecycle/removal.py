@@ -29,24 +29,30 @@ REFUSED = {"changed_meanwhile": "identity_changed", "open_elsewhere": "open_else
 
 def _begin(run: Run, chain: Chain, action: do.Begin) -> None:
     """The plan is durable before anything is done; time and clock are looked at once more."""
-    reading = run.world.host.clock()
-    run.now = reading.now
-    verdict = judge(reading, run.clock)
-    if not verdict.sane:
-        raise EffectError("insane_clock", verdict.problem)
-    if action.not_after is not None and reading.now >= action.not_after:
+    now = _believed_now(run)
+    if action.not_after is not None and now >= action.not_after:
         raise EffectError("outside_window", "the window closed before its turn came")
-    if action.not_before is not None and reading.now < action.not_before:
+    if action.not_before is not None and now < action.not_before:
         raise EffectError("changed_meanwhile", "the clock was set back, and its deadline is ahead again")
     check(run, action.guard)
     definition = run.world.hypervisor.definition(action.guard.uuid)
-    schedule = schedules.attempted(action.intent.schedule, reading.now)
-    chain.intent = replace(action.intent, definition=definition, started_unix=int(reading.now), schedule=schedule)
+    schedule = schedules.attempted(action.intent.schedule, now)
+    chain.intent = replace(action.intent, definition=definition, started_unix=int(now), schedule=schedule)
     run.save_now(
         RememberSchedule(action.intent.uuid, schedule), run.log(chain.entry, "remove", "begun", chain.entry.message)
     )
     run.world.store.write_intent(chain.intent)
     chain.schedule = schedule
+
+
+def _believed_now(run: Run) -> float:
+    """The time, by a clock that can still be believed."""
+    reading = run.world.host.clock()
+    run.now = reading.now
+    verdict = judge(reading, run.clock)
+    if not verdict.sane:
+        raise EffectError("insane_clock", verdict.problem)
+    return reading.now
 
 
 def _look(run: Run, but: str = "") -> Usage:
@@ -212,14 +218,14 @@ def _purge(run: Run, chain: Chain, action: do.Purge) -> None:
     record = _undo_record(run, action.uuid)
     if run.world.hypervisor.domain(action.uuid) is not None:
         raise EffectError("changed_meanwhile", "a VM has that UUID again")
-    run.now = run.world.host.clock().now
+    now = _believed_now(run)
     chain.verdicts = action.volumes
     # a moment of its own tells this removal from the one that undefined the VM, should it be interrupted at its end
-    begun = max(run.now, unix(record.schedule.get("last_cleanup_attempt")) + 1)
+    begun = max(now, unix(record.schedule.get("last_cleanup_attempt")) + 1)
     schedule = {**record.schedule, "cleanup_status": "in-progress", "last_cleanup_attempt": iso(begun)}
     chain.intent = Intent(
         record.uuid, record.name, record.digest, record.saved.xml, action.volumes, armed=True,
-        started_unix=int(run.now), schedule=schedule, purge=True, revision=int(record.document["revision"]),
+        started_unix=int(now), schedule=schedule, purge=True, revision=int(record.document["revision"]),
     )  # fmt: skip
     run.world.store.write_intent(chain.intent)
 
