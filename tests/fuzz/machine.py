@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from tests.fakes.world import ports
 
 from .choices import JUMPS, MINUTES, WRONG, births, declarations, deeds, host_policies, sweeps, troubles
+from .habits import HABITS
 from .plot import Plot
 from .quiesce import quiesce
 from .story import NO_TROUBLE
@@ -59,6 +60,11 @@ class HostMachine(RuleBasedStateMachine):
         """A person confirms a plan."""
         if self._story.machine.store["plans"]:
             self._story.confirm(number, trouble)
+
+    @rule(habit=st.integers(0, len(HABITS) - 1), number=st.integers(0, 11))
+    def habit(self, habit: int, number: int) -> None:
+        """Several steps that belong together."""
+        HABITS[habit](self._story, number)
 
     @rule(births=births, trouble=st.one_of(st.just(NO_TROUBLE), st.just(NO_TROUBLE), troubles))
     def create(self, births: list[tuple[str, int, int]], trouble: Any) -> None:

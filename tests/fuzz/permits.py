@@ -84,7 +84,8 @@ def _consent(judge: Judge, call: Call, domain: State, uuid: str) -> Iterator[str
     ]
     if said:
         shown = [paths for paths in said if paths is not None]
-        call.shown[uuid] = set().union(*shown) if len(shown) == len(said) else None
+        asked = call.state == "confirmed" or policy["require_confirmation"]  # else it may go as it is now
+        call.shown[uuid] = set().union(*shown) if asked and len(shown) == len(said) else None
         return
     if call.state == "confirmed":
         yield "it is not in the plan that was confirmed"

@@ -73,6 +73,7 @@ class Story:
             self.judge.calls.pop()
             if not self.judge.calls:
                 self._restore(trouble, cut)
+                self._rolled_back(made, trouble)
         if before and trouble[0] not in ("people", "jump", "nested") and before != self._now():
             self.judge.blame(f"{task} in check mode changed the host" if check else "info changed the host")
         if outcome:
@@ -119,6 +120,13 @@ class Story:
             self.judge.count("kills" if trouble[0] == "kill" else "power cuts")
         if was_cut and trouble[0] == "power":
             machine.power_cut()
+
+    def _rolled_back(self, call: Call, trouble: Trouble) -> None:
+        """libvirt alone refused a step: what had begun with a VM that is still there has ended with the call."""
+        if trouble[0] == "refuse" and trouble[1] in ("undefine", "power_off", "request_shutdown"):
+            for uuid, intent in self.machine.store["intents"].items():
+                if uuid in call.begun and self.machine.find(uuid) is not None:
+                    self.judge.blame(f"the removal of {intent['name']} was refused, and its intent is left")
 
     def jump(self, seconds: float) -> None:
         """Somebody sets the wall clock."""
