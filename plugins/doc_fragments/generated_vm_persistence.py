@@ -181,6 +181,13 @@ options:
                 a warning from 90 percent, the VM is paused at 100 percent. It is never powered off for it.'
               - Defaults to V(false).
             type: bool
+          host_shutdown_timeout_seconds:
+            description:
+              - 'Seconds, from 1 to 3600, that the VM has for O(vms[].policy.on_host_shutdown) when its host goes
+                down: for saving its memory, and as many again for shutting down if that failed. After that it is
+                powered off.'
+              - Defaults to V(120).
+            type: int
       hold:
         type: str
         choices:
@@ -353,6 +360,12 @@ options:
             a warning from 90 percent, the VM is paused at 100 percent. It is never powered off for it.'
           - Defaults to V(false).
         type: bool
+      host_shutdown_timeout_seconds:
+        description:
+          - 'Seconds, from 1 to 3600, that the VM has for O(policy.on_host_shutdown) when its host goes down: for
+            saving its memory, and as many again for shutting down if that failed. After that it is powered off.'
+          - Defaults to V(120).
+        type: int
   hold:
     type: str
     choices:

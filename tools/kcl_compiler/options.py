@@ -1,6 +1,7 @@
 """Options of Ansible modules and roles: what the schemas say, put into hand-written templates.
 
-In a template, `x-options-of: <Schema>` inside an `options:` or `suboptions:` mapping stands for that schema's options.
+In a template, `x-options-of: <Schema>` inside an `options:` or `suboptions:` mapping stands for that schema's options;
+`x-options-of: {schema: <Schema>, optional: [...]}` for the same, where these need not be given because the caller knows them.
 Generated options carry no `default:`, so that what was said can be told from what was not; the text names the default.
 """
 
@@ -33,7 +34,7 @@ class Expander:
         result: Options = {}
         for name, option in template.items():
             if name == PLACEHOLDER:
-                added = self.options_of(option, location, path)
+                added = self._placed(option, location, path)
             else:
                 added = {name: self._expand_option(name, option, location, path)}
             for key in added:
@@ -41,6 +42,16 @@ class Expander:
                     raise GenerationError(location, f"option {path}{key} is there twice")
             result.update(added)
         return result
+
+    def _placed(self, what: str | Mapping[str, Any], location: Location, path: str) -> Options:
+        if isinstance(what, str):
+            return self.options_of(what, location, path)
+        options = self.options_of(what["schema"], location, path)
+        for name in what["optional"]:
+            if name not in options:
+                raise GenerationError(location, f"{what['schema']} has no attribute {name}")
+            options[name].pop("required", None)
+        return options
 
     def _expand_option(self, name: str, option: Mapping[str, Any], location: Location, path: str) -> dict[str, Any]:
         if not option.get("description"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import FrozenSet, Optional, Tuple, Union
 
+from .boots import LastState, Place
 from .changes import StoreChange
 from .model import Document, Intent, Pressure, Record, VolumeVerdict
 
@@ -163,6 +164,30 @@ class DropUndo:
     uuid: str
 
 
+@dataclass(frozen=True)
+class Start:
+    """At host boot: the VM is started when its turn comes, and waited for. last: what it was when its host went down."""
+
+    guard: Guard
+    place: Place
+    last: Optional[LastState] = None
+    #: A dependency of it that nobody starts; then it is not started either.
+    unmet: str = ""
+
+
+@dataclass(frozen=True)
+class Stop:
+    """At host shutdown: the VM goes down when its turn comes. how: save-state, shutdown or destroy, each falling back to the next.
+
+    seconds: for each of saving and shutting down.
+    """
+
+    guard: Guard
+    place: Place
+    how: str
+    seconds: float
+
+
 Action = Union[
     WriteMetadata,
     RemoveMetadata,
@@ -181,6 +206,8 @@ Action = Union[
     Purge,
     Define,
     DropUndo,
+    Start,
+    Stop,
 ]
 
 #: Actions that only keep the engine's own books: they never make a result "changed".

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Callable, List, Mapping, Optional, Set, Tuple, Type
 
 from . import actions as do
+from .boots import StartRecord
 from .changes import LogOperation, StoreChange
 from .errors import EffectError
 from .model import ClockMemory, Document, Intent, VolumeVerdict
@@ -47,6 +48,10 @@ class Chain:
     keep_nvram: bool = True
     #: NVRAM files that go with the disks when an undo is over.
     nvram: Tuple[VolumeVerdict, ...] = ()
+    #: At host boot, how its start went; at host shutdown, in words, how it went down, and whether that was not the way declared.
+    start: Optional[StartRecord] = None
+    way: str = ""
+    fell_back: bool = False
     #: Paths of volumes whose deletion was confirmed.
     deleted: Set[str] = field(default_factory=set)
 

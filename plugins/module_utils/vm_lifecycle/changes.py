@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import FrozenSet, Mapping, Union
 
+from .boots import BootRun, LastState, StartRecord
 from .model import ClockMemory, Document, Notice, Record, SweepPlan
 
 
@@ -23,7 +24,7 @@ class Remember:
 
 @dataclass(frozen=True)
 class Forget:
-    """Record and schedule of a VM are dropped."""
+    """Record, schedule, last state and start of a VM are dropped."""
 
     uuid: str
 
@@ -96,6 +97,27 @@ class DropPlan:
 
 
 @dataclass(frozen=True)
+class RememberState:
+    """What a VM was last seen to be."""
+
+    state: LastState
+
+
+@dataclass(frozen=True)
+class RememberStart:
+    """How a VM's start went."""
+
+    start: StartRecord
+
+
+@dataclass(frozen=True)
+class RememberBoot:
+    """The boot whose VMs are, or were, started in order."""
+
+    run: BootRun
+
+
+@dataclass(frozen=True)
 class LogOperation:
     """One line of the operation log. at_unix in epoch seconds."""
 
@@ -118,5 +140,8 @@ StoreChange = Union[
     QueueNotice,
     NoticeTried,
     Prune,
+    RememberState,
+    RememberStart,
+    RememberBoot,
     LogOperation,
 ]

@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, List, Optional
 
+from ._generated.schemas import ADDITIONAL, SCHEMAS
 from .model import Document, Domain, Record
 from .schema import violations, with_defaults
 
@@ -21,7 +22,16 @@ LATEST = 221845392000
 
 
 def encode(document: Document) -> str:
-    """Canonical text: the same document is always the same text, and pure ASCII, so any XML can carry it."""
+    """Canonical text: the same document is always the same text, and pure ASCII, so any XML can carry it.
+
+    Options that were added to the policy's schema are written apart, so that each block is valid by its own.
+    """
+    policy = document.get("policy")
+    if policy:
+        names = SCHEMAS[ADDITIONAL["VmLifecyclePolicy"]]["properties"]
+        added = {name: value for name, value in policy.items() if name in names}
+        own = {name: value for name, value in policy.items() if name not in names}
+        document = {**document, "policy": own, **({"policy_additional": added} if added else {})}
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
@@ -94,9 +104,12 @@ def _validated(domain: Domain, mark: Optional[str]) -> Declaration:
 def _complete(document: Document) -> Document:
     """The document with the schemas' defaults filled in: it is valid without them, and the engine relies on them."""
     whole = {**document, "persistence": with_defaults("VmPersistence", document["persistence"])}
+    added = whole.pop("policy_additional", {})
+    if whole.get("policy") is not None:
+        whole["policy"] = {**whole["policy"], **added}
     for block, schema in (("policy", "VmLifecyclePolicy"), ("hold", "VmHold")):
-        if document.get(block) is not None:
-            whole[block] = with_defaults(schema, document[block])
+        if whole.get(block) is not None:
+            whole[block] = with_defaults(schema, whole[block])
     return whole
 
 

@@ -27,6 +27,8 @@ class Domain:
     metadata: Optional[str] = None
     #: Why the metadata could not be read; unreadable is never the same as none.
     metadata_error: str = ""
+    #: Its memory was saved (a managed save): the next start goes on from there.
+    saved: bool = False
 
     @property
     def active(self) -> bool:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import tzinfo
-from typing import Callable, ContextManager, Dict, FrozenSet, List, Mapping, Optional, Protocol, Sequence
+from typing import Any, Callable, ContextManager, Dict, FrozenSet, List, Mapping, Optional, Protocol, Sequence, Tuple
 
+from .boots import BootRun, LastState, MemoryCost, Need, StartRecord
 from .changes import LogOperation, StoreChange
 from .model import (
     ClockMemory,
@@ -64,6 +65,24 @@ class Hypervisor(Protocol):
     def power_off(self, uuid: str) -> None:
         """End the domain's process; returns when it has ended. Already off is success."""
 
+    def start(self, uuid: str) -> None:
+        """Start the domain; memory that was saved is restored by libvirt itself. Already running is success."""
+
+    def needs(self, uuid: str) -> List[Need]:
+        """Networks and pools that the persistent definition names, and without which libvirt refuses to start it."""
+
+    def activate(self, need: Need) -> None:
+        """Start a network or a pool. Already active is success."""
+
+    def addresses(self, uuid: str) -> List[str]:
+        """Addresses at which the running guest may answer, best known first: leases, guest agent, ARP. None that are the host's own."""
+
+    def memory_cost(self, uuid: str) -> MemoryCost:
+        """What saving the running domain's memory would take, and whether it can be saved."""
+
+    def save_memory(self, uuid: str, seconds: float) -> None:
+        """Managed save, given up after so many seconds: then the domain runs on, and EffectError save_failed is raised."""
+
     def undefine(self, uuid: str, keep_nvram: bool, keep_tpm: bool = False) -> None:
         """Remove the definition with its managed save, snapshot and checkpoint metadata, and TPM state and NVRAM unless kept.
 
@@ -101,6 +120,15 @@ class Store(Protocol):
     def pools(self) -> Dict[str, int]:
         """Storage pools that this host is known to have, as in RememberPools."""
 
+    def states(self) -> Dict[str, LastState]:
+        """What each VM was last seen to be, by UUID."""
+
+    def starts(self) -> Dict[str, StartRecord]:
+        """How the last start of each VM in order went, by UUID."""
+
+    def boot(self) -> Optional[BootRun]:
+        """The last boot that was carried out, None when there was none."""
+
     def save(self, changes: Sequence[StoreChange]) -> None:
         """Make all changes durable, or none of them."""
 
@@ -129,6 +157,16 @@ class Store(Protocol):
         """The VM is back, or its disks are gone too."""
 
 
+class Jobs(Protocol):
+    """Work that goes on in threads while its owner waits for whatever ends first."""
+
+    def submit(self, key: str, job: Callable[[], Any]) -> None:
+        """Begin a job at once. It never raises Exception: what went wrong is its result."""
+
+    def wait(self, seconds: Optional[float]) -> List[Tuple[str, Any]]:
+        """(key, result) of jobs that ended and were not told yet. Waits for one; [] when seconds have passed without any."""
+
+
 class Host(Protocol):
     """The machine itself."""
 
@@ -155,6 +193,18 @@ class Host(Protocol):
 
     def parallel(self, jobs: Sequence[Callable[[], None]], workers: int) -> None:
         """Run all jobs, at most workers of them at once; returns when all have ended. No job raises Exception."""
+
+    def jobs(self) -> ContextManager[Jobs]:
+        """A place for jobs. When the context ends, those that still go on are left to end by themselves."""
+
+    def answers_ssh(self, address: str) -> bool:
+        """Whether an SSH server answers there with its banner, within a few seconds. Nobody logs in."""
+
+    def going_down(self) -> bool:
+        """Whether the machine is about to reboot or to power off."""
+
+    def stop_budget(self) -> float:
+        """Seconds that systemd leaves vm-lifecycle-host.service for stopping VMs; infinity when nothing limits it."""
 
     def journal(self, line: LogOperation) -> None:
         """One operation in the host's journal, with fields to search by. Never fails: the store has it too."""

@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict, List, Mapping, Type
 
 from .actions import Plan
 from .apply import apply
-from .chain import Chain, Handler
+from .chain import Chain, Handler, Handlers
 from .changes import RememberClock
 from .errors import EffectError, refuse
 from .model import ClockMemory, Document, Observed
@@ -28,6 +28,8 @@ class Task:
     plan: Callable[[Any, Observed], Plan]
     report: Callable[[Any, Observed, List[Chain]], Document]
     handlers: Mapping[Type[object], Handler]
+    #: Who carries the plan out: VM by VM, unless an order is to be kept.
+    carry_out: Callable[[Plan, World, ClockMemory, Handlers], List[Chain]] = apply
 
 
 def run(task: Task, document: Mapping[str, Any], world: World, dry_run: bool = False) -> Dict[str, Any]:
@@ -43,7 +45,7 @@ def run(task: Task, document: Mapping[str, Any], world: World, dry_run: bool = F
     else:
         verdict = judge(observed.clock, observed.memory)
         _keep_books(world, observed.memory, verdict, plan)
-        chains = apply(plan, world, observed.memory if not verdict.sane else verdict.memory, task.handlers)
+        chains = task.carry_out(plan, world, observed.memory if not verdict.sane else verdict.memory, task.handlers)
     result = task.report(request, observed, chains)
     result["warnings"] = [*plan.warnings, *(text for entry in plan.entries for text in entry.warnings)]
     result["dry_run"] = dry_run

@@ -8,6 +8,41 @@ from __future__ import annotations
 
 from typing import Any, Dict
 
+VM_AUTOSTART: Dict[str, Any] = {
+    'name': {'type': 'str'},
+    'uuid': {'type': 'str'},
+    'vms': {
+        'type': 'list',
+        'elements': 'dict',
+        'options': {
+            'name': {'type': 'str'},
+            'uuid': {'type': 'str'},
+            'state': {'type': 'str', 'choices': ['present', 'absent']},
+            'vm_name': {'type': 'str'},
+            'enabled': {'type': 'bool'},
+            'start_order': {'type': 'int'},
+            'start_delay_seconds': {'type': 'int'},
+            'wait_for_ssh': {'type': 'bool'},
+            'ssh_timeout_seconds': {'type': 'int'},
+            'on_start_failure': {'type': 'str', 'choices': ['stop', 'retry', 'ignore']},
+            'max_start_retries': {'type': 'int'},
+            'depends_on': {'type': 'list', 'elements': 'str'},
+        },
+    },
+    'state': {'type': 'str', 'default': 'present', 'choices': ['present', 'absent']},
+    'vm_name': {'type': 'str'},
+    'enabled': {'type': 'bool'},
+    'start_order': {'type': 'int'},
+    'start_delay_seconds': {'type': 'int'},
+    'wait_for_ssh': {'type': 'bool'},
+    'ssh_timeout_seconds': {'type': 'int'},
+    'on_start_failure': {'type': 'str', 'choices': ['stop', 'retry', 'ignore']},
+    'max_start_retries': {'type': 'int'},
+    'depends_on': {'type': 'list', 'elements': 'str'},
+    'missing': {'type': 'str', 'default': 'fail', 'choices': ['fail', 'skip']},
+    'uri': {'type': 'str', 'default': 'qemu:///system'},
+}
+
 VM_CLEANUP: Dict[str, Any] = {
     'state': {'type': 'str', 'default': 'swept', 'choices': ['swept', 'planned', 'confirmed', 'restored', 'purged']},
     'plan_id': {'type': 'str'},
@@ -97,6 +132,7 @@ VM_PERSISTENCE: Dict[str, Any] = {
                     'enforce_memory_limit': {'type': 'bool'},
                     'enforce_cpu_limit': {'type': 'bool'},
                     'enforce_disk_limit': {'type': 'bool'},
+                    'host_shutdown_timeout_seconds': {'type': 'int'},
                 },
             },
             'hold': {'type': 'str', 'choices': ['deletion', 'everything']},
@@ -124,6 +160,7 @@ VM_PERSISTENCE: Dict[str, Any] = {
             'enforce_memory_limit': {'type': 'bool'},
             'enforce_cpu_limit': {'type': 'bool'},
             'enforce_disk_limit': {'type': 'bool'},
+            'host_shutdown_timeout_seconds': {'type': 'int'},
         },
     },
     'hold': {'type': 'str', 'choices': ['deletion', 'everything']},

@@ -42,6 +42,17 @@ SCHEMAS: Dict[str, Any] = {
             },
         ],
     },
+    'VmBootPolicy': {
+        'type': 'object',
+        'properties': {'max_concurrent_starts': {'type': 'integer'}},
+        'additionalProperties': False,
+        'allOf': [
+            {
+                'x-kcl-message': 'Maximum concurrent starts must be 1-1000',
+                'properties': {'max_concurrent_starts': {'minimum': 1, 'maximum': 1000}},
+            },
+        ],
+    },
     'VmCleanupPolicy': {
         'type': 'object',
         'properties': {
@@ -200,6 +211,17 @@ SCHEMAS: Dict[str, Any] = {
             },
         ],
     },
+    'VmLifecyclePolicyAdditional': {
+        'type': 'object',
+        'properties': {'host_shutdown_timeout_seconds': {'type': 'integer'}},
+        'additionalProperties': False,
+        'allOf': [
+            {
+                'x-kcl-message': 'Host shutdown timeout must be 1-3600 seconds',
+                'properties': {'host_shutdown_timeout_seconds': {'minimum': 1, 'maximum': 3600}},
+            },
+        ],
+    },
     'VmMetadata': {
         'type': 'object',
         'properties': {
@@ -208,6 +230,7 @@ SCHEMAS: Dict[str, Any] = {
             'revision': {'type': 'integer'},
             'persistence': {'allOf': [{'$ref': '#/definitions/VmPersistence'}]},
             'policy': {'allOf': [{'$ref': '#/definitions/VmLifecyclePolicy'}]},
+            'policy_additional': {'allOf': [{'$ref': '#/definitions/VmLifecyclePolicyAdditional'}]},
             'autostart': {'allOf': [{'$ref': '#/definitions/VmAutoStartConfig'}]},
             'hold': {'allOf': [{'$ref': '#/definitions/VmHold'}]},
             'temporary_since_unix': {'type': 'integer'},
@@ -279,6 +302,7 @@ SCHEMAS: Dict[str, Any] = {
                     'enforce_memory_limit': {'type': 'boolean'},
                     'enforce_cpu_limit': {'type': 'boolean'},
                     'enforce_disk_limit': {'type': 'boolean'},
+                    'host_shutdown_timeout_seconds': {'type': 'integer'},
                 },
                 'additionalProperties': False,
                 'allOf': [
@@ -288,6 +312,21 @@ SCHEMAS: Dict[str, Any] = {
                             {'properties': {'on_host_shutdown': {'not': {'const': 'save-state'}}}},
                             {'properties': {'on_host_reboot': {'not': {'const': 'destroy'}}}},
                         ],
+                    },
+                    {
+                        'x-kcl-message': 'Host shutdown timeout must be 1-3600 seconds',
+                        'properties': {'host_shutdown_timeout_seconds': {'minimum': 1, 'maximum': 3600}},
+                    },
+                ],
+            },
+            'VmLifecyclePolicyAdditional': {
+                'type': 'object',
+                'properties': {'host_shutdown_timeout_seconds': {'type': 'integer'}},
+                'additionalProperties': False,
+                'allOf': [
+                    {
+                        'x-kcl-message': 'Host shutdown timeout must be 1-3600 seconds',
+                        'properties': {'host_shutdown_timeout_seconds': {'minimum': 1, 'maximum': 3600}},
                     },
                 ],
             },
@@ -497,6 +536,7 @@ DEFAULTS: Dict[str, Dict[str, Any]] = {
         'max_start_retries': 3,
         'depends_on': [],
     },
+    'VmBootPolicy': {'max_concurrent_starts': 10},
     'VmCleanupPolicy': {
         'cleanup_enabled': True,
         'check_interval_minutes': 60,
@@ -537,6 +577,7 @@ DEFAULTS: Dict[str, Dict[str, Any]] = {
         'enforce_cpu_limit': True,
         'enforce_disk_limit': False,
     },
+    'VmLifecyclePolicyAdditional': {'host_shutdown_timeout_seconds': 120},
     'VmMetadata': {},
     'VmPersistence': {
         'mode': 'permanent',
@@ -562,4 +603,7 @@ DEFAULTS: Dict[str, Dict[str, Any]] = {
     'VmStateSnapshot': {},
 }
 
-ADDITIONAL: Dict[str, str] = {'VmCleanupPolicy': 'VmCleanupPolicyAdditional'}
+ADDITIONAL: Dict[str, str] = {
+    'VmCleanupPolicy': 'VmCleanupPolicyAdditional',
+    'VmLifecyclePolicy': 'VmLifecyclePolicyAdditional',
+}

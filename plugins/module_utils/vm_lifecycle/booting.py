@@ -1,0 +1,214 @@
+# Copyright: (c) 2026, vmops.lifecycle contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Carrying out a host's boot: VMs are started when their turn comes, as many at once as the order and the cap allow.
+
+policy/boot_run.py decides; here is what it decides about: starts and waits for SSH as jobs, and the books.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Dict, List, Optional, Tuple
+
+from . import actions as do
+from .apply import POLL, SLOT_WAIT
+from .boots import BootRun, Place, StartRecord
+from .chain import Chain, Handlers, Run
+from .changes import RememberBoot, RememberStart, RememberState, StoreChange
+from .errors import DomainGone, EffectError
+from .metadata import digest, read
+from .model import ClockMemory, Domain
+from .policy.boot_run import Moves, Order, Step
+from .policy.host_boot import decide
+from .policy.power import UP, seen
+from .ports import Jobs, World
+
+#: A job's result: (code, message) of what went wrong, empty when nothing did; and whether the VM runs.
+Outcome = Tuple[str, str, bool]
+
+
+def carry_out(plan: do.Plan, world: World, clock: ClockMemory, _handlers: Handlers) -> List[Chain]:
+    """Start what the plan starts; returns a chain for each entry, with a record of how its start went."""
+    chains = [Chain(entry) for entry in plan.entries]
+    run = Run(world, clock, world.host.clock().now, plan.conduct)
+    boot = Boot(run, [chain for chain in chains if _start_of(chain) is not None])
+    with world.host.jobs() as jobs:
+        boot.work(jobs)
+    boot_id = world.host.clock().boot_id
+    ended = int(world.host.clock().now)
+    run.save_now(RememberBoot(BootRun(boot_id, int(run.now), ended)))
+    return chains
+
+
+def _start_of(chain: Chain) -> Optional[do.Start]:
+    return next((action for action in chain.entry.actions if isinstance(action, do.Start)), None)
+
+
+class Boot:
+    """One run: the steps of all its VMs, advanced by whatever ends first."""
+
+    def __init__(self, run: Run, chains: List[Chain]) -> None:
+        self._run, self._world = run, run.world
+        self._chains = {chain.entry.uuid: chain for chain in chains}
+        self._starts = {uuid: action for uuid, chain in self._chains.items() for action in [_start_of(chain)] if action}
+        unmet = {uuid: action.unmet for uuid, action in self._starts.items() if action.unmet}
+        self._order = Order([action.place for action in self._starts.values()], unmet, run.conduct.workers)
+        self._steps = self._order.begin()
+        self._began = run.world.host.clock().boottime
+        self._boot_id = run.world.host.clock().boot_id
+
+    def work(self, jobs: Jobs) -> None:
+        """Until nothing is left to do."""
+        while True:
+            before, moves = self._steps, self._order.advance(self._steps, self._now())
+            self._steps = dict(moves.steps)
+            self._note(before)
+            self._submit(jobs, moves)
+            going = any(step.phase in ("starting", "probing") for step in self._steps.values())
+            if not going and moves.wake is None:
+                return
+            ended = jobs.wait(None if moves.wake is None else max(moves.wake - self._now(), 0.0))
+            before = dict(self._steps)
+            for uuid, outcome in ended:
+                self._steps[uuid] = self._after(uuid, self._steps[uuid], outcome)
+            self._note(before)
+
+    def _now(self) -> float:
+        return self._world.host.clock().boottime - self._began
+
+    def _submit(self, jobs: Jobs, moves: Moves) -> None:
+        for uuid in moves.start:
+            self._say(
+                uuid,
+                f"starting, attempt {self._steps[uuid].attempts}" if self._steps[uuid].attempts > 1 else "starting",
+            )
+            jobs.submit(uuid, partial(_guarded, self._world, uuid, partial(_start, self._world, self._starts[uuid])))
+        for uuid in moves.probe:
+            self._say(uuid, "runs; waiting for SSH")
+            patience = self._order.places[uuid].ssh_timeout
+            jobs.submit(uuid, partial(_guarded, self._world, uuid, partial(_probe, self._world, uuid, patience)))
+
+    def _after(self, uuid: str, step: Step, outcome: Outcome) -> Step:
+        code, message, runs = outcome
+        if step.phase == "probing":
+            return self._order.probed(uuid, step, self._now(), message, runs)
+        return self._order.started(uuid, step, self._now(), (code, message))
+
+    def _note(self, before: Dict[str, Step]) -> None:
+        """Write down and say what was settled just now."""
+        changes: List[StoreChange] = []
+        for uuid, step in self._steps.items():
+            if before[uuid].phase == step.phase:
+                continue
+            chain = self._chains[uuid]
+            if step.started and not before[uuid].started:
+                chain.touched = not self._order.places[uuid].running
+                changes += self._seen(uuid)
+            if step.done:
+                chain.start = self._record(uuid, step)
+                chain.error = EffectError(step.reason, step.message) if step.phase != "ready" else None
+                changes += [RememberStart(chain.start), self._run.log(chain.entry, "start", step.phase, step.message)]
+                self._say(uuid, "ready" if step.phase == "ready" else f"{step.phase}: {step.message}")
+        if changes:
+            self._run.now = self._world.host.clock().now
+            self._run.later(*changes)
+            try:
+                self._run.save_now()
+            except EffectError as error:  # a full disk must not keep VMs down; what was not written is tried again
+                self._world.host.progress(f"not recorded yet: {error.message}")
+
+    def _seen(self, uuid: str) -> List[StoreChange]:
+        """The VM's state as it is now, unless the supervisor wrote it meanwhile."""
+        place, last = self._order.places[uuid], self._starts[uuid].last
+        running = Domain(uuid, place.name, "running")
+        return [RememberState(seen(last, running, self._world.host.clock().now, self._boot_id))]
+
+    def _record(self, uuid: str, step: Step) -> StartRecord:
+        after = self._order.places[step.after].name if step.after else ""
+        return StartRecord(
+            uuid, self._order.places[uuid].name, self._boot_id, step.phase, step.reason, step.message,
+            int(self._world.host.clock().now), step.attempts, after, step.turn, step.started, step.since,
+        )  # fmt: skip
+
+    def _say(self, uuid: str, what: str) -> None:
+        done = sum(step.done for step in self._steps.values())
+        self._world.host.progress(f"{self._order.places[uuid].name}: {what} ({done} of {len(self._steps)} done)")
+
+
+def _guarded(world: World, uuid: str, job: partial[None]) -> Outcome:
+    """A job never raises; one odd VM never stops the others."""
+    try:
+        job()
+    except EffectError as error:
+        return error.code, error.message, _runs(world, uuid)
+    except Exception as error:  # a defect of ours, or of a library
+        return "effect_failed", f"unexpected: {type(error).__name__}: {error}", _runs(world, uuid)
+    return "", "", True
+
+
+def _runs(world: World, uuid: str) -> bool:
+    try:
+        domain = world.hypervisor.domain(uuid)
+    except EffectError:
+        return True  # libvirt does not answer: nothing that runs is started once more
+    return domain is not None and domain.power_state in UP
+
+
+def _start(world: World, action: do.Start) -> None:
+    """Everything that was true when the plan was made is looked at again: minutes may lie between."""
+    began = world.host.clock().boottime
+    while True:
+        with world.host.claim(action.guard.uuid) as free:
+            if free:
+                _start_claimed(world, action)
+                return
+        if world.host.clock().boottime - began > SLOT_WAIT:
+            raise EffectError("busy", "another run is working on it")
+        world.host.sleep(POLL)
+
+
+def _start_claimed(world: World, action: do.Start) -> None:
+    uuid = action.guard.uuid
+    domain = world.hypervisor.domain(uuid)
+    if domain is None:
+        raise DomainGone(uuid, "the VM is gone")
+    if domain.power_state in UP:
+        return
+    if digest(domain.metadata) != action.guard.digest:
+        carried = read(domain, None)
+        allowed = carried.valid and decide(domain, carried.document, action.last, world.host.clock().boot_id)
+        if not allowed or allowed.action != "start":
+            raise EffectError("changed_meanwhile", "it was declared otherwise after the plan was made")
+    for need in world.hypervisor.needs(uuid):
+        if need.active:
+            continue
+        if not need.autostart:
+            raise EffectError(
+                "need_inactive", f"the {need.kind} {need.name} is not {'active' if need.known else 'there'}"
+            )
+        world.hypervisor.activate(need)
+    world.hypervisor.start(uuid)
+
+
+def _probe(world: World, uuid: str, patience: float) -> None:
+    """Wait until an SSH server answers at one of its addresses."""
+    began = world.host.clock().boottime
+    said = ""
+    while True:
+        addresses = world.hypervisor.addresses(uuid)
+        if any(world.host.answers_ssh(address) for address in addresses):
+            return
+        said = f"no SSH banner at {', '.join(addresses)}" if addresses else said or "no address of it is known"
+        if not _runs(world, uuid):
+            raise EffectError("stopped_again", "it stopped while it was waited for")
+        if world.host.clock().boottime - began >= patience:
+            raise EffectError("ssh_silent", f"{said} within {patience:.0f} s")
+        world.host.sleep(min(POLL, max(patience - (world.host.clock().boottime - began), 0.01)))
+
+
+def placed(plan: do.Plan) -> List[Place]:
+    """Places of the VMs that a plan starts, or stops."""
+    return [
+        action.place for entry in plan.entries for action in entry.actions if isinstance(action, (do.Start, do.Stop))
+    ]

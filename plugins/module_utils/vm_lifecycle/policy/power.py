@@ -1,0 +1,100 @@
+# Copyright: (c) 2026, vmops.lifecycle contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a VM was when its host went down, from what was seen of it, and why a VM stopped, from libvirt's events."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Mapping, Optional, Tuple
+
+from ..boots import LastState, PowerEvent
+from ..model import Domain
+
+#: States in which a VM counts as up. One that is shutting down, or has crashed and was preserved, does not.
+UP = ("running", "blocked", "paused", "pmsuspended")
+
+#: Why a VM does not run. The words are kept in the store and shown.
+STOPS: Mapping[str, str] = {
+    "guest": "its guest shut itself down",
+    "asked": "it was asked to shut down, from the host",
+    "forced": "it was powered off",
+    "killed": "its process was ended from outside libvirt",
+    "failed": "its process died, or its guest crashed",
+    "saved": "its memory was saved",
+    "host_shutdown": "its host went down",
+    "elsewhere": "it was migrated, or reverted to a snapshot",
+    "unknown": "nobody saw why it stopped",
+}
+
+#: VIR_DOMAIN_EVENT_STOPPED_*: what the number says by itself. 0 depends on what came before.
+STOPPED: Mapping[int, str] = {1: "forced", 2: "failed", 3: "elsewhere", 4: "saved", 5: "failed", 6: "elsewhere"}
+#: VIR_DOMAIN_EVENT_SHUTDOWN_*: whose idea a shutdown was.
+BY_GUEST, BY_HOST = 1, 2
+#: Kind of an event -> the state that the VM is in afterwards.
+AFTER: Mapping[str, str] = {
+    "started": "running",
+    "resumed": "running",
+    "suspended": "paused",
+    "pmsuspended": "pmsuspended",
+    "crashed": "crashed",
+}
+
+
+def before(last: Optional[LastState], boot_id: str) -> str:
+    """What a VM was when its host last went down, as a word of libvirt; "" when nobody knows.
+
+    A managed save counts as running: its guest goes on where it was.
+    """
+    if last is None:
+        return ""
+    if last.boot_id == boot_id:
+        return last.before
+    return "running" if last.reason == "saved" else last.state
+
+
+def was_up(last: Optional[LastState], boot_id: str) -> bool:
+    """Whether a VM ran when its host last went down, by whatever way that was."""
+    return before(last, boot_id) in UP
+
+
+def seen(last: Optional[LastState], domain: Domain, now: float, boot_id: str, reason: str = "unknown") -> LastState:
+    """What is known of a VM after a look at it. reason: why it does not run, if that is not known already."""
+    why = "" if domain.active else reason
+    if last is not None and last.boot_id == boot_id and last.state == domain.power_state:
+        return replace(last, name=domain.name)
+    if last is not None and last.boot_id == boot_id and last.reason == "host_shutdown" and not domain.active:
+        return last  # the host is going down: what it was before that counts
+    return LastState(domain.uuid, domain.name, domain.power_state, why, int(now), boot_id, before(last, boot_id))
+
+
+def stopped(last: Optional[LastState], domain: Domain, reason: str, now: float, boot_id: str) -> LastState:
+    """What is known of a VM that stopped. While the host goes down it keeps the state that it had."""
+    if reason != "host_shutdown":
+        return LastState(domain.uuid, domain.name, "shutoff", reason, int(now), boot_id, before(last, boot_id))
+    known = last is not None and last.boot_id == boot_id and last.state in UP
+    state = last.state if last is not None and known else "running"
+    return LastState(domain.uuid, domain.name, state, reason, int(now), boot_id, before(last, boot_id))
+
+
+def stop_reason(event: PowerEvent, shutdown_detail: int, asked: bool, going_down: bool) -> str:
+    """Why a VM stopped. shutdown_detail: of the shutdown event before, -1 for none; asked: the host asked its guest to.
+
+    libvirt-guests, or whoever else stops VMs while the machine goes down, does it because of that.
+    """
+    reason = STOPPED.get(event.detail)
+    if reason is None:
+        by_host = {BY_HOST: "killed"}.get(shutdown_detail, "guest")
+        reason = "asked" if asked and by_host == "guest" else by_host
+    return "host_shutdown" if going_down and reason in ("guest", "asked", "forced", "killed", "saved") else reason
+
+
+def following(event: PowerEvent, last: Optional[LastState], now: float, boot_id: str, going_down: bool,
+              notes: Tuple[int, bool] = (-1, False)) -> Optional[LastState]:  # fmt: skip
+    """What is known of a VM after an event, None when the event says nothing about it. notes: as for stop_reason."""
+    domain = Domain(event.uuid, event.name, AFTER.get(event.kind, "shutoff"))
+    if event.kind == "stopped":
+        return stopped(last, domain, stop_reason(event, *notes, going_down), now, boot_id)
+    if event.kind not in AFTER:
+        return None
+    return LastState(event.uuid, event.name, domain.power_state, "", int(now), boot_id, before(last, boot_id))

@@ -1,0 +1,46 @@
+# Copyright: (c) 2026, vmops.lifecycle contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reason codes of host boots and shutdowns: why a VM comes up, or stays down, or is left to the host."""
+
+from __future__ import annotations
+
+from typing import Dict
+
+from .reasons import Reason
+
+#: Why a boot of the host starts a VM or leaves it, in the order in which it is asked.
+BOOT_REASONS: Dict[str, Reason] = {
+    "held_everything": Reason(
+        "kept", "It is held from everything, so it is neither started nor stopped.", "Release it."
+    ),
+    "destroy_at_boot": Reason(
+        "kept",
+        "Its on_host_reboot is destroy: it is handed to the clean-up, which asks everything but deadline and window.",
+    ),
+    "not_rebooted_yet": Reason(
+        "kept", "Its on_host_reboot is destroy, and this host has not gone down since it is known here."
+    ),
+    "keep_stopped": Reason("kept", "Its on_host_reboot is keep-stopped.", "Start it yourself, or declare start."),
+    "start_disabled": Reason("kept", "Its place in the order is not enabled."),
+    "already_running": Reason("started", "It runs already; only its readiness is waited for."),
+    "auto_start": Reason("started", "auto_start is on."),
+    "autostart": Reason("started", "It is permanent and has an enabled place in the order."),
+    "saved_memory": Reason("started", "Its memory was saved: it goes on where it was."),
+    "was_running": Reason("started", "It ran when the host went down."),
+    "was_stopped": Reason("kept", "It did not run when the host went down, and nothing else starts it."),
+    "never_seen": Reason(
+        "kept",
+        "Nobody knows whether it ran when the host went down.",
+        "Enable the supervisor, which keeps that on record.",
+    ),
+    "stopped_since": Reason("kept", "It came up in this very boot and was stopped since."),
+    "dependency_failed": Reason("failed", "A VM that it depends on did not come up.", "See to that one first."),
+}
+
+#: Why a shutdown of the host does what it does to a VM.
+SHUTDOWN_REASONS: Dict[str, Reason] = {
+    "save-state": Reason("stopped", "Its on_host_shutdown is save-state."),
+    "shutdown": Reason("stopped", "Its on_host_shutdown is shutdown."),
+    "destroy": Reason("stopped", "Its on_host_shutdown is destroy: it is powered off."),
+}

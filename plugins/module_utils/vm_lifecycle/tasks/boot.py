@@ -1,0 +1,207 @@
+# Copyright: (c) 2026, vmops.lifecycle contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""vm-lifecycle boot: once a boot, the VMs of this host are started in their order, or deleted when that was declared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Dict, List, Mapping, Optional
+
+from .. import actions as do
+from .. import booting
+from ..boots import BootRun, Place
+from ..chain import Chain
+from ..changes import RememberBoot
+from ..metadata import digest
+from ..model import Document, Domain, Observed
+from ..policy import boot_order, host_boot
+from ..policy.host_boot import AtBoot
+from ..ports import World
+from ..run import Task
+from . import host as reads
+from .host import HostSeen
+
+WORDS = {"start": "started", "leave": "kept", "destroy": "kept"}
+
+
+@dataclass(frozen=True)
+class Request:
+    """again: also when this boot's VMs were started already, but nothing is deleted then. mark: only note that they were."""
+
+    cap: int
+    again: bool = False
+    mark: bool = False
+
+
+def decode(document: Mapping[str, Any], world: World) -> Request:
+    """The host's own policy says how many VMs start at once."""
+    policy = reads.boot_policy(world.host)
+    return Request(int(policy["max_concurrent_starts"]), bool(document.get("again")), bool(document.get("mark")))
+
+
+def observe(_request: Request, world: World) -> HostSeen:
+    """Everything but storage."""
+    return reads.whole(world)
+
+
+def plan(request: Request, observed: Observed) -> do.Plan:
+    """An entry for each managed VM. What is wrong with the order refuses nothing here: who can come up does."""
+    assert_seen = _seen(observed)
+    clock, over = assert_seen.clock, is_over(assert_seen)
+    if request.mark:
+        run = BootRun(clock.boot_id, int(clock.now), int(clock.now))
+        return do.Plan(books=(RememberBoot(run), *reads.states_now(assert_seen)))
+    if over and not request.again:
+        return do.Plan()
+    entries = _entries(assert_seen, request)
+    warnings = tuple(
+        str(problem) for problem in boot_order.problems(reads.declared(assert_seen), reads.strangers(assert_seen))
+    )
+    began = assert_seen.boot.began_unix if _resumed(assert_seen) and assert_seen.boot else int(clock.now)
+    books = (RememberBoot(BootRun(clock.boot_id, began)), *reads.states_now(assert_seen))
+    return do.Plan(tuple(entries), (*observed.damage, *warnings), books, do.Conduct(workers=request.cap))
+
+
+def _seen(observed: Observed) -> HostSeen:
+    if not isinstance(observed, HostSeen):
+        raise TypeError("a boot observes its host")
+    return observed
+
+
+def is_over(observed: HostSeen) -> bool:
+    """Whether this boot's VMs were started already."""
+    run = observed.boot
+    return run is not None and run.boot_id == observed.clock.boot_id and run.ended_unix > 0
+
+
+def _resumed(observed: HostSeen) -> bool:
+    return observed.boot is not None and observed.boot.boot_id == observed.clock.boot_id
+
+
+def decisions(observed: HostSeen, again: bool = False) -> Dict[str, AtBoot]:
+    """What becomes of each managed VM, by UUID."""
+    boot_id = observed.clock.boot_id
+    found = {}
+    for domain, document in reads.managed(observed):
+        decision = host_boot.decide(domain, document, observed.states.get(domain.uuid), boot_id)
+        start = observed.starts.get(domain.uuid)
+        came_up = start is not None and start.boot_id == boot_id and start.outcome == "ready"
+        if decision.action == "start" and came_up and not domain.active and not again:
+            decision = AtBoot("leave", "stopped_since")  # this boot was interrupted, and a person stopped it meanwhile
+        if decision.action == "destroy" and again:
+            decision = AtBoot("leave", "not_rebooted_yet")
+        found[domain.uuid] = decision
+    return found
+
+
+def _entries(observed: HostSeen, request: Request) -> List[do.Entry]:
+    decided = decisions(observed, request.again)
+    managed = reads.managed(observed)
+    places = {domain.uuid: host_boot.place(domain, document) for domain, document in managed}
+    starting = [places[uuid] for uuid, decision in decided.items() if decision.action == "start"]
+    unmet = _unmet(starting, observed)
+    return [
+        _entry(domain, document, decided[domain.uuid], places[domain.uuid], observed, unmet.get(domain.uuid, ""))
+        for domain, document in managed
+    ]
+
+
+def _unmet(starting: List[Place], observed: HostSeen) -> Dict[str, str]:
+    """UUID -> a dependency that nobody starts and that does not run; or its ring, since nobody in it can be first."""
+    names = {place.name for place in starting}
+    running = {domain.name for domain in observed.domains if domain.active}
+    found: Dict[str, str] = {}
+    for place in starting:
+        missing = [name for name in place.depends_on if name not in names and name not in running]
+        if missing:
+            found[place.uuid] = missing[0]
+    left = [place for place in starting if place.uuid not in found]
+    ring = boot_order.cycle({place.name: place.depends_on for place in left})
+    while ring:
+        found.update({place.uuid: " -> ".join(ring) for place in left if place.name in ring})
+        left = [place for place in left if place.uuid not in found]
+        ring = boot_order.cycle({place.name: place.depends_on for place in left})
+    later = {place.name: place.order for place in starting}
+    for place in left:
+        upward = [name for name in place.depends_on if later.get(name, place.order) > place.order]
+        if upward:
+            found[place.uuid] = f"{upward[0]} of a higher start_order"
+    return found
+
+
+def _entry(
+    domain: Domain, document: Document, decision: AtBoot, place: Place, observed: HostSeen, unmet: str
+) -> do.Entry:
+    actions: tuple[do.Action, ...] = ()
+    if decision.action == "start":
+        guard = do.Guard(domain.uuid, digest(domain.metadata))
+        actions = (do.Start(guard, place, observed.states.get(domain.uuid), unmet),)
+    word = WORDS[decision.action]
+    return do.Entry(
+        domain.uuid, domain.name, word, decision.reason, f"{domain.name}: {decision.reason}", actions,
+        before=document, after=document,
+    )  # fmt: skip
+
+
+def report(_request: Request, observed: Observed, chains: List[Chain]) -> Document:
+    """waves, the critical path with its worst case, and what became of each VM."""
+    seen = _seen(observed)
+    starts = [
+        each.place for chain in chains for each in chain.entry.actions if isinstance(each, do.Start) and not each.unmet
+    ]
+    rows = [_row(chain, seen) for chain in chains]
+    return {
+        "changed": any(chain.touched for chain in chains),
+        "failed": any(row.get("failed") for row in rows),
+        "already_done": is_over(seen),
+        "vms": rows,
+        "destroy": [chain.entry.uuid for chain in chains if chain.entry.reason == "destroy_at_boot"],
+        **picture(starts),
+    }
+
+
+def picture(places: List[Place]) -> Document:
+    """waves: names of VMs that may start together. critical_path, worst_case_seconds: the longest way by what was declared."""
+    path, seconds = boot_order.longest(places)
+    return {
+        "waves": [[place.name for place in wave] for wave in boot_order.waves(places)],
+        "critical_path": [place.name for place in path],
+        "worst_case_seconds": int(seconds),
+    }
+
+
+def _row(chain: Chain, observed: HostSeen) -> Dict[str, Any]:
+    entry, start = chain.entry, chain.start
+    action: Optional[do.Start] = next((each for each in entry.actions if isinstance(each, do.Start)), None)
+    row: Dict[str, Any] = {
+        "name": entry.name, "uuid": entry.uuid, "decision": entry.decision, "reason": entry.reason,
+        "message": entry.message, "changed": chain.touched, "start_order": None, "depends_on": [],
+    }  # fmt: skip
+    if action is not None:
+        order = action.place.order
+        row["start_order"] = None if order == float("inf") else int(order)
+        row["depends_on"] = list(action.place.depends_on)
+        if action.unmet and start is None:
+            row.update(
+                decision="failed",
+                reason="dependency_failed",
+                message=f"it depends on {action.unmet}, which is not started",
+            )
+    if start is not None:
+        row["start"] = timeline(start)
+        if start.outcome != "ready":
+            row.update(failed=True, decision="failed", reason=start.reason, message=start.message)
+    return row
+
+
+def timeline(start: Any) -> Document:
+    """A start's times as results show them, in seconds since the run began."""
+    return {
+        "outcome": start.outcome, "attempts": start.attempts, "waited_for": start.after or None,
+        "turn_seconds": round(start.turn, 3), "started_seconds": round(start.started, 3),
+        "ended_seconds": round(start.ended, 3),
+    }  # fmt: skip
+
+
+TASK = Task("boot", decode, observe, plan, report, {do.Start: lambda *_: None}, booting.carry_out)

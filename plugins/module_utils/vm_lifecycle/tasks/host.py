@@ -1,0 +1,98 @@
+# Copyright: (c) 2026, vmops.lifecycle contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a boot and a shutdown of the host observe: every managed VM, what it was before, and how its last start went."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Dict, List, Mapping, Optional, Tuple
+
+from .. import metadata
+from ..boots import BootRun, LastState, StartRecord
+from ..changes import RememberState, StoreChange
+from ..errors import EffectError, Problem, refuse
+from ..model import Document, Domain, Observed
+from ..policy import boot_order, host_boot, power
+from ..ports import Host, World
+from ..schema import violations, with_defaults
+from . import observe as reads
+
+
+@dataclass(frozen=True)
+class HostSeen(Observed):
+    """What was seen of a host whose VMs go up or down in order."""
+
+    states: Mapping[str, LastState] = field(default_factory=dict)
+    starts: Mapping[str, StartRecord] = field(default_factory=dict)
+    boot: Optional[BootRun] = None
+    going_down: bool = False
+    budget: float = 0.0
+
+
+def whole(world: World) -> HostSeen:
+    """Everything but storage. Raises LifecycleError when libvirt or the store can't be read."""
+    observed = reads.whole(world)
+    try:
+        return HostSeen(
+            **vars(observed),
+            states=world.store.states(),
+            starts=world.store.starts(),
+            boot=world.store.boot(),
+            going_down=world.host.going_down(),
+            budget=world.host.stop_budget(),
+        )
+    except EffectError as error:
+        raise refuse(error.code, error.message) from error
+
+
+def boot_policy(host: Host) -> Document:
+    """The host's VmBootPolicy, /etc/vm-lifecycle/boot.json. Raises LifecycleError when it is not valid."""
+    stored = host.configuration("boot") or {}
+    found = [
+        Problem("invalid_configuration", f"/etc/vm-lifecycle/boot.json: {broken.field}: {broken.rule}")
+        for broken in violations("VmBootPolicy", stored)
+    ]
+    if found:
+        raise refuse(found[0].code, found[0].message)
+    return with_defaults("VmBootPolicy", stored)
+
+
+def managed(observed: Observed) -> List[Tuple[Domain, Document]]:
+    """Every VM whose declaration may be acted on, by name."""
+    found = []
+    for domain in observed.domains:
+        carried = metadata.read(domain, observed.records.get(domain.uuid))
+        if carried.valid and domain.persistent:
+            found.append((domain, carried.document))
+    return found
+
+
+def declared(observed: Observed, documents: Optional[Mapping[str, Document]] = None) -> List[boot_order.Declared]:
+    """Every managed VM as others may depend on it. documents: declarations as they will be, by UUID; {} for one that is forgotten."""
+    found = []
+    now: Dict[str, Document] = {domain.uuid: document for domain, document in managed(observed)}
+    now.update(documents or {})
+    for domain in observed.domains:
+        document = now.get(domain.uuid)
+        if document:
+            found.append(boot_order.Declared(host_boot.place(domain, document), host_boot.never(document)))
+    return found
+
+
+def strangers(observed: Observed, documents: Optional[Mapping[str, Document]] = None) -> List[str]:
+    """Names of VMs that are not managed, or will not be."""
+    known = {vm.place.name for vm in declared(observed, documents)}
+    return [domain.name for domain in observed.domains if domain.name not in known]
+
+
+def states_now(observed: HostSeen) -> List[StoreChange]:
+    """What is known of each managed VM after this look, where that is news."""
+    clock = observed.clock
+    found: List[StoreChange] = []
+    for domain, _document in managed(observed):
+        last = observed.states.get(domain.uuid)
+        state = power.seen(last, domain, clock.now, clock.boot_id)
+        if state != last:
+            found.append(RememberState(state))
+    return found

@@ -1,0 +1,119 @@
+# Copyright: (c) 2026, vmops.lifecycle contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""vm-lifecycle shutdown: when this host goes down, its VMs go down first, the other way round than they came up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Dict, List, Mapping
+
+from .. import actions as do
+from .. import stopping
+from ..chain import Chain
+from ..metadata import digest
+from ..model import Document, Observed
+from ..policy import host_boot
+from ..policy.boot_order import longest, sound
+from ..ports import World
+from ..run import Task
+from . import host as reads
+from .host import HostSeen
+
+#: Seconds that libvirt may take to end a process, and that are left for everything else.
+POWER_OFF, SLACK = 15.0, 10.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """now: on a host that is not going down, too."""
+
+    now: bool = False
+
+
+def decode(document: Mapping[str, Any], _world: World) -> Request:
+    """A person who wants the VMs down on a running host says so."""
+    return Request(bool(document.get("now")))
+
+
+def observe(_request: Request, world: World) -> HostSeen:
+    """Everything but storage."""
+    return reads.whole(world)
+
+
+def plan(request: Request, observed: Observed) -> do.Plan:
+    """An entry for each VM that runs. Who is not managed is left to the host."""
+    if not isinstance(observed, HostSeen):
+        raise TypeError("a shutdown observes its host")
+    if not observed.going_down and not request.now:
+        return do.Plan()
+    documents = {domain.uuid: document for domain, document in reads.managed(observed)}
+    running = [domain for domain in observed.domains if domain.active]
+    stops = {}
+    for domain in running:
+        document = documents.get(domain.uuid)
+        if document is not None and (document.get("hold") or {}).get("scope") != "everything":
+            policy = host_boot.policy_of(document)
+            guard = do.Guard(domain.uuid, digest(domain.metadata))
+            seconds = float(policy["host_shutdown_timeout_seconds"])
+            stops[domain.uuid] = do.Stop(guard, host_boot.place(domain, document), policy["on_host_shutdown"], seconds)
+    share, warnings = _share(list(stops.values()), observed.budget)
+    entries = []
+    for domain in running:
+        stop = stops.get(domain.uuid)
+        if stop is None:
+            reason = "held_everything" if domain.uuid in documents else "not_managed"
+            entries.append(do.Entry(domain.uuid, domain.name, "kept", reason, f"{domain.name}: left to the host"))
+            continue
+        action = do.Stop(stop.guard, stop.place, stop.how, stop.seconds * share)
+        entries.append(do.Entry(domain.uuid, domain.name, "stopped", stop.how, f"{domain.name}: {stop.how}", (action,)))
+    return do.Plan(tuple(entries), warnings, tuple(reads.states_now(observed)))
+
+
+def worst_case(stops: List[do.Stop]) -> float:
+    """Seconds that the longest way takes if every way but the last fails."""
+    taken = {
+        stop.place.uuid: {"save-state": 2.0, "shutdown": 1.0, "destroy": 0.0}[stop.how] * stop.seconds + POWER_OFF
+        for stop in stops
+    }
+    return longest(sound([stop.place for stop in stops]), taken)[1]
+
+
+def _share(stops: List[do.Stop], budget: float) -> tuple[float, tuple[str, ...]]:
+    """The part of its declared time that each VM gets, so that all of it fits into what systemd leaves."""
+    fixed = [do.Stop(stop.guard, stop.place, stop.how, 0.0) for stop in stops]
+    wanted, least = worst_case(stops), worst_case(fixed) + SLACK
+    if wanted + SLACK <= budget:
+        return 1.0, ()
+    share = max((budget - least) / max(wanted + SLACK - least, 1.0), 0.05)
+    said = (
+        f"systemd leaves {budget:.0f} s, and {wanted + SLACK:.0f} s may be needed: each VM gets {share:.0%} of its time"
+    )
+    return share, (f"{said}; run the role again",)
+
+
+def report(_request: Request, observed: Observed, chains: List[Chain]) -> Document:
+    """What became of each VM that ran, and how long it may take."""
+    rows = [_row(chain) for chain in chains]
+    stops = [action for chain in chains for action in chain.entry.actions if isinstance(action, do.Stop)]
+    return {
+        "changed": any(chain.touched for chain in chains),
+        "failed": any(row.get("failed") for row in rows),
+        "going_down": isinstance(observed, HostSeen) and observed.going_down,
+        "worst_case_seconds": int(worst_case(stops) + SLACK),
+        "vms": rows,
+    }
+
+
+def _row(chain: Chain) -> Dict[str, Any]:
+    row: Dict[str, Any] = {
+        "name": chain.entry.name, "uuid": chain.entry.uuid, "decision": chain.entry.decision,
+        "reason": chain.entry.reason, "message": chain.way or chain.entry.message, "changed": chain.touched,
+        "fell_back": chain.fell_back,
+    }  # fmt: skip
+    if chain.error is not None:
+        row.update(failed=True, decision="failed", reason=chain.error.code, message=chain.error.message)
+    return row
+
+
+TASK = Task("shutdown", decode, observe, plan, report, {do.Stop: lambda *_: None}, stopping.carry_out)
