@@ -42,6 +42,9 @@ def build(short: dict[str, Any]) -> dict[str, Any]:
         "claims": list(short.get("claims", [])),
         "refuse": dict(short.get("refuse", {})),
         "pressure": dict(short.get("pressure", {})),
+        "networks": [{"active": True, "autostart": True, **network} for network in short.get("networks", [])],
+        "going_down": short.get("going_down", False), "stop_budget": short.get("stop_budget", 1e9),
+        "free_mib": short.get("free_mib", 10000),
     }  # fmt: skip
     for path, given in short.get("files", {}).items():
         state["files"][path] = file_of(state, given)
@@ -69,6 +72,7 @@ def use_of(given: str | dict[str, Any]) -> dict[str, Any]:
 def domain_of(state: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     """A domain. uuid: a number. declared: shorthand of declaration; recorded: false when the store does not know it.
 
+    last: what it was last seen to be, in the boot before this one unless said otherwise.
     files: what it refers to, created as needed, but for {"absent": true}.
     """
     number = given.get("uuid", len(state["domains"]) + 1)
@@ -78,6 +82,11 @@ def domain_of(state: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
         "persistent": given.get("persistent", True), "autostart": given.get("autostart", False),
         "metadata": given.get("metadata"), "metadata_error": given.get("metadata_error", ""),
         "obeys_after": given.get("obeys_after", 3.0), "stops_at": None, "files": [],
+        "saved": given.get("saved", False), "start_seconds": given.get("start_seconds", 1.0), "start_fails": given.get("start_fails", 0),
+        "address": given.get("address", f"10.0.0.{number}"), "ssh_after": given.get("ssh_after", 4.0), "started_at": 0.0,
+        "crashes_after": given.get("crashes_after"), "crashes_at": None, "needs": given.get("needs", []),
+        "memory_mib": given.get("memory_mib", 512), "save_seconds": given.get("save_seconds", 2.0),
+        "unsavable": given.get("unsavable", ""),
     }  # fmt: skip
     for use in given.get("files", []):
         whole = use_of(use)
@@ -89,6 +98,11 @@ def domain_of(state: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
         domain["metadata"] = json.dumps(document, sort_keys=True, separators=(",", ":"))
         if given.get("recorded", True):
             state["store"]["records"][uuid] = record_of(domain, document, int(state["clock"]["now"]))
+    if "last" in given:
+        state["store"]["states"][uuid] = {
+            "uuid": uuid, "name": domain["name"], "state": "running", "reason": "", "boot_id": "boot-",
+            "at_unix": int(state["clock"]["now"]) - HOUR, "before": "", **given["last"],
+        }  # fmt: skip
     return domain
 
 

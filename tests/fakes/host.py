@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import tzinfo
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from vm_lifecycle.changes import LogOperation
@@ -15,12 +16,28 @@ from .turns import Turns
 from .world import Machine
 
 
+class FakeJobs:
+    """Jobs in virtual time."""
+
+    def __init__(self, turns: Turns) -> None:
+        self._turns = turns
+        self._ended: list[tuple[str, Any]] = []
+
+    def submit(self, key: str, job: Callable[[], Any]) -> None:
+        self._turns.submit(lambda: self._ended.append((key, job())))
+
+    def wait(self, seconds: float | None) -> list[tuple[str, Any]]:
+        self._turns.wait(lambda: bool(self._ended), seconds)
+        ended, self._ended = self._ended, []
+        return ended
+
+
 class FakeHost:
     """Virtual clocks, claims in memory. state["claims"] are held by runs outside the test."""
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
-        self._turns = Turns(machine.advance, lambda: float(machine.clock["now"]))
+        self._turns = machine.turns
 
     def clock(self) -> ClockReading:
         return ClockReading(**self._machine.clock)
@@ -67,6 +84,29 @@ class FakeHost:
         else:  # a job that never sleeps never gives its turn away
             for job in jobs:
                 job()
+
+    @contextmanager
+    def jobs(self) -> Iterator[FakeJobs]:
+        try:
+            yield FakeJobs(self._turns)
+        finally:
+            self._turns.leave()
+
+    def answers_ssh(self, address: str) -> bool:
+        state, now = self._machine.state, self._machine.clock["boottime"]
+        return any(
+            domain["address"] == address
+            and domain["state"] == "running"
+            and domain["ssh_after"] is not None
+            and now - domain["started_at"] >= domain["ssh_after"]
+            for domain in state["domains"]
+        )
+
+    def going_down(self) -> bool:
+        return bool(self._machine.state["going_down"])
+
+    def stop_budget(self) -> float:
+        return float(self._machine.state["stop_budget"])
 
     def journal(self, line: LogOperation) -> None:
         self._machine.journal.append(line)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 from xml.sax.saxutils import escape
 
+from vm_lifecycle.boots import MemoryCost, Need
 from vm_lifecycle.errors import DomainGone, EffectError
 from vm_lifecycle.model import (
     Attachment,
@@ -108,7 +109,7 @@ class FakeHypervisor:
         if any(each["name"] == domain["name"] for each in self._machine.state["domains"]):
             raise EffectError("name_taken", f"a VM has the name {domain['name']}")
         with self._machine.effect("define", domain["name"], domain):
-            self._machine.state["domains"].append({**domain, "state": "shutoff", "stops_at": None})
+            self._machine.state["domains"].append({**domain, "state": "shutoff", "stops_at": None, "saved": False})
 
     def storage(self, removed: Sequence[UndoRecord] = ()) -> Storage:
         self._machine.refuse("storage")
@@ -157,6 +158,51 @@ class FakeHypervisor:
             return
         with self._machine.effect("power_off", domain["name"], domain):
             self._machine.stop(domain)
+
+    def start(self, uuid: str) -> None:
+        domain = self._get(uuid)
+        if domain["state"] != "shutoff":
+            return
+        self._machine.turns.sleep(domain["start_seconds"])
+        if domain["start_fails"]:
+            domain["start_fails"] -= 1
+            raise EffectError("effect_failed", "internal error: process exited while connecting to monitor")
+        with self._machine.effect("start", domain["name"] + (" from its memory" if domain["saved"] else ""), domain):
+            self._machine.run(domain)
+
+    def needs(self, uuid: str) -> list[Need]:
+        networks = {network["name"]: network for network in self._machine.state["networks"]}
+        return [
+            Need("network", name, networks[name]["active"], networks[name]["autostart"])
+            if name in networks
+            else Need("network", name, active=False, known=False)
+            for name in self._get(uuid)["needs"]
+        ]
+
+    def activate(self, need: Need) -> None:
+        network = next(each for each in self._machine.state["networks"] if each["name"] == need.name)
+        if network["active"]:
+            return
+        with self._machine.effect("activate", f"{need.kind} {need.name}", network):
+            network["active"] = True
+
+    def addresses(self, uuid: str) -> list[str]:
+        domain = self._get(uuid)
+        return [domain["address"]] if domain["address"] and domain["state"] == "running" else []
+
+    def memory_cost(self, uuid: str) -> MemoryCost:
+        self._machine.refuse("memory_cost")
+        domain = self._get(uuid)
+        return MemoryCost(domain["memory_mib"], self._machine.state["free_mib"], domain["unsavable"])
+
+    def save_memory(self, uuid: str, seconds: float) -> None:
+        domain = self._get(uuid)
+        self._machine.turns.sleep(min(domain["save_seconds"], seconds))
+        if domain["save_seconds"] > seconds:
+            raise EffectError("save_failed", f"saving took more than {seconds:.0f} s")
+        with self._machine.effect("save_memory", domain["name"], domain):
+            self._machine.stop(domain)
+            domain["saved"] = True
 
     def undefine(self, uuid: str, keep_nvram: bool, keep_tpm: bool = False) -> None:
         domain = self._get(uuid)
@@ -250,7 +296,7 @@ def _domain(domain: dict[str, Any]) -> Domain:
     return Domain(
         domain["uuid"], domain["name"], domain["state"], persistent, domain["autostart"],
         domain["metadata"] if persistent and not domain["metadata_error"] else None,
-        domain["metadata_error"] if persistent else "",
+        domain["metadata_error"] if persistent else "", domain["saved"],
     )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ def act(machine: Machine, deed: dict[str, Any]) -> None:
 
 def start(machine: Machine, vm: str) -> None:
     """virsh start."""
-    machine.named(vm)["state"] = "running"
+    machine.run(machine.named(vm))
 
 
 def stop(machine: Machine, vm: str) -> None:
@@ -181,9 +181,19 @@ def configure(machine: Machine, **document: Any) -> None:
     machine.state["configuration"]["cleanup"] = document
 
 
+def network(machine: Machine, name: str, active: bool) -> None:
+    """virsh net-start and net-destroy."""
+    next(each for each in machine.state["networks"] if each["name"] == name)["active"] = active
+
+
 def reboot(machine: Machine, down: float = 60.0) -> None:
     """The host reboots and is down for so many seconds."""
     machine.power_cut(down)
+
+
+def go_down(machine: Machine) -> None:
+    """systemctl reboot, up to where units are stopped."""
+    machine.state["going_down"] = True
 
 
 def set_clock(machine: Machine, **clock: Any) -> None:
@@ -206,6 +216,6 @@ DEEDS: dict[str, Any] = {
     for deed in (
         start, stop, pause, undefine, define, redefine, rename, clone, set_metadata, revert, save_metadata, edit,
         make_permanent, replace_file, write_file, overlay, hard_link, delete_file, attach, pool, lose_store,
-        break_store, refuse, configure, reboot, set_clock, claim, let_go, press, drop_pool, notify,
+        break_store, refuse, configure, reboot, go_down, set_clock, claim, let_go, press, drop_pool, notify, network,
     )
 }  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from vm_lifecycle.adapters.durable_files import NOT_UNDERSTOOD
 from vm_lifecycle.adapters.store_rows import decode_intent, decode_plan, decode_undo
+from vm_lifecycle.boots import BootRun, LastState, StartRecord
 from vm_lifecycle.changes import (
     DropPlan,
     Forget,
@@ -17,10 +18,13 @@ from vm_lifecycle.changes import (
     Prune,
     QueueNotice,
     Remember,
+    RememberBoot,
     RememberClock,
     RememberPlan,
     RememberPools,
     RememberSchedule,
+    RememberStart,
+    RememberState,
     StoreChange,
 )
 from vm_lifecycle.errors import EffectError
@@ -75,6 +79,16 @@ class MemoryStore:
 
     def pools(self) -> dict[str, int]:
         return dict(self._contents()["pools"])
+
+    def states(self) -> dict[str, LastState]:
+        return {uuid: LastState(**state) for uuid, state in self._contents()["states"].items()}
+
+    def starts(self) -> dict[str, StartRecord]:
+        return {uuid: StartRecord(**start) for uuid, start in self._contents()["starts"].items()}
+
+    def boot(self) -> BootRun | None:
+        stored = self._contents()["boot"]
+        return BootRun(**stored) if stored else None
 
     def intents(self) -> list[Intent]:
         return list(self._files("intents", decode_intent)[0].values())
@@ -145,6 +159,12 @@ def _word(change: StoreChange) -> str:
         return f"drop plan {change.plan_id}"
     if isinstance(change, QueueNotice):
         return f"notice {change.notice.kind} {change.notice.name}"
+    if isinstance(change, RememberState):
+        return f"state {change.state.name} {change.state.state} {change.state.reason}".rstrip()
+    if isinstance(change, RememberStart):
+        return f"start {change.start.name} {change.start.outcome}"
+    if isinstance(change, RememberBoot):
+        return "boot ended" if change.run.ended_unix else "boot began"
     if isinstance(change, NoticeTried):
         return f"notice {'not ' if change.error else ''}delivered"
     return "prune"
@@ -158,7 +178,8 @@ def _write(store: dict[str, Any], change: StoreChange) -> None:
         store["records"][change.record.uuid] = json.loads(json.dumps(asdict(change.record)))
     elif isinstance(change, Forget):
         store["records"].pop(change.uuid, None)
-        store["schedules"].pop(change.uuid, None)
+        for kind in ("schedules", "states", "starts"):
+            store[kind].pop(change.uuid, None)
     elif isinstance(change, RememberSchedule):
         store["schedules"][change.uuid] = json.loads(json.dumps(change.schedule))
     elif isinstance(change, RememberClock):
@@ -172,7 +193,13 @@ def _write(store: dict[str, Any], change: StoreChange) -> None:
 
 
 def _write_more(store: dict[str, Any], change: StoreChange) -> None:
-    if isinstance(change, RememberPools):
+    if isinstance(change, RememberState):
+        store["states"][change.state.uuid] = asdict(change.state)
+    elif isinstance(change, RememberStart):
+        store["starts"][change.start.uuid] = asdict(change.start)
+    elif isinstance(change, RememberBoot):
+        store["boot"] = asdict(change.run)
+    elif isinstance(change, RememberPools):
         store["pools"] = dict(change.pools)
     elif isinstance(change, RememberPlan):
         store["plans"][change.plan.plan_id] = json.loads(json.dumps(asdict(change.plan)))

@@ -55,6 +55,30 @@ class Turns:
         if self._failure is not None:
             raise self._failure
 
+    def submit(self, job: Callable[[], None]) -> None:
+        """Begin one job; it runs while its owner waits."""
+        number = len(self._baton)
+        self._wakes[number] = self._now()
+        self._baton[number] = threading.Semaphore(0)
+        threading.Thread(target=self._job, args=(number, job), daemon=True).start()
+
+    def wait(self, ended: Callable[[], bool], seconds: float | None) -> None:
+        """Let jobs run until one has ended, or until so many seconds have passed."""
+        deadline = None if seconds is None else self._now() + seconds
+        while not ended():
+            first = min(self._wakes.values(), default=None)
+            if deadline is not None and (first is None or first > deadline):
+                self._advance(max(deadline - self._now(), 0.0))
+                return
+            assert first is not None, "nothing is going on that could end"
+            self._next()
+            if self._failure is not None:
+                raise self._failure
+
+    def leave(self) -> None:
+        """Jobs that still go on are not waited for."""
+        self._wakes = {}
+
     def _next(self) -> None:
         """The job that wakes first, the earlier one among equals, has the baton until it waits or ends."""
         number = min(self._wakes, key=lambda each: (self._wakes[each], each))

@@ -11,6 +11,8 @@ from vm_lifecycle.changes import LogOperation
 from vm_lifecycle.errors import EffectError
 from vm_lifecycle.ports import World
 
+from .turns import Turns
+
 #: Effects that an engine causes on disk or on a VM, and the code of the error when the host refuses them.
 EFFECTS = {
     "save": "store_unusable",
@@ -25,11 +27,14 @@ EFFECTS = {
     "define": "effect_failed",
     "write_undo": "store_unusable",
     "drop_undo": "store_unusable",
+    "start": "effect_failed",
+    "activate": "effect_failed",
+    "save_memory": "save_failed",
 }
 
 EMPTY_STORE: dict[str, Any] = {
     "records": {}, "schedules": {}, "clock": None, "intents": {}, "operations": [], "problem": "",
-    "undo": {}, "plans": {}, "notices": {}, "pools": {},
+    "undo": {}, "plans": {}, "notices": {}, "pools": {}, "states": {}, "starts": {}, "boot": None,
 }  # fmt: skip
 
 
@@ -41,12 +46,20 @@ class Machine:
     """The document and what surrounds it during a test. state is JSON-able; everything else is the test's own.
 
     state: clock {now, boottime, boot_id, synchronised}, zone, features, configuration, domains, files, pools,
-    problems, store, claims (UUIDs held by other runs), refuse {effect or read: message}, pressure {cpu, io, memory}.
+    problems, store, claims (UUIDs held by other runs), refuse {effect or read: message}, pressure {cpu, io, memory},
+    networks, going_down, stop_budget, free_mib.
     """
 
     def __init__(self, state: dict[str, Any]) -> None:
         self.state = copy.deepcopy(state)
-        self.state.setdefault("pressure", {})
+        for key, value in (
+            ("pressure", {}),
+            ("networks", []),
+            ("going_down", False),
+            ("stop_budget", 1e9),
+            ("free_mib", 10000),
+        ):
+            self.state.setdefault(key, copy.deepcopy(value))
         self.state["store"] = {**copy.deepcopy(EMPTY_STORE), **self.state["store"]}
         self.effects: list[str] = []
         self.messages: list[str] = []
@@ -60,6 +73,8 @@ class Machine:
         self.before_effect: Callable[[Machine, str, Any], None] | None = None
         self.after_effect: Callable[[Machine, int], None] | None = None
         self._began = float(self.clock["now"])
+        #: Several jobs in virtual time; all ports of the machine share them.
+        self.turns = Turns(self.advance, lambda: float(self.clock["boottime"]))
 
     @property
     def clock(self) -> dict[str, Any]:
@@ -109,13 +124,22 @@ class Machine:
         self.clock["now"] += seconds
         self.clock["boottime"] += seconds
         for domain in list(self.state["domains"]):
-            if domain["stops_at"] is not None and domain["stops_at"] <= self.clock["boottime"]:
+            ends = [moment for moment in (domain["stops_at"], domain["crashes_at"]) if moment is not None]
+            if ends and min(ends) <= self.clock["boottime"]:
                 self.stop(domain)
+
+    def run(self, domain: dict[str, Any]) -> None:
+        """The domain's process runs from now on; memory that was saved is used up."""
+        after = domain["crashes_after"]
+        domain.update(
+            state="running", saved=False, started_at=self.clock["boottime"],
+            crashes_at=None if after is None else self.clock["boottime"] + after,
+        )  # fmt: skip
 
     def stop(self, domain: dict[str, Any]) -> None:
         """The domain's process ends; a transient domain is gone with it."""
         domain["state"] = "shutoff"
-        domain["stops_at"] = None
+        domain["stops_at"] = domain["crashes_at"] = None
         if not domain["persistent"]:
             self.state["domains"].remove(domain)
 
@@ -129,9 +153,13 @@ class Machine:
         self.kill_run()
         for domain in list(self.state["domains"]):
             self.stop(domain)
-        for domain in self.state["domains"]:
-            domain["state"] = "running" if domain["autostart"] else "shutoff"
         self.clock.update(now=self.clock["now"] + down, boottime=30.0, boot_id=self.clock["boot_id"] + "+")
+        self.state["going_down"] = False
+        for domain in self.state["domains"]:
+            if domain["autostart"]:
+                self.run(domain)
+        for network in self.state["networks"]:
+            network["active"] = network["autostart"]
 
     def new_inode(self) -> int:
         """An inode number that no file ever had."""
