@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from vm_lifecycle.adapters.sqlite_store import SqliteStore
+from vm_lifecycle.boots import BootRun, LastState, StartRecord
 from vm_lifecycle.changes import (
     DropPlan,
     Forget,
@@ -18,9 +19,12 @@ from vm_lifecycle.changes import (
     Prune,
     QueueNotice,
     Remember,
+    RememberBoot,
     RememberPlan,
     RememberPools,
     RememberSchedule,
+    RememberStart,
+    RememberState,
 )
 from vm_lifecycle.model import FileIdentity, Notice, Record, SavedDomain, SeenVm, SweepPlan, UndoRecord, VolumeVerdict
 from vm_lifecycle.ports import Store
@@ -200,6 +204,69 @@ def test_pools(shelf: Shelf) -> None:
     assert shelf.opened().pools() == {"default": NOW}
     shelf.opened().save([RememberPools({})])
     assert shelf.opened().pools() == {}
+
+
+def state(uuid: str = UUID, name: str = "ci-1") -> LastState:
+    """What a VM was last seen to be, with everything in it."""
+    return LastState(uuid, name, "running", "saved", NOW, "boot-2", "paused")
+
+
+def start(uuid: str = UUID, name: str = "ci-1") -> StartRecord:
+    """How a VM's start went, with everything in it."""
+    return StartRecord(
+        uuid, name, "boot-2", "failed", "ssh_silent", f"{name} is silent", NOW, 3, name, 0.25, 1e-3, 3601.5
+    )
+
+
+def test_no_boot_at_first(shelf: Shelf) -> None:
+    """Nobody knows anything, and forgetting that is no error."""
+    assert (shelf.opened().states(), shelf.opened().starts(), shelf.opened().boot()) == ({}, {}, None)
+    shelf.opened().save([Forget(UUID)])
+    assert (shelf.opened().states(), shelf.opened().starts(), shelf.opened().boot()) == ({}, {}, None)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_states_and_starts(shelf: Shelf, name: str) -> None:
+    """All of it comes back, by UUID; the last word on a VM holds, also within one save."""
+    shelf.opened().save([RememberState(state(OTHER)), RememberStart(start(OTHER)), RememberState(state(name="before"))])
+    shelf.opened().save([RememberState(state(name="too")), RememberState(state(name=name)), RememberStart(start())])
+    shelf.opened().save([RememberStart(start(name=name))])
+    assert shelf.opened().states() == {UUID: state(name=name), OTHER: state(OTHER)}
+    assert shelf.opened().starts() == {UUID: start(name=name), OTHER: start(OTHER)}
+    least = LastState(UUID, name, "shutoff"), StartRecord(UUID, name, "boot-3", "ready")
+    shelf.opened().save([RememberState(least[0]), RememberStart(least[1])])
+    assert (shelf.opened().states()[UUID], shelf.opened().starts()[UUID]) == least
+
+
+def test_boots(shelf: Shelf) -> None:
+    """The last one, as it stands."""
+    shelf.opened().save([RememberBoot(BootRun("boot-1", NOW))])
+    assert shelf.opened().boot() == BootRun("boot-1", NOW)
+    shelf.opened().save([RememberBoot(BootRun("boot-1", NOW, NOW + 60))])
+    assert shelf.opened().boot() == BootRun("boot-1", NOW, NOW + 60)
+    shelf.opened().save([RememberBoot(BootRun("boot-2", NOW + 90))])
+    assert shelf.opened().boot() == BootRun("boot-2", NOW + 90)
+
+
+def test_forgotten_states_and_starts(shelf: Shelf) -> None:
+    """With what else is known of a VM; in the order of the changes, and of that VM alone."""
+    both = [each for uuid in (UUID, OTHER) for each in (RememberState(state(uuid)), RememberStart(start(uuid)))]
+    shelf.opened().save([*both, RememberBoot(BootRun("boot-1", NOW)), Forget(UUID)])
+    assert (shelf.opened().states(), shelf.opened().starts()) == ({OTHER: state(OTHER)}, {OTHER: start(OTHER)})
+    shelf.opened().save([Forget(OTHER), RememberState(state(OTHER, "again"))])
+    assert (shelf.opened().states(), shelf.opened().starts()) == ({OTHER: state(OTHER, "again")}, {})
+    assert shelf.opened().boot() == BootRun("boot-1", NOW)
+
+
+def test_pruned_states_and_starts(shelf: Shelf) -> None:
+    """Those of VMs that neither exist nor are known by a record, such as an event that was late; however old the others are."""
+    known = Record(OTHER, "ci-1", 7, "digest", {"version": 1, "persistence": {"mode": "permanent"}})
+    seen = [each for uuid in (UUID, OTHER, THIRD) for each in (RememberState(state(uuid)), RememberStart(start(uuid)))]
+    shelf.opened().save([*seen, Remember(known), RememberBoot(BootRun("boot-1", NOW))])
+    shelf.opened().save([Prune(NOW * 2, frozenset({THIRD}))])
+    assert shelf.opened().states() == {uuid: state(uuid) for uuid in (OTHER, THIRD)}
+    assert shelf.opened().starts() == {uuid: start(uuid) for uuid in (OTHER, THIRD)}
+    assert shelf.opened().boot() == BootRun("boot-1", NOW)
 
 
 def test_pruned_schedules(shelf: Shelf) -> None:

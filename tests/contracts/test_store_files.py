@@ -11,18 +11,23 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from vm_lifecycle.adapters.sqlite_store import SqliteStore
+from vm_lifecycle.adapters.sqlite_store import SCHEMA_VERSION, SqliteStore
+from vm_lifecycle.boots import BootRun, LastState, StartRecord
 from vm_lifecycle.changes import (
     LogOperation,
     Prune,
     QueueNotice,
     Remember,
+    RememberBoot,
     RememberPlan,
     RememberPools,
     RememberSchedule,
+    RememberStart,
+    RememberState,
 )
 from vm_lifecycle.errors import EffectError
 from vm_lifecycle.model import Intent, Notice, Record, SavedDomain, SweepPlan, UndoRecord
@@ -38,6 +43,18 @@ CREATE TABLE operations (
     operation TEXT NOT NULL, outcome TEXT NOT NULL, message TEXT NOT NULL);
 PRAGMA user_version=1;
 """
+
+#: What the second release made besides, likewise.
+SECOND_RELEASE = """
+CREATE TABLE plans (plan_id TEXT PRIMARY KEY, created_unix INTEGER NOT NULL, plan TEXT NOT NULL);
+CREATE TABLE notices (
+    id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, uuid TEXT NOT NULL, name TEXT NOT NULL,
+    message TEXT NOT NULL, queued_unix INTEGER NOT NULL, delivered_unix INTEGER NOT NULL DEFAULT 0,
+    attempts INTEGER NOT NULL DEFAULT 0, error TEXT NOT NULL DEFAULT '');
+CREATE TABLE pools (name TEXT PRIMARY KEY, missed_since INTEGER NOT NULL);
+PRAGMA user_version=2;
+"""
+PLAN, NOTICE = SweepPlan("p", "d", NOW), Notice("k", "failed", "u", "n", "m", NOW)
 
 
 def uuid_of(number: int) -> str:
@@ -82,6 +99,23 @@ def first_release(state: Path) -> None:
         database.execute("INSERT INTO vms VALUES (?, 1, ?)", (uuid_of(1), json.dumps(vars(record()))))
         database.execute("INSERT INTO operations VALUES (1, 7, 'u', 'ci-1', 'declare', 'done', '')")
         database.commit()
+
+
+def second_release(state: Path) -> None:
+    """A store that the second release left, upgraded from the first and used since."""
+    first_release(state)
+    with closing(sqlite3.connect(state / "state.db")) as database:
+        database.executescript(SECOND_RELEASE)
+        database.execute("INSERT INTO plans VALUES ('p', ?, ?)", (NOW, json.dumps(asdict(PLAN))))
+        database.execute(
+            "INSERT INTO notices (key, kind, uuid, name, message, queued_unix) VALUES ('k', 'failed', 'u', 'n', 'm', ?)",
+            (NOW,),
+        )
+        database.execute("INSERT INTO pools VALUES ('default', 0)")
+        database.commit()
+
+
+RELEASES = {1: first_release, 2: second_release}
 
 
 def version(state: Path) -> int:
@@ -212,35 +246,65 @@ def test_pruning_nothing_writes_nothing(store: SqliteStore, state: Path) -> None
 # Versions.
 
 
-def test_reading_the_first_release(store: SqliteStore, state: Path) -> None:
+@pytest.mark.parametrize("release", RELEASES)
+def test_reading_an_older_release(store: SqliteStore, state: Path, release: int) -> None:
     """What is there is read, the rest is empty, and nothing is upgraded by looking."""
-    first_release(state)
+    RELEASES[release](state)
     assert store.records() == {uuid_of(1): record()}
-    assert (store.plans(), store.notices(), store.pools(), store.undo_records()) == ([], [], {}, [])
+    there = ([PLAN], [NOTICE], {"default": 0}) if release == 2 else ([], [], {})
+    assert (store.plans(), store.notices(), store.pools()) == there
+    assert (store.undo_records(), store.states(), store.starts(), store.boot()) == ([], {}, {}, None)
     assert [line.operation for line in store.operations(5)] == ["declare"]
-    assert version(state) == 1
+    assert version(state) == release
 
 
-def test_upgrading_the_first_release(store: SqliteStore, state: Path) -> None:
+@pytest.mark.parametrize("release", RELEASES)
+def test_upgrading_an_older_release(store: SqliteStore, state: Path, release: int) -> None:
     """Where it stands, with all that it holds, and once."""
-    first_release(state)
-    plan, notice = SweepPlan("p", "d", NOW), Notice("k", "failed", "u", "n", "m", NOW)
+    RELEASES[release](state)
     inode = (state / "state.db").stat().st_ino
+    last, start, run = (
+        LastState(uuid_of(1), "a", "running"),
+        StartRecord(uuid_of(1), "a", "b", "ready"),
+        BootRun("b", NOW),
+    )
     for _round in range(2):
-        store.save([RememberPlan(plan), QueueNotice(notice), RememberPools({"default": 0}), Remember(record(2))])
+        store.save([RememberPlan(PLAN), QueueNotice(NOTICE), RememberPools({"default": 0}), Remember(record(2))])
+        store.save([RememberState(last), RememberStart(start), RememberBoot(run)])
         assert store.records() == {uuid_of(1): record(), uuid_of(2): record(2)}
-        assert (store.plans(), store.notices(), store.pools()) == ([plan], [notice], {"default": 0})
-        assert (version(state), (state / "state.db").stat().st_ino) == (2, inode)
+        assert (store.plans(), store.notices(), store.pools()) == ([PLAN], [NOTICE], {"default": 0})
+        assert (store.states(), store.starts(), store.boot()) == ({uuid_of(1): last}, {uuid_of(1): start}, run)
+        assert [line.operation for line in store.operations(5)] == ["declare"]
+        assert (version(state), (state / "state.db").stat().st_ino) == (SCHEMA_VERSION, inode)
     assert list(state.glob("state.db.damaged*")) == []
 
 
-def test_many_upgrade_at_once(store: SqliteStore, state: Path) -> None:
+@pytest.mark.parametrize("release", RELEASES)
+def test_an_upgraded_database_is_that_of_a_new_host(
+    store: SqliteStore, state: Path, tmp_path: Path, release: int
+) -> None:
+    """Column by column."""
+    RELEASES[release](state)
+    SqliteStore(tmp_path / "new").save([Remember(record())])
+    store.save([Remember(record())])
+
+    def columns(directory: Path) -> dict[str, list[tuple[object, ...]]]:
+        with closing(sqlite3.connect(directory / "state.db")) as database:
+            names = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+            return {name: database.execute(f"PRAGMA table_info({name})").fetchall() for name in names}
+
+    assert columns(state) == columns(tmp_path / "new")
+    assert {"states", "starts", "boot"} <= set(columns(state))
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_many_upgrade_at_once(store: SqliteStore, state: Path, release: int) -> None:
     """One of them does, and nobody's change is lost."""
-    first_release(state)
+    RELEASES[release](state)
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda number: store.save([Remember(record(number))]), range(2, 34)))
     assert set(store.records()) == {uuid_of(number) for number in range(1, 34)}
-    assert version(state) == 2
+    assert version(state) == SCHEMA_VERSION
 
 
 def test_an_upgrade_that_fails_changes_nothing(store: SqliteStore, state: Path) -> None:
@@ -257,7 +321,57 @@ def test_an_upgrade_that_fails_changes_nothing(store: SqliteStore, state: Path) 
     assert (version(state), store.records()) == (1, {uuid_of(1): record()})
 
 
+def test_an_upgrade_of_the_second_release_that_fails(store: SqliteStore, state: Path) -> None:
+    """Likewise: it goes on as it was, and the next writer tries again."""
+    second_release(state)
+    with closing(sqlite3.connect(state / "state.db")) as database:
+        database.execute("CREATE TABLE boot (something TEXT)")
+    with pytest.raises(EffectError) as caught:
+        store.save([RememberState(LastState(uuid_of(1), "a", "running"))])
+    assert caught.value.code == "store_unusable"
+    assert (version(state), store.records(), store.states()) == (2, {uuid_of(1): record()}, {})
+    with closing(sqlite3.connect(state / "state.db")) as database:
+        database.execute("DROP TABLE boot")
+    store.save([RememberState(LastState(uuid_of(1), "a", "running"))])
+    assert (version(state), set(store.states())) == (SCHEMA_VERSION, {uuid_of(1)})
+
+
 # Damage.
+
+
+STATE = asdict(LastState(uuid_of(1), "a", "running", "", NOW, "boot", "paused"))
+START = asdict(StartRecord(uuid_of(1), "a", "boot", "ready", at_unix=NOW, attempts=1, turn=0.5, started=1.5, ended=2.0))
+BOOT = asdict(BootRun("boot", NOW))
+ODD_ROWS = [
+    *(("states", text) for text in ("garbage", "[]", "{}", "null", '"x"', "7")),
+    *(("states", json.dumps(STATE | odd)) for odd in (
+        {"state": None}, {"state": 1}, {"name": ["a"]}, {"at_unix": "soon"}, {"at_unix": 10**30}, {"at_unix": True},
+        {"before": {}}, {"boot_id": 7}, {"a_field_of": "a newer version"},
+    )),
+    *(("starts", json.dumps(START | odd)) for odd in (
+        {"outcome": None}, {"attempts": 1.5}, {"turn": "0"}, {"ended": float("nan")}, {"started": float("inf")},
+        {"at_unix": -(10**30)}, {"after": 1}, {"message": False},
+    )),
+    *(("boot", json.dumps(BOOT | odd)) for odd in (
+        {"boot_id": 1}, {"began_unix": "x"}, {"ended_unix": None}, {"began_unix": 10**30}, {"more": 1},
+    )),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("table", "text"), ODD_ROWS)
+def test_rows_of_a_boot_that_nobody_understands(store: SqliteStore, state: Path, table: str, text: str) -> None:
+    """Count as unknown, and the others are read; the next word on the VM replaces them."""
+    others = LastState(uuid_of(2), "b", "shutoff", "guest", NOW, "boot"), StartRecord(uuid_of(2), "b", "boot", "ready")
+    store.save([RememberState(others[0]), RememberStart(others[1])])
+    with closing(sqlite3.connect(state / "state.db")) as database:
+        key = 1 if table == "boot" else uuid_of(1)
+        database.execute(f"INSERT INTO {table} VALUES (?, ?)", (key, text))
+        database.commit()
+    assert (store.states(), store.starts(), store.boot()) == ({uuid_of(2): others[0]}, {uuid_of(2): others[1]}, None)
+    store.save([Prune(NOW * 2)])
+    mine = LastState(**STATE), StartRecord(**START), BootRun(**BOOT)
+    store.save([RememberState(mine[0]), RememberStart(mine[1]), RememberBoot(mine[2])])
+    assert (store.states()[uuid_of(1)], store.starts()[uuid_of(1)], store.boot()) == mine
 
 
 def unreadable(path: Path) -> None:

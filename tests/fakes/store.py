@@ -221,6 +221,9 @@ def _prune(store: dict[str, Any], change: Prune) -> None:
             del store["schedules"][uuid]
             if store["records"].get(uuid, {"document": 1})["document"] == {}:
                 del store["records"][uuid]
+    for kind in ("states", "starts"):
+        for uuid in set(store[kind]) - set(store["records"]) - change.existing:
+            del store[kind][uuid]
     store["operations"] = [line for line in store["operations"] if line["at_unix"] >= change.before_unix]
     for key, notice in list(store["notices"].items()):
         if max(notice["queued_unix"], notice["delivered_unix"]) < change.before_unix:

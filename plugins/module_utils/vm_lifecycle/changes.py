@@ -81,8 +81,8 @@ class NoticeTried:
 class Prune:
     """What ended before before_unix is dropped: operation log, completed schedules, notices that need no delivery any more.
 
-    What is known of a removed VM goes with its completed schedule. Never a schedule that is not completed, and no undo record;
-    nor anything of VMs that exist again: existing, UUIDs.
+    What is known of a removed VM goes with its completed schedule; last states and starts of VMs that nobody has or knows go, too.
+    Never a schedule that is not completed, and no undo record; nor anything of VMs that exist again: existing, UUIDs.
     """
 
     before_unix: int

@@ -16,16 +16,17 @@ import tempfile
 from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Sequence, TypeVar
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, TypeVar
 
+from ..boots import BootRun, LastState, StartRecord
 from ..changes import LogOperation, StoreChange
 from ..errors import EffectError
 from ..model import ClockMemory, Document, Intent, Notice, Record, SweepPlan, UndoRecord
 from . import store_rows as rows
 from .durable_files import JsonFiles, decoded, make_directory, sync_directory
 
-#: Version of the database; 1 is upgraded where it stands.
-SCHEMA_VERSION = 2
+#: Version of the database; an older one is upgraded where it stands.
+SCHEMA_VERSION = max(rows.TABLES)
 #: Seconds that a writer waits for another one.
 BUSY_TIMEOUT = 30.0
 
@@ -66,6 +67,15 @@ class SqliteStore:
 
     def pools(self) -> Dict[str, int]:
         return dict(self._read("SELECT name, missed_since FROM pools", since=2))
+
+    def states(self) -> Dict[str, LastState]:
+        return decoded(self._read("SELECT uuid, state FROM states", since=3), rows.decode_state)
+
+    def starts(self) -> Dict[str, StartRecord]:
+        return decoded(self._read("SELECT uuid, start FROM starts", since=3), rows.decode_start)
+
+    def boot(self) -> Optional[BootRun]:
+        return decoded(self._read("SELECT 'boot', run FROM boot", since=3), rows.decode_boot).get("boot")
 
     def save(self, changes: Sequence[StoreChange]) -> None:
         def write() -> None:
@@ -143,9 +153,9 @@ class SqliteStore:
             version = _version(database)
             if version == 0:
                 raise _Damaged  # an empty file: a database of ours has tables and a version before it has its name
-            if version == 1:
+            if version < SCHEMA_VERSION:
                 _upgrade(database)
-            elif version != SCHEMA_VERSION:
+            elif version > SCHEMA_VERSION:
                 raise EffectError("store_unusable", f"{self._database} was written by a newer version of this software")
         except BaseException:
             database.close()
@@ -162,8 +172,8 @@ class SqliteStore:
         try:
             with closing(sqlite3.connect(temporary)) as database:
                 database.execute("PRAGMA journal_mode=WAL")
-                tables = f"{rows.FIRST_TABLES} {rows.SECOND_TABLES} PRAGMA user_version={SCHEMA_VERSION};"
-                database.executescript(f"BEGIN; {tables} COMMIT;")
+                tables = " ".join(rows.TABLES.values())
+                database.executescript(f"BEGIN; {tables} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
             os.link(temporary, self._database)
         finally:
             os.unlink(temporary)
@@ -223,12 +233,13 @@ def _write_all(database: sqlite3.Connection, changes: Sequence[StoreChange]) -> 
 
 
 def _upgrade(database: sqlite3.Connection) -> None:
-    """From version 1, in one transaction, unless another process was first."""
+    """From whichever version it has, in one transaction, unless another process was first."""
     database.execute("BEGIN IMMEDIATE")
-    if _version(database) == 1:
-        for statement in rows.SECOND_TABLES.split(";"):
+    before = _version(database)
+    for version in range(before + 1, SCHEMA_VERSION + 1):
+        for statement in rows.TABLES[version].split(";"):
             database.execute(statement)
-        database.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+    database.execute(f"PRAGMA user_version={max(before, SCHEMA_VERSION)}")
     database.commit()
 
 

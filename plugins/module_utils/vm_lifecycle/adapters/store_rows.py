@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
-from dataclasses import asdict
-from typing import Any, Dict
+from dataclasses import asdict, fields
+from typing import Any, Dict, Type, TypeVar
 
+from ..boots import BootRun, LastState, StartRecord
 from ..changes import (
     DropPlan,
     Forget,
@@ -18,10 +20,13 @@ from ..changes import (
     Prune,
     QueueNotice,
     Remember,
+    RememberBoot,
     RememberClock,
     RememberPlan,
     RememberPools,
     RememberSchedule,
+    RememberStart,
+    RememberState,
     StoreChange,
 )
 from ..model import (
@@ -59,9 +64,21 @@ CREATE TABLE notices (
     attempts INTEGER NOT NULL DEFAULT 0, error TEXT NOT NULL DEFAULT '');
 CREATE TABLE pools (name TEXT PRIMARY KEY, missed_since INTEGER NOT NULL);
 """
+#: What the third one added.
+THIRD_TABLES = """
+CREATE TABLE states (uuid TEXT PRIMARY KEY, state TEXT NOT NULL);
+CREATE TABLE starts (uuid TEXT PRIMARY KEY, start TEXT NOT NULL);
+CREATE TABLE boot (id INTEGER PRIMARY KEY CHECK (id = 1), run TEXT NOT NULL);
+"""
+#: Version of the database -> what it added. A new one has all of it; an older one gets what it lacks.
+TABLES: Dict[int, str] = {1: FIRST_TABLES, 2: SECOND_TABLES, 3: THIRD_TABLES}
 #: A record of which only the revision is known, as JSON.
 TOMBSTONE = '%"document": {}%'
 NOTICE_COLUMNS = "key, kind, uuid, name, message, queued_unix, delivered_unix, attempts, error"
+
+Plain = TypeVar("Plain", LastState, StartRecord, BootRun)
+#: Annotation of a field -> types that JSON may have for it.
+TYPES = {"str": (str,), "int": (int,), "float": (int, float)}
 
 
 def write(database: sqlite3.Connection, change: StoreChange) -> None:
@@ -79,8 +96,8 @@ def _remember(database: sqlite3.Connection, change: Remember) -> None:
 
 
 def _forget(database: sqlite3.Connection, change: Forget) -> None:
-    database.execute("DELETE FROM vms WHERE uuid = ?", (change.uuid,))
-    database.execute("DELETE FROM schedules WHERE uuid = ?", (change.uuid,))
+    for table in ("vms", "schedules", "states", "starts"):
+        database.execute(f"DELETE FROM {table} WHERE uuid = ?", (change.uuid,))
 
 
 def _remember_schedule(database: sqlite3.Connection, change: RememberSchedule) -> None:
@@ -120,6 +137,20 @@ def _notice_tried(database: sqlite3.Connection, change: NoticeTried) -> None:
     )
 
 
+def _remember_state(database: sqlite3.Connection, change: RememberState) -> None:
+    row = (change.state.uuid, json.dumps(asdict(change.state)))
+    database.execute("INSERT OR REPLACE INTO states VALUES (?, ?)", row)
+
+
+def _remember_start(database: sqlite3.Connection, change: RememberStart) -> None:
+    row = (change.start.uuid, json.dumps(asdict(change.start)))
+    database.execute("INSERT OR REPLACE INTO starts VALUES (?, ?)", row)
+
+
+def _remember_boot(database: sqlite3.Connection, change: RememberBoot) -> None:
+    database.execute("INSERT OR REPLACE INTO boot VALUES (1, ?)", (json.dumps(asdict(change.run)),))
+
+
 def _prune(database: sqlite3.Connection, change: Prune) -> None:
     """What is known of a removed VM goes with its completed schedule, unless the VM exists again."""
     before = iso(max(change.before_unix, 0)) or ""
@@ -129,6 +160,10 @@ def _prune(database: sqlite3.Connection, change: Prune) -> None:
         if ended and uuid not in change.existing:
             database.execute("DELETE FROM schedules WHERE uuid = ?", (uuid,))
             database.execute("DELETE FROM vms WHERE uuid = ? AND record LIKE ?", (uuid, TOMBSTONE))
+    for table in ("states", "starts"):
+        left = database.execute(f"SELECT uuid FROM {table} WHERE uuid NOT IN (SELECT uuid FROM vms)").fetchall()
+        gone = [row for row in left if row[0] not in change.existing]
+        database.executemany(f"DELETE FROM {table} WHERE uuid = ?", gone)
     database.execute("DELETE FROM operations WHERE at_unix < ?", (change.before_unix,))
     database.execute("DELETE FROM notices WHERE max(queued_unix, delivered_unix) < ?", (change.before_unix,))
 
@@ -151,6 +186,9 @@ WRITERS: Dict[type, Any] = {
     QueueNotice: _queue_notice,
     NoticeTried: _notice_tried,
     Prune: _prune,
+    RememberState: _remember_state,
+    RememberStart: _remember_start,
+    RememberBoot: _remember_boot,
     LogOperation: _log,
 }
 
@@ -190,6 +228,35 @@ def decode_plan(stored: Any) -> SweepPlan:
 def decode_notice(row: Any) -> Notice:
     """A Notice from its columns."""
     return Notice(*row)
+
+
+def decode_state(stored: Any) -> LastState:
+    """What a VM was last seen to be."""
+    return _plain(LastState, stored)
+
+
+def decode_start(stored: Any) -> StartRecord:
+    """How a VM's start went."""
+    return _plain(StartRecord, stored)
+
+
+def decode_boot(stored: Any) -> BootRun:
+    """A boot whose VMs were started in order."""
+    run = _plain(BootRun, stored)
+    iso(run.began_unix)
+    iso(run.ended_unix)
+    return run
+
+
+def _plain(kind: Type[Plain], stored: Any) -> Plain:
+    """A noun whose fields are texts and numbers, each of its own type."""
+    value = kind(**stored)
+    for field in fields(kind):
+        found = getattr(value, field.name)
+        if type(found) not in TYPES[str(field.type)] or (isinstance(found, float) and not math.isfinite(found)):
+            raise ValueError(f"{field.name} is not of its type")
+    iso(getattr(value, "at_unix", 0))  # a time that no calendar has is none
+    return value
 
 
 def decode_intent(stored: Any) -> Intent:
