@@ -24,7 +24,11 @@ class FakeJobs:
         self._ended: list[tuple[str, Any]] = []
 
     def submit(self, key: str, job: Callable[[], Any]) -> None:
-        self._turns.submit(lambda: self._ended.append((key, job())))
+        def work() -> None:
+            result = job()  # first: its owner may take what has ended, and begin a new list, while it goes on
+            self._ended.append((key, result))
+
+        self._turns.submit(work)
 
     def wait(self, seconds: float | None) -> list[tuple[str, Any]]:
         self._turns.wait(lambda: bool(self._ended), seconds)
