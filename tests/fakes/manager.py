@@ -88,6 +88,22 @@ def edit(machine: Machine, vm: str, **persistence: Any) -> None:
     machine.named(vm)["metadata"] = json.dumps(document)
 
 
+def hold(machine: Machine, vm: str) -> None:
+    """Another run holds the VM from everything: a higher revision."""
+    document = json.loads(machine.named(vm)["metadata"])
+    document["revision"] += 1
+    document["hold"] = {"scope": "everything", "reason": "audit", "since_unix": int(machine.clock["now"])}
+    machine.named(vm)["metadata"] = json.dumps(document)
+
+
+def edit_later(machine: Machine, vm: str) -> None:
+    """Another run renews the VM: a higher revision, and a later deadline."""
+    document = json.loads(machine.named(vm)["metadata"])
+    document["revision"] += 1
+    document["persistence"]["scheduled_cleanup"] += 3600
+    machine.named(vm)["metadata"] = json.dumps(document)
+
+
 def make_permanent(machine: Machine, vm: str) -> None:
     """Another host's or another version's engine declares the VM permanent: a higher revision."""
     document = json.loads(machine.named(vm)["metadata"])
@@ -215,7 +231,7 @@ DEEDS: dict[str, Any] = {
     deed.__name__: deed
     for deed in (
         start, stop, pause, undefine, define, redefine, rename, clone, set_metadata, revert, save_metadata, edit,
-        make_permanent, replace_file, write_file, overlay, hard_link, delete_file, attach, pool, lose_store,
+        make_permanent, hold, edit_later, replace_file, write_file, overlay, hard_link, delete_file, attach, pool, lose_store,
         break_store, refuse, configure, reboot, go_down, set_clock, claim, let_go, press, drop_pool, notify, network,
     )
 }  # fmt: skip

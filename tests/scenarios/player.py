@@ -5,15 +5,17 @@ from __future__ import annotations
 import copy
 import json
 import re
+from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vm_lifecycle.agent.host_verbs import boot_host
 from vm_lifecycle.errors import EffectError, LifecycleError
 from vm_lifecycle.run import run
-from vm_lifecycle.tasks import cleanup, info, persistence
+from vm_lifecycle.tasks import boot, cleanup, info, persistence, shutdown
 
 from tests.fakes.build import build
 from tests.fakes.manager import act
@@ -22,7 +24,7 @@ from tests.fakes.world import Machine, PowerCut, ports
 from .checker import Auditor
 
 HERE = Path(__file__).parent
-TASKS = {task.name: task for task in (cleanup.TASK, info.TASK, persistence.TASK)}
+TASKS = {task.name: task for task in (cleanup.TASK, info.TASK, persistence.TASK, boot.TASK, shutdown.TASK)}
 
 
 @dataclass
@@ -55,6 +57,9 @@ def load(directory: Path) -> tuple[Machine, list[dict[str, Any]]]:
 def call(machine: Machine, step: dict[str, Any]) -> dict[str, Any]:
     """Run a step's task: its result, {"refused": problems}, or {"raised": error} for what must never escape."""
     try:
+        if step["task"] == "boot":
+            given = {"again": False, "mark": False, "plan": False, **step.get("arguments", {})}
+            return boot_host(Namespace(**given, dry_run=step.get("check", False)), ports(machine))
         return run(TASKS[step["task"]], step.get("arguments", {}), ports(machine), step.get("check", False))
     except LifecycleError as error:
         return {"refused": [str(problem) for problem in error.problems], "codes": [p.code for p in error.problems]}
@@ -156,8 +161,24 @@ def outcome_lines(task: str, outcome: dict[str, Any]) -> Iterator[str]:
     if outcome.get("plan_id"):
         yield f"plan {outcome['plan_id']}"
     for row in outcome["vms"]:
-        yield from _cleanup_row(row) if "decision" in row else _row(row)
+        yield from _host_row(row) if task in ("boot", "shutdown") and "schedule" not in row else _vm_row(row)
     yield from (f"warning: {_one_line(text)}" for text in outcome["warnings"])
+
+
+def _host_row(row: dict[str, Any]) -> Iterator[str]:
+    start = row.get("start")
+    times = ""
+    if start:
+        after = f" after {start['waited_for']}" if start["waited_for"] else ""
+        moments = ", ".join(f"{start[f'{word}_seconds']:.1f}" for word in ("turn", "started", "ended"))
+        times = f" [{moments} s{after}, {start['attempts']} starts]"
+    yield _one_line(
+        f"{row['name']} {row['decision']} {row['reason']}: {row['message']}{times}{' CHANGED' * row['changed']}"
+    )
+
+
+def _vm_row(row: dict[str, Any]) -> Iterator[str]:
+    return _cleanup_row(row) if "decision" in row else _row(row)
 
 
 def _cleanup_row(row: dict[str, Any]) -> Iterator[str]:
@@ -215,6 +236,15 @@ def memory_lines(store: dict[str, Any]) -> Iterator[str]:
         arrived = f"delivered {notice['delivered_unix']}" if notice["delivered_unix"] else f"tried {notice['attempts']}"
         yield _one_line(f"  notice {notice['kind']}, {arrived}: {notice['message']}")
     yield from (f"  pool {name} missed since {since}" for name, since in store["pools"].items() if since)
+    for state in store["states"].values():
+        before = f", before {state['before']}" if state["before"] else ""
+        yield _one_line(
+            f"  last {state['name']} {state['state']} {state['reason']}".rstrip() + f" in {state['boot_id']}{before}"
+        )
+    for start in store["starts"].values():
+        yield _one_line(f"  start {start['name']} {start['outcome']} {start['reason']} {start['message']}".rstrip())
+    if store["boot"]:
+        yield f"  boot {store['boot']['boot_id']} {'ended' if store['boot']['ended_unix'] else 'goes on'}"
     words = [f"{line['name']} {line['operation']} {line['outcome']}" for line in store["operations"]]
     if words:
         yield _one_line("  log " + ", ".join(words))

@@ -13,9 +13,9 @@ from typing import Dict, List, Optional, Tuple
 
 from . import actions as do
 from .apply import POLL, SLOT_WAIT
-from .boots import BootRun, Place, StartRecord
+from .boots import Place, StartRecord
 from .chain import Chain, Handlers, Run
-from .changes import RememberBoot, RememberStart, RememberState, StoreChange
+from .changes import RememberStart, RememberState, StoreChange
 from .errors import DomainGone, EffectError
 from .metadata import digest, read
 from .model import ClockMemory, Domain
@@ -35,9 +35,6 @@ def carry_out(plan: do.Plan, world: World, clock: ClockMemory, _handlers: Handle
     boot = Boot(run, [chain for chain in chains if _start_of(chain) is not None])
     with world.host.jobs() as jobs:
         boot.work(jobs)
-    boot_id = world.host.clock().boot_id
-    ended = int(world.host.clock().now)
-    run.save_now(RememberBoot(BootRun(boot_id, int(run.now), ended)))
     return chains
 
 

@@ -55,10 +55,14 @@ def write(line: LogOperation, path: str = SOCKET) -> None:
 
 def status(text: str) -> None:
     """What `systemctl status` shows of a run that systemd started (sd_notify)."""
+    notify("STATUS=" + text.replace("\n", " "))
+
+
+def notify(state: str) -> None:
+    """One message to systemd, such as READY=1; nothing where nobody listens."""
     path = os.environ.get("NOTIFY_SOCKET", "")
     if path:
-        one_line = text.replace("\n", " ").encode("utf-8", "backslashreplace")
-        _send("\0" + path[1:] if path.startswith("@") else path, b"STATUS=" + one_line)
+        _send("\0" + path[1:] if path.startswith("@") else path, state.encode("utf-8", "backslashreplace"))
 
 
 def _send(path: str, data: bytes) -> None:

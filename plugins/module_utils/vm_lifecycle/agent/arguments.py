@@ -43,17 +43,37 @@ def parser() -> argparse.ArgumentParser:
     renew = _verb(verbs, "renew", "give temporary VMs their full time again, from now", "+", acts=True)
     renew.add_argument("--if-less-than", type=int, metavar="HOURS", help="only if fewer hours are left")
     validate = verbs.add_parser("validate", help="check a configuration file without using it")
-    validate.add_argument("kind", choices=("cleanup",), help="what the file configures")
+    validate.add_argument("kind", choices=("cleanup", "boot"), help="what the file configures")
     validate.add_argument("file", type=Path)
     log = verbs.add_parser("log", help="what was done to VMs, and what failed, oldest first")
     log.add_argument("--last", type=int, default=50, metavar="N", help="only the newest N operations (default: 50)")
     clock = verbs.add_parser("clock-accept", help="believe this host's clock as it is now")
     notify = verbs.add_parser("notify", help="hand notices and failures that wait to the configured hooks")
+    _host_verbs(verbs)
     for command in (validate, clock, log, notify):
         command.add_argument("--json", action="store_true", help="print JSON")
     for command in (clock, log, notify):
         command.add_argument("--uri", default=LOCAL_URIS[0], choices=LOCAL_URIS, help="libvirt to use")
     return whole
+
+
+def _host_verbs(verbs: Any) -> None:
+    boot = verbs.add_parser("boot", help="start this host's VMs in their order, once a boot")
+    boot.add_argument(
+        "--again", action="store_true", help="also when that was done since this host booted; deletes nothing"
+    )
+    boot.add_argument("--mark", action="store_true", help="only note that it was done since this host booted")
+    boot.add_argument("--timeline", action="store_true", help="show how the last boot went, and start nothing")
+    boot.add_argument("--svg", type=Path, metavar="FILE", help="with --timeline: draw it into a file, too")
+    shutdown = verbs.add_parser("shutdown", help="stop this host's VMs in their order, when it goes down")
+    shutdown.add_argument("--now", action="store_true", help="also on a host that does not go down")
+    supervise = verbs.add_parser("supervise", help="keep on record what state each VM is in, until it is stopped")
+    for command in (boot, shutdown):
+        command.add_argument("--plan", action="store_true", help="show what would be done, and do nothing")
+        command.add_argument("--dry-run", action="store_true", help="the same")
+    for command in (boot, shutdown, supervise):
+        command.add_argument("--json", action="store_true", help="print JSON")
+        command.add_argument("--uri", default=LOCAL_URIS[0], choices=LOCAL_URIS, help="libvirt to use")
 
 
 def _cleanup_verbs(verbs: Any) -> None:

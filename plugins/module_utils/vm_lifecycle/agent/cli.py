@@ -17,15 +17,18 @@ from ..errors import EffectError, LifecycleError, refuse
 from ..policy.cleanup_policy import decode
 from ..policy.clock import accept
 from ..policy.notice import failure
-from ..ports import Host, Store
+from ..ports import Host, Store, World
 from ..run import run
 from ..schema import MissingJsonschemaError, require_jsonschema
 from ..tasks import cleanup, info, persistence
+from ..tasks import host as reads
 from ..tasks.notify import deliver
 from ..tasks.observe import cleanup_policy
 from ..version import RELEASED_UNIX
 from . import text
 from .arguments import document, parser
+from .host_verbs import boot_host, stop_host
+from .supervisor import supervise
 
 #: Exit codes, documented in docs/command.md. 2 is argparse's own for wrong usage.
 OK, VM_FAILED, USAGE, REFUSED, UNREACHABLE = 0, 1, 2, 3, 4
@@ -76,12 +79,19 @@ def _dispatch(options: argparse.Namespace) -> int:
     if options.verb in OWN:
         return OWN[options.verb](options, *open_books(options.uri))
     world = open_world(options.uri, talking=not options.json)
-    dry_run = bool(getattr(options, "dry_run", False))
-    result = run(TASKS[options.verb], document(options), world, dry_run)
+    if options.verb == "supervise":
+        return supervise(options.uri, world)
+    result = _result(options, world)
     failed, alert = result.pop("failed"), result.pop("alert", True)
     _say(options, result, text.SHAPES.get(options.verb, text.declared)(result))
     counts = alert or not getattr(options, "scheduled", False)
     return VM_FAILED if failed and counts else OK
+
+
+def _result(options: argparse.Namespace, world: World) -> Dict[str, Any]:
+    if options.verb in HOST:
+        return HOST[options.verb](options, world)
+    return run(TASKS[options.verb], document(options), world, bool(getattr(options, "dry_run", False)))
 
 
 def _accept_clock(options: argparse.Namespace, store: Store, host: Host) -> int:
@@ -104,6 +114,8 @@ def _notify(options: argparse.Namespace, store: Store, host: Host) -> int:
     return VM_FAILED if any(notice["error"] for notice in told) else OK
 
 
+#: Verbs that boot and stop the host's VMs.
+HOST: Dict[str, Callable[[argparse.Namespace, World], Dict[str, Any]]] = {"boot": boot_host, "shutdown": stop_host}
 #: Verbs that are no task.
 OWN: Dict[str, Callable[[argparse.Namespace, Store, Host], int]] = {
     "clock-accept": _accept_clock,
@@ -123,7 +135,10 @@ def _validate(options: argparse.Namespace) -> int:
         zone = named_zone(str(found.get("window_timezone") or "UTC"))
     except ValueError as error:
         raise refuse("invalid_option", str(error), field="cleanup.window_timezone") from error
-    _policy, problems = decode(found, zone, "cleanup")
+    if options.kind == "cleanup":
+        _policy, problems = decode(found, zone, "cleanup")
+    else:
+        problems = reads.boot_problems(found, "boot")
     if problems:
         raise LifecycleError(problems)
     return _say(options, {"valid": True}, f"{options.file} is valid")

@@ -23,6 +23,7 @@ STOPS: Mapping[str, str] = {
     "failed": "its process died, or its guest crashed",
     "saved": "its memory was saved",
     "host_shutdown": "its host went down",
+    "host_down": "its host lost power, or went down without stopping it",
     "elsewhere": "it was migrated, or reverted to a snapshot",
     "unknown": "nobody saw why it stopped",
 }
@@ -60,12 +61,19 @@ def was_up(last: Optional[LastState], boot_id: str) -> bool:
 
 def seen(last: Optional[LastState], domain: Domain, now: float, boot_id: str, reason: str = "unknown") -> LastState:
     """What is known of a VM after a look at it. reason: why it does not run, if that is not known already."""
-    why = "" if domain.active else reason
-    if last is not None and last.boot_id == boot_id and last.state == domain.power_state:
-        return replace(last, name=domain.name)
-    if last is not None and last.boot_id == boot_id and last.reason == "host_shutdown" and not domain.active:
-        return last  # the host is going down: what it was before that counts
-    return LastState(domain.uuid, domain.name, domain.power_state, why, int(now), boot_id, before(last, boot_id))
+    if last is not None and last.boot_id == boot_id:
+        same = last.state == domain.power_state
+        if same or (
+            last.reason == "host_shutdown" and not domain.active
+        ):  # the host goes down: what it was before counts
+            return replace(last, name=domain.name)
+    known = before(last, boot_id)
+    if domain.active or last is None or last.boot_id == boot_id:
+        why = "" if domain.active else reason
+        return LastState(domain.uuid, domain.name, domain.power_state, why, int(now), boot_id, known)
+    if last.state == "shutoff" or last.reason == "host_shutdown":  # it has been off since the boot before
+        return replace(last, name=domain.name, state="shutoff", boot_id=boot_id, before=known)
+    return LastState(domain.uuid, domain.name, domain.power_state, "host_down", int(now), boot_id, known)
 
 
 def stopped(last: Optional[LastState], domain: Domain, reason: str, now: float, boot_id: str) -> LastState:

@@ -18,6 +18,7 @@ from ..model import Document, Domain, Observed
 from ..policy import boot_order, host_boot
 from ..policy.host_boot import AtBoot
 from ..ports import World
+from ..reasons_order import BOOT_REASONS
 from ..run import Task
 from . import host as reads
 from .host import HostSeen
@@ -47,19 +48,18 @@ def observe(_request: Request, world: World) -> HostSeen:
 
 def plan(request: Request, observed: Observed) -> do.Plan:
     """An entry for each managed VM. What is wrong with the order refuses nothing here: who can come up does."""
-    assert_seen = _seen(observed)
-    clock, over = assert_seen.clock, is_over(assert_seen)
+    seen = _seen(observed)
+    clock, over = seen.clock, is_over(seen)
     if request.mark:
-        run = BootRun(clock.boot_id, int(clock.now), int(clock.now))
-        return do.Plan(books=(RememberBoot(run), *reads.states_now(assert_seen)))
+        run = BootRun(clock.boot_id, int(clock.now), max(int(clock.now), 1))
+        return do.Plan(books=(RememberBoot(run), *reads.states_now(seen)))
     if over and not request.again:
         return do.Plan()
-    entries = _entries(assert_seen, request)
-    warnings = tuple(
-        str(problem) for problem in boot_order.problems(reads.declared(assert_seen), reads.strangers(assert_seen))
-    )
-    began = assert_seen.boot.began_unix if _resumed(assert_seen) and assert_seen.boot else int(clock.now)
-    books = (RememberBoot(BootRun(clock.boot_id, began)), *reads.states_now(assert_seen))
+    entries = _entries(seen, request)
+    warnings = tuple(str(problem) for problem in boot_order.problems(reads.declared(seen), reads.strangers(seen)))
+    began = seen.boot.began_unix if _resumed(seen) and seen.boot else int(clock.now)
+    run_books = () if over else (RememberBoot(BootRun(clock.boot_id, began)),)
+    books = (*run_books, *reads.states_now(seen))
     return do.Plan(tuple(entries), (*observed.damage, *warnings), books, do.Conduct(workers=request.cap))
 
 
@@ -139,7 +139,7 @@ def _entry(
         actions = (do.Start(guard, place, observed.states.get(domain.uuid), unmet),)
     word = WORDS[decision.action]
     return do.Entry(
-        domain.uuid, domain.name, word, decision.reason, f"{domain.name}: {decision.reason}", actions,
+        domain.uuid, domain.name, word, decision.reason, f"{domain.name}: {BOOT_REASONS[decision.reason].meaning}", actions,
         before=document, after=document,
     )  # fmt: skip
 
@@ -202,6 +202,14 @@ def timeline(start: Any) -> Document:
         "turn_seconds": round(start.turn, 3), "started_seconds": round(start.started, 3),
         "ended_seconds": round(start.ended, 3),
     }  # fmt: skip
+
+
+def finish(world: World) -> None:
+    """Note that this boot's VMs were started, and those that were to be deleted handed over. Raises EffectError."""
+    known = world.store.boot()
+    clock = world.host.clock()
+    if known is not None and known.boot_id == clock.boot_id and not known.ended_unix:
+        world.store.save([RememberBoot(BootRun(known.boot_id, known.began_unix, max(int(clock.now), 1)))])
 
 
 TASK = Task("boot", decode, observe, plan, report, {do.Start: lambda *_: None}, booting.carry_out)

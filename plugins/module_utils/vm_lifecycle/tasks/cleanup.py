@@ -50,7 +50,7 @@ def decode(document: Mapping[str, Any], world: World) -> Request:
     given = None if given is None else {key: value for key, value in given.items() if value is not None}
     policy = reads.cleanup_policy(world.host, given)
     skip = document.get("missing", "fail") == "skip"
-    return Request(tuple(named), skip, ignore, policy, state, _plan_id(document, state))
+    return Request(tuple(named), skip, ignore, policy, state, _plan_id(document, state), bool(document.get("at_boot")))
 
 
 def _plan_id(document: Mapping[str, Any], state: str) -> Optional[str]:

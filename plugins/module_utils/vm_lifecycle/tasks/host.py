@@ -11,7 +11,7 @@ from typing import Dict, List, Mapping, Optional, Tuple
 from .. import metadata
 from ..boots import BootRun, LastState, StartRecord
 from ..changes import RememberState, StoreChange
-from ..errors import EffectError, Problem, refuse
+from ..errors import EffectError, LifecycleError, Problem, refuse
 from ..model import Document, Domain, Observed
 from ..policy import boot_order, host_boot, power
 from ..ports import Host, World
@@ -49,13 +49,18 @@ def whole(world: World) -> HostSeen:
 def boot_policy(host: Host) -> Document:
     """The host's VmBootPolicy, /etc/vm-lifecycle/boot.json. Raises LifecycleError when it is not valid."""
     stored = host.configuration("boot") or {}
-    found = [
-        Problem("invalid_configuration", f"/etc/vm-lifecycle/boot.json: {broken.field}: {broken.rule}")
-        for broken in violations("VmBootPolicy", stored)
-    ]
+    found = boot_problems(stored, "/etc/vm-lifecycle/boot.json")
     if found:
-        raise refuse(found[0].code, found[0].message)
+        raise LifecycleError([Problem("invalid_configuration", f"{p.field}: {p.message}") for p in found])
     return with_defaults("VmBootPolicy", stored)
+
+
+def boot_problems(document: Mapping[str, object], where: str) -> List[Problem]:
+    """What is wrong with a VmBootPolicy."""
+    return [
+        Problem("invalid_option", broken.rule, "", f"{where}.{broken.field}".rstrip("."))
+        for broken in violations("VmBootPolicy", document)
+    ]
 
 
 def managed(observed: Observed) -> List[Tuple[Domain, Document]]:

@@ -28,6 +28,8 @@ class Request:
     policy: CleanupPolicy
     state: str = "swept"
     plan_id: Optional[str] = None
+    #: The host has booted: only VMs that are declared to be deleted then are in question.
+    at_boot: bool = False
 
 
 def circumstances(request: Request, observed: Observed) -> Circumstances:

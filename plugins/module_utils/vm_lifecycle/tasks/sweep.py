@@ -15,6 +15,7 @@ from ..model import HOUR, Document, Domain, Intent, Notice, Observed
 from ..policy import departure, notice
 from ..policy import schedule as schedules
 from ..policy.gate import Circumstances, Decision, Subject, decide, may_resume, timing
+from ..policy.host_boot import policy_of
 from ..policy.storage import Usage, doubtful, verdicts
 from ..policy.undo import leaving_before, without
 from ..times import iso
@@ -58,6 +59,8 @@ def judged(request: Request, observed: Observed) -> Judged:
             known[domain.name] = carried.reason
         if carried.reason == "not_managed" and not request.named:
             continue
+        if request.at_boot and not (carried.valid and policy_of(carried.document)["on_host_reboot"] == "destroy"):
+            continue  # it was declared otherwise since the boot asked
         current, said = None, None
         if carried.valid:
             kept = observed.schedules.get(domain.uuid, {})

@@ -1,0 +1,108 @@
+# Copyright: (c) 2026, vmops.lifecycle contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Keeps on record what state each managed VM is in, and why it stopped: from libvirt's events, and from looks at the host.
+
+Last state at boot needs it: what is written only at shutdown is lost by a power cut.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Dict, List, Mapping, Optional, Sequence
+
+from .boots import LastState, PowerEvent, StartRecord
+from .changes import Remember, RememberStart, RememberState, StoreChange
+from .model import ClockReading, Record
+from .policy.power import following, seen
+from .ports import World
+
+#: Seconds for which a request to shut down explains that a guest shuts down.
+ASKED_FOR = 600.0
+
+
+@dataclass(frozen=True)
+class Note:
+    """What came before a stop. shutdown_detail: libvirt's number; asked: seconds of the boot at which the host asked the guest."""
+
+    shutdown_detail: int = -1
+    asked: Optional[float] = None
+
+
+@dataclass
+class Recorder:
+    """notes: what events said that counts when the VM stops, by UUID."""
+
+    world: World
+    notes: Dict[str, Note] = field(default_factory=dict)
+
+    def look(self) -> int:
+        """Compare the host with the records, as after a connection was lost; returns how many VMs had changed."""
+        records = self._declared()
+        states, starts, clock = self.world.store.states(), self.world.store.starts(), self.world.host.clock()
+        changes: List[StoreChange] = []
+        count = 0
+        for domain in self.world.hypervisor.domains():
+            record = records.get(domain.uuid)
+            if record is None:
+                continue
+            state = seen(states.get(domain.uuid), domain, clock.now, clock.boot_id)
+            if state != states.get(domain.uuid):
+                count += 1
+                changes += _changes(state, record, starts.get(domain.uuid), clock, began=False)
+        self._save(changes)
+        return count
+
+    def take(self, events: Sequence[PowerEvent]) -> int:
+        """Record what a batch of events says, durable before it returns; returns how many states changed."""
+        stops = [event for event in events if event.kind == "stopped"]
+        going_down = bool(stops) and self.world.host.going_down()
+        records, states, starts = self._declared(), dict(self.world.store.states()), self.world.store.starts()
+        clock = self.world.host.clock()
+        changes: List[StoreChange] = []
+        count = 0
+        for event in events:
+            note = self._noted(event, clock.boottime)
+            record = records.get(event.uuid)
+            if record is None:
+                continue
+            asked = note.asked is not None and clock.boottime - note.asked <= ASKED_FOR
+            last = states.get(event.uuid)
+            state = following(event, last, clock.now, clock.boot_id, going_down, (note.shutdown_detail, asked))
+            if state is None or state == last:
+                continue
+            count += 1
+            states[event.uuid] = state
+            changes += _changes(state, record, starts.get(event.uuid), clock, event.kind == "started")
+        self._save(changes)
+        return count
+
+    def _noted(self, event: PowerEvent, boottime: float) -> Note:
+        """What came before this event; a stop or a start ends it."""
+        note = self.notes.get(event.uuid, Note())
+        if event.kind == "shutdown":
+            self.notes[event.uuid] = replace(note, shutdown_detail=event.detail)
+        elif event.kind == "powerdown":
+            self.notes[event.uuid] = replace(note, asked=boottime)
+        elif event.kind in ("stopped", "started", "undefined"):
+            self.notes.pop(event.uuid, None)
+        return note
+
+    def _declared(self) -> Mapping[str, Record]:
+        return {uuid: record for uuid, record in self.world.store.records().items() if record.document}
+
+    def _save(self, changes: List[StoreChange]) -> None:
+        if changes:
+            self.world.store.save(changes)
+
+
+def _changes(
+    state: LastState, record: Record, start: Optional[StartRecord], clock: ClockReading, began: bool
+) -> List[StoreChange]:
+    """The state, its mirror in what is known of the VM, and the end of a lasting warning when the VM was started."""
+    found: List[StoreChange] = [RememberState(state)]
+    if record.power_state != state.state and state.reason != "host_shutdown":
+        found.append(Remember(replace(record, power_state=state.state, last_state_change=int(clock.now))))
+    if began and start is not None and start.outcome != "ready":
+        found.append(RememberStart(replace(start, outcome="ready", reason="started_later", message="")))
+    return found
