@@ -91,6 +91,7 @@ class FakeHost:
 
     @contextmanager
     def jobs(self) -> Iterator[FakeJobs]:
+        self._turns.enter()
         try:
             yield FakeJobs(self._turns)
         finally:

@@ -96,6 +96,14 @@ def hold(machine: Machine, vm: str) -> None:
     machine.named(vm)["metadata"] = json.dumps(document)
 
 
+def reprieve(machine: Machine, vm: str) -> None:
+    """Another run declares that the VM comes back at boot: a higher revision."""
+    document = json.loads(machine.named(vm)["metadata"])
+    document["revision"] += 1
+    document["policy"]["on_host_reboot"] = "start"
+    machine.named(vm)["metadata"] = json.dumps(document)
+
+
 def edit_later(machine: Machine, vm: str) -> None:
     """Another run renews the VM: a higher revision, and a later deadline."""
     document = json.loads(machine.named(vm)["metadata"])
@@ -231,7 +239,7 @@ DEEDS: dict[str, Any] = {
     deed.__name__: deed
     for deed in (
         start, stop, pause, undefine, define, redefine, rename, clone, set_metadata, revert, save_metadata, edit,
-        make_permanent, hold, edit_later, replace_file, write_file, overlay, hard_link, delete_file, attach, pool, lose_store,
+        make_permanent, hold, edit_later, reprieve, replace_file, write_file, overlay, hard_link, delete_file, attach, pool, lose_store,
         break_store, refuse, configure, reboot, go_down, set_clock, claim, let_go, press, drop_pool, notify, network,
     )
 }  # fmt: skip

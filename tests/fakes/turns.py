@@ -9,6 +9,10 @@ from collections.abc import Callable, Sequence
 STUCK = 60.0
 
 
+class Left(BaseException):
+    """Nobody waits for this job any more."""
+
+
 class Turns:
     """Jobs take turns: the one that runs goes on until it waits; then time advances to the earliest that wakes.
 
@@ -75,9 +79,16 @@ class Turns:
             if self._failure is not None:
                 raise self._failure
 
+    def enter(self) -> None:
+        """What ended an earlier run is over."""
+        self._failure, self._wakes = None, {}
+
     def leave(self) -> None:
-        """Jobs that still go on are not waited for."""
-        self._wakes = {}
+        """Jobs that still go on end where they wait."""
+        self._failure = self._failure or Left()
+        while self._wakes:
+            self._next()
+        self._failure = None
 
     def _next(self) -> None:
         """The job that wakes first, the earlier one among equals, has the baton until it waits or ends."""

@@ -22,6 +22,7 @@ from .raw import (
     print_of,
     protected,
 )
+from .updown import STOPPING, verdict
 
 __all__ = ["Auditor", "inode", "own_files", "protected"]
 
@@ -72,14 +73,19 @@ class Auditor:
     def begin(self, step: dict[str, Any]) -> None:
         """What the next call may do."""
         self._step, self._opened = step, False
-        self.removes = step["task"] == "vm_cleanup"
-        self.lifted = "expiry" in step.get("arguments", {}).get("ignore", ())
+        self.removes = step["task"] in ("vm_cleanup", "boot")
+        self.lifted = "expiry" in step.get("arguments", {}).get("ignore", ()) or step["task"] == "boot"
 
     def __call__(self, machine: Machine, kind: str, subject: Any) -> None:
         state = machine.state
         if not self._opened:
             self._open(state)
         harms = kind in ("request_shutdown", "power_off", "undefine", "delete_volume")
+        if kind in ("start", "save_memory") or (harms and kind != "delete_volume"):
+            said = verdict(state, self._step, kind, subject)
+            self._blame(bool(said), said)
+        if self._step["task"] == "shutdown" and kind in STOPPING:
+            return
         if harms and kind != "delete_volume":
             harms = not self.removes or protected(subject, state["clock"]["now"], self.lifted)
             self._blame(harms, f"{kind} of the protected VM {subject['name']}")

@@ -49,6 +49,10 @@ def test_check_mode_predicts(directory: Path) -> None:
 #: only when it acts, and locks are asked last.
 UNFORESEEN = {
     "batch-window-closes",
+    "boot-changed-meanwhile",
+    "boot-failures",
+    "boot-networks",
+    "boot-silent",
     "cleanup-window-midnight",
     "confirm-killed",
     "interrupted-deleted",

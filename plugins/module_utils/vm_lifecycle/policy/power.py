@@ -24,6 +24,8 @@ STOPS: Mapping[str, str] = {
     "saved": "its memory was saved",
     "host_shutdown": "its host went down",
     "host_down": "its host lost power, or went down without stopping it",
+    "starting": "it is being started since its host booted",
+    "left": "it was not started when its host booted",
     "elsewhere": "it was migrated, or reverted to a snapshot",
     "unknown": "nobody saw why it stopped",
 }
@@ -32,6 +34,8 @@ STOPS: Mapping[str, str] = {
 STOPPED: Mapping[int, str] = {1: "forced", 2: "failed", 3: "elsewhere", 4: "saved", 5: "failed", 6: "elsewhere"}
 #: VIR_DOMAIN_EVENT_SHUTDOWN_*: whose idea a shutdown was.
 BY_GUEST, BY_HOST = 1, 2
+#: Reasons of VMs that are off because their host was.
+BY_HOST_DOWN = ("host_down", "host_shutdown")
 #: Kind of an event -> the state that the VM is in afterwards.
 AFTER: Mapping[str, str] = {
     "started": "running",
@@ -45,12 +49,15 @@ AFTER: Mapping[str, str] = {
 def before(last: Optional[LastState], boot_id: str) -> str:
     """What a VM was when its host last went down, as a word of libvirt; "" when nobody knows.
 
-    A managed save counts as running: its guest goes on where it was.
+    A managed save counts as running: its guest goes on where it was. A VM that was not brought back yet when the power failed
+    again is what it was before.
     """
     if last is None:
         return ""
-    if last.boot_id == boot_id:
+    if last.boot_id == boot_id or (last.state == "shutoff" and last.reason in BY_HOST_DOWN):
         return last.before
+    if last.reason == "starting":
+        return last.before if last.before in UP else "running"
     return "running" if last.reason == "saved" else last.state
 
 
@@ -74,6 +81,16 @@ def seen(last: Optional[LastState], domain: Domain, now: float, boot_id: str, re
     if last.state == "shutoff" or last.reason == "host_shutdown":  # it has been off since the boot before
         return replace(last, name=domain.name, state="shutoff", boot_id=boot_id, before=known)
     return LastState(domain.uuid, domain.name, domain.power_state, "host_down", int(now), boot_id, known)
+
+
+def starting(state: LastState) -> LastState:
+    """What is known of a VM that a boot decided to start: should the power fail before it is seen to run, it counts as running."""
+    return replace(state, reason="starting") if state.state == "shutoff" else state
+
+
+def left(state: LastState) -> LastState:
+    """What is known of a VM that a boot decided not to start: from now on it is off for its own sake."""
+    return replace(state, reason="left") if state.state == "shutoff" and state.reason in BY_HOST_DOWN else state
 
 
 def stopped(last: Optional[LastState], domain: Domain, reason: str, now: float, boot_id: str) -> LastState:

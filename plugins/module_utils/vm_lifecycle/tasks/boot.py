@@ -52,14 +52,17 @@ def plan(request: Request, observed: Observed) -> do.Plan:
     clock, over = seen.clock, is_over(seen)
     if request.mark:
         run = BootRun(clock.boot_id, int(clock.now), max(int(clock.now), 1))
-        return do.Plan(books=(RememberBoot(run), *reads.states_now(seen)))
+        everybody = [domain.uuid for domain in seen.domains]
+        return do.Plan(books=(RememberBoot(run), *reads.states_now(seen, everybody)))
     if over and not request.again:
         return do.Plan()
     entries = _entries(seen, request)
     warnings = tuple(str(problem) for problem in boot_order.problems(reads.declared(seen), reads.strangers(seen)))
     began = seen.boot.began_unix if _resumed(seen) and seen.boot else int(clock.now)
     run_books = () if over else (RememberBoot(BootRun(clock.boot_id, began)),)
-    books = (*run_books, *reads.states_now(seen))
+    leaving = [entry.uuid for entry in entries if entry.decision == "kept"]
+    starting = [entry.uuid for entry in entries if entry.decision == "started"]
+    books = (*run_books, *reads.states_now(seen, leaving, starting))
     return do.Plan(tuple(entries), (*observed.damage, *warnings), books, do.Conduct(workers=request.cap))
 
 
@@ -127,7 +130,23 @@ def _unmet(starting: List[Place], observed: HostSeen) -> Dict[str, str]:
         upward = [name for name in place.depends_on if later.get(name, place.order) > place.order]
         if upward:
             found[place.uuid] = f"{upward[0]} of a higher start_order"
-    return found
+    return _with_dependants(starting, found)
+
+
+def _with_dependants(starting: List[Place], found: Dict[str, str]) -> Dict[str, str]:
+    """The same, with all that depends on those that can't be started."""
+    while True:
+        down = {place.name for place in starting if place.uuid in found}
+        more = {
+            place.uuid: name
+            for place in starting
+            if place.uuid not in found
+            for name in place.depends_on
+            if name in down
+        }
+        if not more:
+            return found
+        found = {**found, **more}
 
 
 def _entry(
@@ -152,7 +171,7 @@ def report(_request: Request, observed: Observed, chains: List[Chain]) -> Docume
     ]
     rows = [_row(chain, seen) for chain in chains]
     return {
-        "changed": any(chain.touched for chain in chains),
+        "changed": any(row["changed"] for row in rows),
         "failed": any(row.get("failed") for row in rows),
         "already_done": is_over(seen),
         "vms": rows,
@@ -176,7 +195,7 @@ def _row(chain: Chain, observed: HostSeen) -> Dict[str, Any]:
     action: Optional[do.Start] = next((each for each in entry.actions if isinstance(each, do.Start)), None)
     row: Dict[str, Any] = {
         "name": entry.name, "uuid": entry.uuid, "decision": entry.decision, "reason": entry.reason,
-        "message": entry.message, "changed": chain.touched, "start_order": None, "depends_on": [],
+        "message": entry.message, "changed": chain.touched or _would_start(chain), "start_order": None, "depends_on": [],
     }  # fmt: skip
     if action is not None:
         order = action.place.order
@@ -193,6 +212,11 @@ def _row(chain: Chain, observed: HostSeen) -> Dict[str, Any]:
         if start.outcome != "ready":
             row.update(failed=True, decision="failed", reason=start.reason, message=start.message)
     return row
+
+
+def _would_start(chain: Chain) -> bool:
+    starts = [action for action in chain.entry.actions if isinstance(action, do.Start)]
+    return chain.predicted and any(not start.place.running and not start.unmet for start in starts)
 
 
 def timeline(start: Any) -> Document:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Dict, List, Mapping, Optional, Tuple
+from typing import Collection, Dict, List, Mapping, Optional, Tuple
 
 from .. import metadata
 from ..boots import BootRun, LastState, StartRecord
@@ -91,13 +91,21 @@ def strangers(observed: Observed, documents: Optional[Mapping[str, Document]] = 
     return [domain.name for domain in observed.domains if domain.name not in known]
 
 
-def states_now(observed: HostSeen) -> List[StoreChange]:
-    """What is known of each managed VM after this look, where that is news."""
+def states_now(observed: HostSeen, leaving: Collection[str] = (), starting: Collection[str] = ()) -> List[StoreChange]:
+    """What is known of each managed VM after this look, where that is news. leaving, starting: UUIDs, as a boot decided."""
     clock = observed.clock
     found: List[StoreChange] = []
     for domain, _document in managed(observed):
         last = observed.states.get(domain.uuid)
-        state = power.seen(last, domain, clock.now, clock.boot_id)
+        ran = last is not None and last.boot_id == clock.boot_id and last.state in power.UP
+        if observed.going_down and ran and not domain.active:
+            state = power.stopped(last, domain, "host_shutdown", clock.now, clock.boot_id)
+        else:
+            state = power.seen(last, domain, clock.now, clock.boot_id)
+        if domain.uuid in leaving:
+            state = power.left(state)
+        elif domain.uuid in starting:
+            state = power.starting(state)
         if state != last:
             found.append(RememberState(state))
     return found

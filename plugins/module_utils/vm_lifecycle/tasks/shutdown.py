@@ -97,7 +97,7 @@ def report(_request: Request, observed: Observed, chains: List[Chain]) -> Docume
     rows = [_row(chain) for chain in chains]
     stops = [action for chain in chains for action in chain.entry.actions if isinstance(action, do.Stop)]
     return {
-        "changed": any(chain.touched for chain in chains),
+        "changed": any(chain.changed for chain in chains),
         "failed": any(row.get("failed") for row in rows),
         "going_down": isinstance(observed, HostSeen) and observed.going_down,
         "worst_case_seconds": int(worst_case(stops) + SLACK),
@@ -108,7 +108,7 @@ def report(_request: Request, observed: Observed, chains: List[Chain]) -> Docume
 def _row(chain: Chain) -> Dict[str, Any]:
     row: Dict[str, Any] = {
         "name": chain.entry.name, "uuid": chain.entry.uuid, "decision": chain.entry.decision,
-        "reason": chain.entry.reason, "message": chain.way or chain.entry.message, "changed": chain.touched,
+        "reason": chain.entry.reason, "message": chain.way or chain.entry.message, "changed": chain.changed,
         "fell_back": chain.fell_back,
     }  # fmt: skip
     if chain.error is not None:
