@@ -22,6 +22,7 @@ from typing import Callable, FrozenSet, Iterator, Mapping, Optional, Sequence
 from ..changes import LogOperation
 from ..errors import refuse
 from ..model import ClockReading, Hooks, Pressure
+from ..ports import Jobs
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 PRESSURE = Path("/proc/pressure")
@@ -123,6 +124,27 @@ class LinuxHost:
             pool.shutdown()
         for future in started:
             future.result()
+
+    @contextmanager
+    def jobs(self) -> Iterator[Jobs]:
+        from .jobs import ThreadJobs  # of boots and shutdowns alone, and so is all of machine
+
+        yield ThreadJobs()
+
+    def answers_ssh(self, address: str) -> bool:
+        from .machine import answers_ssh
+
+        return answers_ssh(address)
+
+    def going_down(self) -> bool:
+        from .machine import going_down
+
+        return going_down()
+
+    def stop_budget(self) -> float:
+        from .machine import stop_budget
+
+        return stop_budget()
 
     def journal(self, line: LogOperation) -> None:
         from .journal import write  # most calls of a module write nothing

@@ -1,0 +1,163 @@
+"""Jobs whose owner waits for whatever ends first: the same cases in virtual time and in threads."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from vm_lifecycle.adapters.jobs import ThreadJobs
+from vm_lifecycle.adapters.linux_host import LinuxHost
+from vm_lifecycle.ports import Host, Jobs
+
+from tests.fakes.build import build
+from tests.fakes.host import FakeHost
+from tests.fakes.world import Machine
+
+#: A unit of time in which a thread surely gets its turn, in seconds.
+STEP = 0.2
+
+
+@pytest.fixture(params=["fake", "linux"])
+def host(request: pytest.FixtureRequest, tmp_path: Path) -> Host:
+    """A machine."""
+    return FakeHost(Machine(build({}))) if request.param == "fake" else LinuxHost(tmp_path / "claims", tmp_path)
+
+
+def after(host: Host, steps: float, result: Any = None) -> Any:
+    """A job's result, so many steps later."""
+    host.sleep(steps * STEP)
+    return result
+
+
+def all_of(jobs: Jobs, count: int) -> list[tuple[str, Any]]:
+    """The first results, in the order in which they are told."""
+    found: list[tuple[str, Any]] = []
+    while len(found) < count:
+        ended = jobs.wait(60.0)
+        assert ended, "nothing ended in a minute"
+        found += ended
+    assert len(found) == count
+    return found
+
+
+def test_whatever_ends_first(host: Host) -> None:
+    """With its key and its result, whatever that is; once each."""
+    with host.jobs() as jobs:
+        for key, steps, result in (("a", 4, "x"), ("b", 2, ("y", 1)), ("c", 6, None)):
+            jobs.submit(key, partial(after, host, steps, result))
+        assert jobs.wait(None) == [("b", ("y", 1))]
+        assert jobs.wait(60.0) == [("a", "x")]
+        assert jobs.wait(None) == [("c", None)]
+        assert jobs.wait(0.0) == []
+
+
+def test_all_that_ended_is_told_at_once(host: Host) -> None:
+    """In the order of its end."""
+    with host.jobs() as jobs:
+        for number in range(5):
+            jobs.submit(str(number), partial(after, host, 1 + number / 5, number))
+        host.sleep(0.0)
+        assert jobs.wait(None)[0] == ("0", 0)
+        found = all_of(jobs, 4)
+    assert found == [(str(number), number) for number in range(1, 5)]
+
+
+def test_one_key_twice(host: Host) -> None:
+    """A VM is started, and then probed."""
+    with host.jobs() as jobs:
+        jobs.submit("a", lambda: "started")
+        assert jobs.wait(None) == [("a", "started")]
+        jobs.submit("a", lambda: "probed")
+        assert jobs.wait(None) == [("a", "probed")]
+
+
+def test_waiting_in_vain(host: Host) -> None:
+    """As long as was asked for: while a job goes on, and while none does."""
+    with host.jobs() as jobs:
+        began = host.clock().boottime
+        assert jobs.wait(STEP) == []
+        jobs.submit("a", partial(after, host, 5, "x"))
+        assert jobs.wait(STEP) == []
+        assert jobs.wait(0.0) == []
+        assert 1.9 * STEP < host.clock().boottime - began < 5 * STEP
+        assert jobs.wait(None) == [("a", "x")]
+
+
+def test_jobs_go_on_together(host: Host) -> None:
+    """As many as there are: who waits for SSH must not keep others from starting."""
+    with host.jobs() as jobs:
+        began = host.clock().boottime
+        for number in range(50):
+            jobs.submit(str(number), partial(after, host, 3, number))
+        assert sorted(result for _key, result in all_of(jobs, 50)) == list(range(50))
+        assert host.clock().boottime - began < 2 * 3 * STEP
+
+
+def test_jobs_that_are_added(host: Host) -> None:
+    """While others go on."""
+    with host.jobs() as jobs:
+        jobs.submit("long", partial(after, host, 6))
+        jobs.submit("a", partial(after, host, 1))
+        assert jobs.wait(None) == [("a", None)]
+        jobs.submit("b", partial(after, host, 1))
+        assert jobs.wait(None) == [("b", None)]
+        assert jobs.wait(None) == [("long", None)]
+
+
+def test_what_hangs_is_left(host: Host) -> None:
+    """The context ends at once; another one begins with nothing of it."""
+    with host.jobs() as jobs:
+        jobs.submit("hangs", partial(after, host, 3000 if isinstance(host, FakeHost) else 10, "late"))
+        jobs.submit("a", lambda: "x")
+        assert jobs.wait(None) == [("a", "x")]
+        began = time.monotonic()
+    assert time.monotonic() - began < STEP
+    with host.jobs() as jobs:
+        jobs.submit("b", lambda: "y")
+        assert jobs.wait(None) == [("b", "y")]
+        assert jobs.wait(STEP) == []
+
+
+class Ended(BaseException):
+    """What ends a run from within."""
+
+
+def test_a_job_that_ends_the_run(host: Host) -> None:
+    """It ends in the owner, as itself: nobody waits for ever for a job that is no more."""
+
+    def job() -> None:
+        host.sleep(STEP)
+        raise Ended
+
+    with pytest.raises(Ended), host.jobs() as jobs:
+        jobs.submit("a", partial(after, host, 10))
+        jobs.submit("bad", job)
+        for _round in range(3):
+            jobs.wait(None)
+
+
+# Threads' own.
+
+
+def test_waiting_for_nothing() -> None:
+    """Without a limit it would last for ever, which is a defect of whoever asks."""
+    with pytest.raises(RuntimeError):
+        ThreadJobs().wait(None)
+
+
+def test_threads_that_hang_keep_no_process() -> None:
+    """They are daemons, each with its VM's name for whoever looks."""
+    enough, jobs = threading.Event(), ThreadJobs()
+    hang: Callable[[], Any] = partial(enough.wait, 20)
+    jobs.submit("ci-1", hang)
+    (thread,) = [each for each in threading.enumerate() if "ci-1" in each.name]
+    assert thread.daemon
+    enough.set()
+    assert jobs.wait(10.0) == [("ci-1", True)]
+    thread.join(10)
+    assert not thread.is_alive()
