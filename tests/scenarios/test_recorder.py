@@ -1,0 +1,158 @@
+"""What the supervisor keeps on record: from events, and from a look after events were missed."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+from vm_lifecycle.agent.supervisor import watch
+from vm_lifecycle.boots import PowerEvent
+from vm_lifecycle.errors import EffectError
+from vm_lifecycle.recorder import ASKED_FOR, Recorder
+
+from tests.fakes.build import build, uuid_of
+from tests.fakes.world import Machine, ports
+
+DB, STRANGER = uuid_of(1), uuid_of(2)
+
+
+def machine(**given: Any) -> Machine:
+    """A host with a managed VM, that ran in the boot before, and one that is not ours."""
+    vm = {"name": "db", "declared": {"mode": "permanent"}, "state": "running", "last": {}, **given}
+    return Machine(build({"domains": [vm, {"name": "stranger"}]}))
+
+
+def event(kind: str, detail: int = 0, uuid: str = DB) -> PowerEvent:
+    """An event of libvirt."""
+    return PowerEvent(uuid, "db", kind, detail)
+
+
+def last(host: Machine) -> tuple[str, str, str]:
+    """What is on record of the managed VM: state, reason, what it was before this boot."""
+    stored = host.store["states"][DB]
+    return stored["state"], stored["reason"], stored["before"]
+
+
+def test_a_look() -> None:
+    """News alone is written, and nothing about VMs that are not ours."""
+    host = machine()
+    recorder = Recorder(ports(host))
+    assert recorder.look() == 1
+    assert last(host) == ("running", "", "running")
+    assert recorder.look() == 0
+    assert STRANGER not in host.store["states"]
+    host.stop(host.named("db"))
+    assert recorder.look() == 1
+    assert last(host) == ("shutoff", "unknown", "running")
+
+
+@pytest.mark.parametrize(
+    ("events", "expected"),
+    [
+        ([event("shutdown", 1), event("stopped", 0)], "guest"),
+        ([event("powerdown"), event("shutdown", 1), event("stopped", 0)], "asked"),
+        ([event("shutdown", 2), event("stopped", 0)], "killed"),
+        ([event("shutdown", 2), event("stopped", 1)], "forced"),
+        ([event("stopped", 5)], "failed"),
+        ([event("crashed"), event("stopped", 2)], "failed"),
+        ([event("suspended"), event("stopped", 4)], "saved"),
+        # what explains one stop does not explain the next
+        (
+            [
+                event("powerdown"),
+                event("shutdown", 1),
+                event("stopped", 0),
+                event("started"),
+                event("shutdown", 1),
+                event("stopped", 0),
+            ],
+            "guest",
+        ),
+    ],
+)
+def test_events(events: list[PowerEvent], expected: str) -> None:
+    """Whole, or one by one, they say the same; and another VM's events say nothing of this one."""
+    for batches in ([events], [[each] for each in events]):
+        host = machine()
+        recorder = Recorder(ports(host))
+        recorder.look()
+        recorder.take([event("powerdown", uuid=STRANGER), event("stopped", 5, uuid=STRANGER)])
+        for batch in batches:
+            recorder.take(batch)
+        assert last(host) == ("shutoff", expected, "running")
+        assert host.store["records"][DB]["power_state"] == "shutoff"
+
+
+def test_an_old_request_explains_nothing() -> None:
+    """A guest that ignored a request, and shuts down much later, does so by itself."""
+    host = machine()
+    recorder = Recorder(ports(host))
+    recorder.take([event("powerdown")])
+    host.advance(ASKED_FOR + 1)
+    recorder.take([event("shutdown", 1), event("stopped", 0)])
+    assert last(host)[1] == "guest"
+
+
+def test_while_the_host_goes_down() -> None:
+    """Whoever stops VMs then, they ran when the host went down."""
+    host = machine()
+    recorder = Recorder(ports(host))
+    recorder.take([event("started")])
+    host.state["going_down"] = True
+    recorder.take([event("powerdown"), event("shutdown", 1), event("stopped", 0)])
+    assert last(host) == ("running", "host_shutdown", "running")
+
+
+def test_a_start_ends_a_lasting_warning() -> None:
+    """But no other event does."""
+    host = machine()
+    warning = {
+        "uuid": DB, "name": "db", "boot_id": "boot-", "outcome": "failed", "reason": "ssh_silent", "message": "silence",
+        "at_unix": 1, "attempts": 1, "after": "", "turn": 0.0, "started": 1.0, "ended": 9.0,
+    }  # fmt: skip
+    host.store["starts"][DB] = warning
+    recorder = Recorder(ports(host))
+    recorder.take([event("resumed")])
+    assert host.store["starts"][DB]["outcome"] == "failed"
+    recorder.take([event("stopped", 1), event("started")])
+    assert (host.store["starts"][DB]["outcome"], host.store["starts"][DB]["reason"]) == ("ready", "started_later")
+
+
+class Script:
+    """A connection whose events are known beforehand; it is lost when they are used up."""
+
+    def __init__(self, *batches: list[PowerEvent]) -> None:
+        self.batches, self.closed = list(batches), False
+
+    def events(self, _seconds: float) -> list[PowerEvent]:
+        if not self.batches:
+            raise EffectError("connection_failed", "the daemon went away")
+        return self.batches.pop(0)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_a_lost_connection() -> None:
+    """What happened while nobody watched is seen by the next look, as far as it can be."""
+    host = machine()
+    recorder, ending = Recorder(ports(host)), threading.Event()
+    source = Script([event("suspended")], [])
+    with pytest.raises(EffectError):
+        watch(source, recorder, ending)
+    assert source.closed
+    assert last(host)[0] == "paused"
+    host.stop(host.named("db"))
+    with pytest.raises(EffectError):
+        watch(Script(), recorder, ending)
+    assert last(host)[:2] == ("shutoff", "unknown")
+
+
+def test_the_end() -> None:
+    """Asked to end, it closes its connection and raises nothing."""
+    ending = threading.Event()
+    ending.set()
+    source = Script([event("stopped", 1)])
+    watch(source, Recorder(ports(machine())), ending)
+    assert source.closed and source.batches
