@@ -54,6 +54,7 @@ class Boot:
         self._steps = self._order.begin()
         self._began = run.world.host.clock().boottime
         self._boot_id = run.world.host.clock().boot_id
+        self._run_unix = int(run.now)
 
     def work(self, jobs: Jobs) -> None:
         """Until nothing is left to do."""
@@ -125,7 +126,8 @@ class Boot:
         after = self._order.places[step.after].name if step.after else ""
         return StartRecord(
             uuid, self._order.places[uuid].name, self._boot_id, step.phase, step.reason, step.message,
-            int(self._world.host.clock().now), step.attempts, after, step.turn, step.started, step.since,
+            int(self._world.host.clock().now), step.attempts, after, step.turn, step.started, step.since, step.begun,
+            self._run_unix,
         )  # fmt: skip
 
     def _say(self, uuid: str, what: str) -> None:

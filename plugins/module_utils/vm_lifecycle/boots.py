@@ -32,7 +32,7 @@ class LastState:
 
 @dataclass(frozen=True)
 class StartRecord:
-    """How a VM's start went at the last boot whose plan had it. Times are seconds since that boot's run began.
+    """How a VM's start went at the last boot whose plan had it. Times are seconds since run_unix, when that run began.
 
     outcome: ready, failed, or skipped for one that a failed dependency kept down. A failure stays until the next good start.
     """
@@ -47,10 +47,12 @@ class StartRecord:
     attempts: int = 0
     #: Name of the VM that it waited for last, "" when it waited for none.
     after: str = ""
-    #: When its turn came, when it ran, and when it was ready (or given up).
+    #: When its turn came, when its first start began, when it ran, and when it was ready (or given up).
     turn: float = 0.0
     started: float = 0.0
     ended: float = 0.0
+    begun: float = 0.0
+    run_unix: int = 0
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,15 @@ DONE = ("ready", "failed", "skipped")
 
 @dataclass(frozen=True)
 class Step:
-    """Where a VM is on its way up. turn: when its turn came; started: when it ran; since: when this phase began."""
+    """Where a VM is on its way up. turn: when its turn came; begun: when its first start began; started: when it ran.
+
+    since: when this phase began.
+    """
 
     phase: str = "waiting"
     since: float = 0.0
     turn: float = 0.0
+    begun: float = 0.0
     started: float = 0.0
     #: Starts, and waits for SSH, that were begun.
     attempts: int = 0
@@ -118,7 +122,9 @@ class Order:
             elif going < self._cap:
                 going += 1
                 start.append(uuid)
-                known[uuid] = replace(known[uuid], phase="starting", since=now, attempts=known[uuid].attempts + 1)
+                step = known[uuid]
+                begun = step.begun if step.attempts else now
+                known[uuid] = replace(step, phase="starting", since=now, begun=begun, attempts=step.attempts + 1)
         probe = [uuid for uuid, step in known.items() if step.phase == "up"]
         for uuid in probe:
             known[uuid] = replace(known[uuid], phase="probing", since=now, probes=known[uuid].probes + 1)

@@ -28,17 +28,22 @@ WORDS = {"start": "started", "leave": "kept", "destroy": "kept"}
 
 @dataclass(frozen=True)
 class Request:
-    """again: also when this boot's VMs were started already, but nothing is deleted then. mark: only note that they were."""
+    """again: also when this boot's VMs were started already, but nothing is deleted then. mark: only note that they were.
+
+    preview, for dry runs only: when they were started already, the plan is that of the next boot.
+    """
 
     cap: int
     again: bool = False
     mark: bool = False
+    preview: bool = False
 
 
 def decode(document: Mapping[str, Any], world: World) -> Request:
     """The host's own policy says how many VMs start at once."""
     policy = reads.boot_policy(world.host)
-    return Request(int(policy["max_concurrent_starts"]), bool(document.get("again")), bool(document.get("mark")))
+    wishes = (bool(document.get(name)) for name in ("again", "mark", "preview"))
+    return Request(int(policy["max_concurrent_starts"]), *wishes)
 
 
 def observe(_request: Request, world: World) -> HostSeen:
@@ -54,10 +59,12 @@ def plan(request: Request, observed: Observed) -> do.Plan:
         run = BootRun(clock.boot_id, int(clock.now), max(int(clock.now), 1))
         everybody = [domain.uuid for domain in seen.domains]
         return do.Plan(books=(RememberBoot(run), *reads.states_now(seen, everybody)))
-    if over and not request.again:
+    if over and not request.again and not request.preview:
         return do.Plan()
-    entries = _entries(seen, request)
     warnings = tuple(str(problem) for problem in boot_order.problems(reads.declared(seen), reads.strangers(seen)))
+    if over and not request.again:
+        return do.Plan(tuple(_entries(reads.upcoming(seen), request)), (*observed.damage, *warnings))
+    entries = _entries(seen, request)
     began = seen.boot.began_unix if _resumed(seen) and seen.boot else int(clock.now)
     run_books = () if over else (RememberBoot(BootRun(clock.boot_id, began)),)
     leaving = [entry.uuid for entry in entries if entry.decision == "kept"]
@@ -195,12 +202,10 @@ def _row(chain: Chain, observed: HostSeen) -> Dict[str, Any]:
     action: Optional[do.Start] = next((each for each in entry.actions if isinstance(each, do.Start)), None)
     row: Dict[str, Any] = {
         "name": entry.name, "uuid": entry.uuid, "decision": entry.decision, "reason": entry.reason,
-        "message": entry.message, "changed": chain.touched or _would_start(chain), "start_order": None, "depends_on": [],
+        "message": entry.message, "changed": chain.touched or _would_start(chain), **_placed(None),
     }  # fmt: skip
     if action is not None:
-        order = action.place.order
-        row["start_order"] = None if order == float("inf") else int(order)
-        row["depends_on"] = list(action.place.depends_on)
+        row.update(_placed(action.place))
         if action.unmet and start is None:
             row.update(
                 decision="failed",
@@ -214,6 +219,25 @@ def _row(chain: Chain, observed: HostSeen) -> Dict[str, Any]:
     return row
 
 
+def _placed(place: Optional[Place]) -> Document:
+    """A VM's place in the order as results show it, by the names of VmAutoStartConfig; empty for one that is not started."""
+    if place is None:
+        return {
+            "start_order": None,
+            "depends_on": [],
+            "start_delay_seconds": 0,
+            "wait_for_ssh": False,
+            "ssh_timeout_seconds": None,
+        }
+    return {
+        "start_order": None if place.order == float("inf") else int(place.order),
+        "depends_on": list(place.depends_on),
+        "start_delay_seconds": int(place.delay),
+        "wait_for_ssh": place.wait_for_ssh,
+        "ssh_timeout_seconds": int(place.ssh_timeout) if place.wait_for_ssh else None,
+    }
+
+
 def _would_start(chain: Chain) -> bool:
     starts = [action for action in chain.entry.actions if isinstance(action, do.Start)]
     return chain.predicted and any(not start.place.running and not start.unmet for start in starts)
@@ -223,8 +247,8 @@ def timeline(start: Any) -> Document:
     """A start's times as results show them, in seconds since the run began."""
     return {
         "outcome": start.outcome, "attempts": start.attempts, "waited_for": start.after or None,
-        "turn_seconds": round(start.turn, 3), "started_seconds": round(start.started, 3),
-        "ended_seconds": round(start.ended, 3),
+        "turn_seconds": round(start.turn, 3), "begun_seconds": round(start.begun, 3),
+        "started_seconds": round(start.started, 3), "ended_seconds": round(start.ended, 3),
     }  # fmt: skip
 
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Collection, Dict, List, Mapping, Optional, Tuple
 
 from .. import metadata
@@ -89,6 +89,19 @@ def strangers(observed: Observed, documents: Optional[Mapping[str, Document]] = 
     """Names of VMs that are not managed, or will not be."""
     known = {vm.place.name for vm in declared(observed, documents)}
     return [domain.name for domain in observed.domains if domain.name not in known]
+
+
+def upcoming(observed: HostSeen) -> HostSeen:
+    """The host as its next boot finds it, if it goes down in order now."""
+    clock = observed.clock
+    states = {
+        domain.uuid: power.seen(observed.states.get(domain.uuid), domain, clock.now, clock.boot_id)
+        for domain in observed.domains
+    }
+    domains = tuple(replace(domain, power_state="shutoff") for domain in observed.domains)
+    return replace(
+        observed, clock=replace(clock, boot_id=f"{clock.boot_id}, next"), domains=domains, states=states, boot=None
+    )
 
 
 def states_now(observed: HostSeen, leaving: Collection[str] = (), starting: Collection[str] = ()) -> List[StoreChange]:
