@@ -5,19 +5,21 @@
 
 from __future__ import annotations
 
-import threading
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Iterator, List, Optional, Sequence, Set, Tuple
+from typing import TYPE_CHECKING, Any, List, Optional, Sequence, Set, Tuple
 from xml.etree import ElementTree
 
+from ...boots import MemoryCost, Need
 from ...errors import DomainGone, EffectError, refuse
 from ...metadata import NAMESPACE
 from ...model import Domain, SavedDomain, Storage, UndoRecord, VolumeVerdict
+from .calls import Asked, translated
 from .connections import Connections, SharedLook
 from .definitions import metadata_element, metadata_text
+from .power import activate, needs, start
 from .redefinition import define, save, undefine_flags
 
 if TYPE_CHECKING:
+    from .reaching import Addresses
     from .storage import StorageReader
 
 try:
@@ -55,13 +57,14 @@ class LibvirtHypervisor:
         self._connections = Connections(connection)
         self._looks = SharedLook()
         self._reader: Optional[StorageReader] = None
+        self._addresses: Optional[Addresses] = None
 
     @property
     def _connection(self) -> Any:
         return self._connections.current()
 
     def domains(self) -> List[Domain]:
-        with _translated():
+        with translated():
             listed = self._connection.listAllDomains()
             handles = self._connections.handles()
             handles.clear()
@@ -69,6 +72,7 @@ class LibvirtHypervisor:
             # Each of these lists makes a handle for every domain on it, so the short ones are asked for.
             transient = self._listed(libvirt.VIR_CONNECT_LIST_DOMAINS_TRANSIENT)
             autostarted = self._listed(libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART)
+            saved = self._listed(libvirt.VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE)
             active = {
                 handle.UUIDString(): STATES[stats["state.state"]]
                 for handle, stats in self._connection.getAllDomainStats(
@@ -81,7 +85,8 @@ class LibvirtHypervisor:
             if problem == "gone" or (uuid in transient and uuid not in active):
                 continue  # it went away while the list was read
             state = active.get(uuid, "shutoff")
-            found.append(Domain(uuid, handle.name(), state, uuid not in transient, uuid in autostarted, text, problem))
+            lasting, flag = uuid not in transient, uuid in autostarted
+            found.append(Domain(uuid, handle.name(), state, lasting, flag, text, problem, uuid in saved))
         return sorted(found, key=lambda domain: (domain.name, domain.uuid))
 
     def _listed(self, flag: int) -> Set[str]:
@@ -89,33 +94,34 @@ class LibvirtHypervisor:
 
     def domain(self, uuid: str) -> Optional[Domain]:
         try:
-            with _translated(uuid):
+            with translated(uuid):
                 handle = self._connection.lookupByUUIDString(uuid)
                 self._connections.handles()[uuid] = handle
                 persistent = bool(handle.isPersistent())
                 autostart = persistent and bool(handle.autostart())
+                saved = bool(handle.hasManagedSaveImage())
                 state = STATES[handle.state()[0]]
         except DomainGone:
             return None
         text, problem = _metadata(handle) if persistent else (None, "")
         if problem == "gone":
             return None
-        return Domain(uuid, handle.name(), state, persistent, autostart, text, problem)
+        return Domain(uuid, handle.name(), state, persistent, autostart, text, problem, saved)
 
     def metadata(self, uuid: str) -> Optional[str]:
-        with _translated(uuid):
+        with translated(uuid):
             text, problem = _metadata(self._handle(uuid))
         if problem == "gone":
             raise DomainGone(uuid)
         return text
 
     def definition(self, uuid: str) -> str:
-        with _translated(uuid):
+        with translated(uuid):
             xml: str = self._handle(uuid).XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
             return xml
 
     def saved(self, uuid: str) -> SavedDomain:
-        with _translated(uuid):
+        with translated(uuid):
             return save(self._handle(uuid))
 
     def storage(self, removed: Sequence[UndoRecord] = ()) -> Storage:
@@ -127,11 +133,11 @@ class LibvirtHypervisor:
             self._reader = self._reader or StorageReader()
             return self._reader.read(self._connection, counted)
 
-        with _translated():
+        with translated():
             return self._looks.look(counted, read)
 
     def write_metadata(self, uuid: str, text: Optional[str]) -> None:
-        with _translated(uuid):
+        with translated(uuid):
             handle = self._handle(uuid)
             flags = libvirt.VIR_DOMAIN_AFFECT_CONFIG
             if handle.isActive():
@@ -141,35 +147,17 @@ class LibvirtHypervisor:
             handle.setMetadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, element, prefix, NAMESPACE, flags)
 
     def set_autostart(self, uuid: str, value: bool) -> None:
-        with _translated(uuid):
+        with translated(uuid):
             self._handle(uuid).setAutostart(1 if value else 0)
 
     def request_shutdown(self, uuid: str) -> None:
-        """In a thread and a connection of its own: the monitor of a QEMU that hangs never answers.
-
-        libvirt waits for it without limit, and a connection that waits in one thread serves no other.
-        """
-        failed: List[EffectError] = []
-
-        def ask() -> None:
-            try:
-                with _translated(uuid):
-                    own = libvirt.open(self._connections.uri)
-                    own.lookupByUUIDString(uuid).shutdown()
-                    own.close()
-            except EffectError as error:
-                failed.append(error)
-
-        asking = threading.Thread(target=ask, daemon=True)
-        asking.start()
-        asking.join(ANSWER_LIMIT)
-        if asking.is_alive():
+        asked = Asked(self._connections.uri, uuid, lambda handle: handle.shutdown())
+        if not asked.ended(ANSWER_LIMIT):
             raise EffectError("effect_failed", f"the monitor of its process did not answer in {ANSWER_LIMIT} s")
-        if failed:
-            raise failed[0]
+        asked.answer()
 
     def power_off(self, uuid: str) -> None:
-        with _translated(uuid):
+        with translated(uuid):
             handle = self._handle(uuid)
             try:
                 handle.destroy()
@@ -177,8 +165,39 @@ class LibvirtHypervisor:
                 if handle.isActive():
                     raise
 
+    def start(self, uuid: str) -> None:
+        with translated(uuid):
+            start(self._handle(uuid))
+
+    def needs(self, uuid: str) -> List[Need]:
+        with translated(uuid):
+            return needs(self._connection, self._handle(uuid).XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
+
+    def activate(self, need: Need) -> None:
+        with translated():
+            activate(self._connection, need)
+
+    def addresses(self, uuid: str) -> List[str]:
+        from .reaching import Addresses  # for VMs that are waited for
+
+        self._addresses = self._addresses or Addresses(self._connections.uri)
+        with translated(uuid):
+            return self._addresses.of(self._handle(uuid))
+
+    def memory_cost(self, uuid: str) -> MemoryCost:
+        from .saving import memory_cost  # when the host goes down
+
+        with translated(uuid):
+            return memory_cost(self._handle(uuid), self._connections.uri)
+
+    def save_memory(self, uuid: str, seconds: float) -> None:
+        from .saving import save_memory
+
+        with translated(uuid):
+            save_memory(self._handle(uuid), self._connections.uri, seconds)
+
     def undefine(self, uuid: str, keep_nvram: bool, keep_tpm: bool = False) -> None:
-        with _translated(uuid):
+        with translated(uuid):
             handle = self._handle(uuid)
             definition = handle.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE)
             handle.undefineFlags(undefine_flags(handle, self._connection.getLibVersion(), keep_nvram, keep_tpm))
@@ -196,13 +215,13 @@ class LibvirtHypervisor:
             raise EffectError("changed_meanwhile", "the VM was started while it was being removed")
 
     def define(self, saved: SavedDomain) -> None:
-        with _translated():
+        with translated():
             define(self._connection, saved)
 
     def delete_volume(self, volume: VolumeVerdict) -> None:
         from .deletion import delete  # as for storage: only runs that delete need it
 
-        with _translated():
+        with translated():
             delete(self._connection, volume, self._reader.raw if self._reader else frozenset())
 
     def _handle(self, uuid: str) -> Any:
@@ -229,16 +248,3 @@ def _metadata(handle: Any) -> Tuple[Optional[str], str]:
         return metadata_text(element), ""
     except (ValueError, ElementTree.ParseError) as error:
         return None, f"the element can't be read: {error}"
-
-
-@contextmanager
-def _translated(uuid: str = "") -> Iterator[None]:
-    try:
-        yield
-    except (UnicodeError, ElementTree.ParseError) as error:  # the name of a volume need not be text
-        raise EffectError("effect_failed", str(error)) from error
-    except libvirt.libvirtError as error:
-        if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
-            raise DomainGone(uuid) from error
-        lost = error.get_error_domain() == libvirt.VIR_FROM_RPC  # the daemon went away; the next call connects anew
-        raise EffectError("connection_failed" if lost else "effect_failed", str(error)) from error

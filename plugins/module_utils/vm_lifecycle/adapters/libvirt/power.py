@@ -1,0 +1,67 @@
+# Copyright: (c) 2026, vmops.lifecycle contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Starting a domain, and the networks and pools that it needs for that."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, List
+from xml.etree import ElementTree
+
+from ...boots import Need
+
+try:
+    import libvirt
+except ImportError:
+    libvirt = None
+
+
+def start(handle: Any) -> None:
+    """Start a domain, with its saved memory if there is any. Already running is success. Raises libvirtError."""
+    try:
+        handle.create()
+    except libvirt.libvirtError:
+        state = handle.state()[0]
+        if state in (libvirt.VIR_DOMAIN_SHUTOFF, libvirt.VIR_DOMAIN_CRASHED):
+            raise
+
+
+def needs(connection: Any, xml: str) -> List[Need]:
+    """Networks and pools of a definition, once each, in its order. Raises libvirtError."""
+    devices = ElementTree.fromstring(xml)
+    named = [
+        ("network", source.get("network")) for source in devices.findall("devices/interface[@type='network']/source")
+    ]
+    named += [
+        ("pool", source.get("pool"))
+        for source in devices.findall("devices/disk[@type='volume']/source")
+        if source.get("startupPolicy") != "optional"  # libvirt starts without such a medium
+    ]
+    return [_need(connection, kind, name) for kind, name in dict.fromkeys(named) if name]
+
+
+def _lookup(connection: Any, kind: str) -> Callable[[str], Any]:
+    found: Callable[[str], Any] = (
+        connection.networkLookupByName if kind == "network" else connection.storagePoolLookupByName
+    )
+    return found
+
+
+def _need(connection: Any, kind: str, name: str) -> Need:
+    try:
+        found = _lookup(connection, kind)(name)
+        return Need(kind, name, bool(found.isActive()), bool(found.autostart()))
+    except libvirt.libvirtError as error:
+        if error.get_error_code() in (libvirt.VIR_ERR_NO_NETWORK, libvirt.VIR_ERR_NO_STORAGE_POOL):
+            return Need(kind, name, active=False, known=False)
+        raise
+
+
+def activate(connection: Any, need: Need) -> None:
+    """Start a network or a pool. Already active is success. Raises libvirtError."""
+    found = _lookup(connection, need.kind)(need.name)
+    try:
+        found.create()
+    except libvirt.libvirtError:
+        if not found.isActive():
+            raise

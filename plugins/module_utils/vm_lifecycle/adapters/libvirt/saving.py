@@ -1,0 +1,112 @@
+# Copyright: (c) 2026, vmops.lifecycle contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Saving a domain's memory: what that takes, and how it is given up when it takes too long."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, List, Tuple
+from xml.etree import ElementTree
+
+from ...boots import MemoryCost
+from ...errors import DomainGone, EffectError
+from .calls import Asked
+
+try:
+    import libvirt
+except ImportError:
+    libvirt = None
+
+#: Where the daemon of the system keeps memory that it saved, and where that of a user does, below the user's configuration.
+SYSTEM_SAVES, SESSION_SAVES = Path("/var/lib/libvirt/qemu/save"), Path("libvirt/qemu/save")
+#: What an image takes besides the guest's memory, in MiB: firmware, video memory, the state of devices, the definition.
+OVERHEAD_MIB = 48
+#: Seconds that libvirt has to stop saving, and to let a guest go on; it takes a fraction of one.
+GIVE_UP_LIMIT = 5.0
+
+#: What libvirt is known to save no domain with: where its definition says so, and in words. What else it refuses, it says itself.
+OBSTACLES: List[Tuple[str, str]] = [
+    ("devices/hostdev[@mode='capabilities']", "a device of the host is passed through"),
+    ("devices/interface[@type='hostdev']", "a network card of the host is passed through"),
+    ("devices/interface[@type='vdpa']", "its network card is a vDPA device of the host"),
+    ("devices/filesystem/driver[@type='virtiofs']", "a directory of the host is shared with it by virtiofs"),
+    ("devices/shmem", "it shares memory with others"),
+    ("devices/disk[@type='vhostuser']", "a disk of it is served by another process"),
+    ("launchSecurity", "its memory is encrypted"),
+]
+
+
+def memory_cost(handle: Any, uri: str) -> MemoryCost:
+    """What saving a running domain takes, and where that must be free. Raises libvirtError."""
+    obstacle = _obstacle(ElementTree.fromstring(handle.XMLDesc()))
+    mib = handle.info()[2] // 1024  # by the balloon: what the guest gave back is not saved
+    return MemoryCost(mib + OVERHEAD_MIB, _free_mib(saves(uri)), obstacle)
+
+
+def _obstacle(root: ElementTree.Element) -> str:
+    """Why a domain can't be saved, "" when nothing is known that speaks against it."""
+    for device in root.findall("devices/hostdev[@mode='subsystem']"):
+        if device.get("type") != "usb":  # libvirt takes a USB device away and gives it back
+            return f"a {(device.get('type') or 'device').upper()} device of the host is passed through"
+    return next((words for where, words in OBSTACLES if root.find(where) is not None), "")
+
+
+def saves(uri: str) -> Path:
+    """The directory of a local daemon for memory that it saved."""
+    if uri.split("?", 1)[0].endswith("/system"):
+        return SYSTEM_SAVES
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / SESSION_SAVES
+
+
+def _free_mib(directory: Path) -> int:
+    """What is free at a directory, which libvirt makes when it needs it. Raises EffectError."""
+    while not directory.exists() and directory != directory.parent:
+        directory = directory.parent
+    try:
+        found = os.statvfs(directory)
+    except OSError as error:
+        raise EffectError("effect_failed", str(error)) from error
+    return found.f_bavail * found.f_frsize // 2**20
+
+
+def save_memory(handle: Any, uri: str, seconds: float) -> None:
+    """Save a domain within so many seconds; otherwise it runs on. Raises EffectError save_failed, and DomainGone."""
+    uuid, ran = handle.UUIDString(), handle.state()[0] != libvirt.VIR_DOMAIN_PAUSED
+    saving = Asked(uri, uuid, lambda own: own.managedSave())
+    problem = "" if saving.ended(seconds) else _give_up(saving, uri, uuid, seconds)
+    try:
+        if not problem:
+            saving.answer()
+            return
+    except DomainGone:
+        raise
+    except EffectError as error:
+        problem = error.message
+    if not handle.isActive() and handle.hasManagedSaveImage():
+        return  # at the very end
+    if ran:
+        _let_go_on(handle, uri, uuid)
+    raise EffectError("save_failed", problem)
+
+
+def _give_up(saving: Asked, uri: str, uuid: str, seconds: float) -> str:
+    """Why the domain was not saved, "" when saving ended while it was being given up: then it tells itself."""
+    Asked(uri, uuid, lambda own: own.abortJob()).ended(GIVE_UP_LIMIT)
+    if not saving.ended(GIVE_UP_LIMIT):
+        return f"saving took more than {seconds:.0f} s, and libvirt does not stop it"
+    try:
+        saving.answer()
+    except DomainGone:
+        raise
+    except EffectError as error:
+        return f"saving took more than {seconds:.0f} s: {error.message}"
+    return ""
+
+
+def _let_go_on(handle: Any, uri: str, uuid: str) -> None:
+    """libvirt resumes a guest that it could not save; one that it left paused would hear no request to shut down."""
+    state, reason = handle.state()
+    if state == libvirt.VIR_DOMAIN_PAUSED and reason != libvirt.VIR_DOMAIN_PAUSED_IOERROR:
+        Asked(uri, uuid, lambda own: own.resume()).ended(GIVE_UP_LIMIT)
