@@ -22,13 +22,16 @@ from ..run import run
 from ..schema import MissingJsonschemaError, require_jsonschema
 from ..tasks import cleanup, info, persistence
 from ..tasks import host as reads
+from ..tasks.boot_timeline import last_boot
 from ..tasks.notify import deliver
 from ..tasks.observe import cleanup_policy
 from ..version import RELEASED_UNIX
-from . import text
+from . import pictures, text
 from .arguments import document, parser
+from .columns import encodable
 from .host_verbs import boot_host, stop_host
 from .supervisor import supervise
+from .svg import timeline_svg
 
 #: Exit codes, documented in docs/command.md. 2 is argparse's own for wrong usage.
 OK, VM_FAILED, USAGE, REFUSED, UNREACHABLE = 0, 1, 2, 3, 4
@@ -78,6 +81,8 @@ def _dispatch(options: argparse.Namespace) -> int:
         return _validate(options)
     if options.verb in OWN:
         return OWN[options.verb](options, *open_books(options.uri))
+    if options.verb == "boot" and (options.timeline or options.svg):
+        return _timeline(options, open_books(options.uri)[0])
     world = open_world(options.uri, talking=not options.json)
     if options.verb == "supervise":
         return supervise(options.uri, world)
@@ -92,6 +97,17 @@ def _result(options: argparse.Namespace, world: World) -> Dict[str, Any]:
     if options.verb in HOST:
         return HOST[options.verb](options, world)
     return run(TASKS[options.verb], document(options), world, bool(getattr(options, "dry_run", False)))
+
+
+def _timeline(options: argparse.Namespace, store: Store) -> int:
+    """How the last boot went, from the books alone: it is asked for when something is wrong, with libvirt perhaps."""
+    last = last_boot(store)
+    if options.svg is not None and last["boot"] is not None:
+        try:
+            options.svg.write_text(timeline_svg(last), encoding="utf-8")
+        except OSError as error:
+            raise refuse("invalid_option", str(error), field="svg") from error
+    return _say(options, last, pictures.timeline(last))
 
 
 def _accept_clock(options: argparse.Namespace, store: Store, host: Host) -> int:
@@ -155,7 +171,7 @@ def _say(options: argparse.Namespace, result: Dict[str, Any], lines: str) -> int
 
 
 def _write(lines: str) -> None:
-    sys.stdout.write(f"{lines}\n")
+    sys.stdout.write(f"{encodable(lines, sys.stdout.encoding or 'ascii')}\n")
 
 
 def _warn(line: str) -> None:

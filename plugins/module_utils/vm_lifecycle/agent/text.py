@@ -10,6 +10,9 @@ from typing import Any, Callable, Dict, List, Mapping, Sequence
 from ..adapters.linux_host import printable
 from ..changes import LogOperation
 from ..times import iso
+from .columns import table
+from .trees import left_why, plan_tree, stop_tree
+from .words import remedies, why
 
 Result = Mapping[str, Any]
 
@@ -29,7 +32,7 @@ def status(result: Result) -> str:
                 _note(vm),
             )
         )
-    lines = _table(rows)
+    lines = table(rows)
     if not result["clock"]["sane"]:
         lines.append(f"The clock is not believed, nothing is removed: {result['clock']['problem']}")
     lines += [
@@ -63,36 +66,113 @@ def _note(vm: Mapping[str, Any]) -> str:
         notes.append(f"given up after {schedule['cleanup_attempts']} attempts, sweep it by name to try again")
     if schedule.get("cleanup_error"):
         notes.append(f"last removal failed: {schedule['cleanup_error']}")
+    start = vm.get("start") or {}
+    if start.get("outcome") not in (None, "ready"):
+        notes.append(f"did not come up {start['at']}: {start['message']}")
     if vm["unenforced"]:
         notes.append("nothing acts on " + ", ".join(item["field"] for item in vm["unenforced"]))
     return "; ".join(notes)
 
 
-def _table(rows: Sequence[Sequence[str]]) -> List[str]:
-    widths = [max(len(printable(row[column])) for row in rows) for column in range(len(rows[0]) - 1)]
-    return [
-        "  ".join([printable(cell).ljust(width) for cell, width in zip(row, widths)] + [row[-1]]).rstrip()
-        for row in rows
-    ]
-
-
 def sweep(result: Result) -> str:
     """A line for each VM, its disks below it, and the counts."""
-    lines = []
     would = "would be " if result["dry_run"] else ""
-    for vm in result["vms"]:
-        decision = f"{would}removed" if vm["decision"] == "removed" else vm["decision"]
-        lines.append(f"{decision}: {vm['message']} [{vm['reason']}]")
-        for volume in vm["volumes"]:
-            place = f"{volume['pool']}/{volume['name']}" if volume["pool"] else volume["path"]
-            users = f", used by {', '.join(volume['used_by'])}" if volume["used_by"] else ""
-            fate = f"{would}removed" if volume["decision"] == "removed" else volume["decision"]
-            lines.append(f"  {fate} {place} [{volume['reason']}{users}]")
+    lines = [line for vm in result["vms"] for line in _swept(vm, would)]
     if result["plan_id"] is not None:
         lines.append(f"plan {result['plan_id']}")
     lines.append(
         ", ".join(f"{count} {would if word == 'removed' else ''}{word}" for word, count in result["counts"].items())
     )
+    return "\n".join(printable(line) for line in lines)
+
+
+def _swept(vm: Mapping[str, Any], would: str) -> List[str]:
+    decision = f"{would}removed" if vm["decision"] == "removed" else vm["decision"]
+    lines = [f"{decision}: {vm['message']} [{vm['reason']}]"]
+    for volume in vm["volumes"]:
+        place = f"{volume['pool']}/{volume['name']}" if volume["pool"] else volume["path"]
+        users = f", used by {', '.join(volume['used_by'])}" if volume["used_by"] else ""
+        fate = f"{would}removed" if volume["decision"] == "removed" else volume["decision"]
+        lines.append(f"  {fate} {place} [{volume['reason']}{users}]")
+    return lines
+
+
+def boot(result: Result) -> str:
+    """A line for each VM, what to do about those that failed, and the counts; a dry run is a tree."""
+    if not result["vms"] and result["already_done"] and not result["dry_run"]:
+        return BOOT_OVER
+    if result["dry_run"] or not result["vms"]:
+        return plan_tree(result)
+    lines: List[str] = []
+    for vm in result["vms"]:
+        if "volumes" in vm:  # the clean-up had it
+            lines += _swept(vm, "")
+            continue
+        word = {"kept": "not started"}.get(vm["decision"], vm["decision"])
+        word = "runs" if vm["reason"] == "already_running" else word
+        lines.append(f"{word}: {vm['name']}: {why(vm)} [{vm['reason']}]")
+    lines += remedies(result["vms"])
+    decisions = [vm["decision"] for vm in result["vms"]]
+    counts = [
+        f"{decisions.count(word)} {said}" for word, said in COUNTED.items() if word != "removed" or word in decisions
+    ]
+    lines.append(", ".join(counts))
+    return "\n".join(printable(line) for line in lines)
+
+
+#: Decision -> how the VMs that it was made for are counted after a boot.
+COUNTED = {"started": "started", "failed": "failed", "kept": "not started", "removed": "removed"}
+BOOT_OVER = (
+    "This boot's VMs were started already. vm-lifecycle boot --again starts what should run and does not, "
+    "vm-lifecycle boot --timeline shows how it went."
+)
+
+
+def shutdown(result: Result) -> str:
+    """A line for each VM that ran; a dry run tells the order and the times."""
+    if not result["vms"]:
+        return "no VM runs" if result["going_down"] or result["dry_run"] else NOT_GOING_DOWN
+    if result["dry_run"]:
+        return stop_tree(result)
+    lines = []
+    for vm in result["vms"]:
+        if vm["decision"] == "kept":
+            lines.append(f"left to the host: {vm['name']}: {left_why(vm)}")
+        else:
+            lines.append(f"{vm['decision']}: {vm['name']}: {why(vm)} [{vm['reason']}]")
+    lines += remedies(result["vms"])
+    decisions = [vm["decision"] for vm in result["vms"]]
+    said = (("stopped", "stopped"), ("kept", "left to the host"), ("failed", "failed"))
+    lines.append(", ".join(f"{decisions.count(word)} {words}" for word, words in said))
+    return "\n".join(printable(line) for line in lines)
+
+
+NOT_GOING_DOWN = (
+    "This host is not going down, so its VMs go on. vm-lifecycle shutdown --now stops them, --now --plan shows how."
+)
+
+
+def flags(result: Result) -> str:
+    """A line for each VM whose libvirt autostart flag was another one than it should be."""
+    would = "would be " if result["dry_run"] else ""
+    lines = [
+        f"failed: {vm['name']}: {why(vm)} [{vm['reason']}]" if vm.get("failed") else f"{would}set: {vm['message']}"
+        for vm in result["vms"]
+    ]
+    return "\n".join(printable(line) for line in lines) or "libvirt's autostart flags are as they should be"
+
+
+def doctor(result: Result) -> str:
+    """A line for each finding, what to do about it below, and the counts."""
+    lines: List[str] = []
+    for found in result["findings"]:
+        lines.append(f"{found['severity']}: {found['subject']}: {found['message']} [{found['code']}]")
+        lines.append(f"  {found['remedy']}")
+    counts = result["counts"]
+    if not counts["error"] + counts["warning"]:
+        lines.append("nothing is in the way of boots and shutdowns of this host")
+    else:
+        lines.append(f"{counts['error']} errors, {counts['warning']} warnings, {counts['info']} notes")
     return "\n".join(printable(line) for line in lines)
 
 
@@ -125,4 +205,8 @@ def notices(told: Sequence[Result]) -> str:
 SHAPES: Dict[str, Callable[[Result], str]] = {
     "status": status,
     **dict.fromkeys(("cleanup", "confirm", "undo", "purge"), sweep),
+    "boot": boot,
+    "shutdown": shutdown,
+    "flags": flags,
+    "doctor": doctor,
 }

@@ -170,7 +170,7 @@ def _entry(
     )  # fmt: skip
 
 
-def report(_request: Request, observed: Observed, chains: List[Chain]) -> Document:
+def report(request: Request, observed: Observed, chains: List[Chain]) -> Document:
     """waves, the critical path with its worst case, and what became of each VM."""
     seen = _seen(observed)
     starts = [
@@ -181,6 +181,7 @@ def report(_request: Request, observed: Observed, chains: List[Chain]) -> Docume
         "changed": any(row["changed"] for row in rows),
         "failed": any(row.get("failed") for row in rows),
         "already_done": is_over(seen),
+        "next_boot": is_over(seen) and request.preview and not request.again,
         "vms": rows,
         "destroy": [chain.entry.uuid for chain in chains if chain.entry.reason == "destroy_at_boot"],
         **picture(starts),

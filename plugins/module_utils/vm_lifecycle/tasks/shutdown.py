@@ -6,15 +6,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from typing import Any, Dict, List, Mapping
 
 from .. import actions as do
 from .. import stopping
+from ..boots import Place
 from ..chain import Chain
 from ..metadata import digest
 from ..model import Document, Observed
 from ..policy import host_boot
-from ..policy.boot_order import longest, sound
+from ..policy.boot_order import longest, reversed_order, sound
 from ..ports import World
 from ..run import Task
 from . import host as reads
@@ -93,7 +95,7 @@ def _share(stops: List[do.Stop], budget: float) -> tuple[float, tuple[str, ...]]
 
 
 def report(_request: Request, observed: Observed, chains: List[Chain]) -> Document:
-    """What became of each VM that ran, and how long it may take."""
+    """What became of each VM that ran, how long it may take, and waves: names of VMs that are stopped together."""
     rows = [_row(chain) for chain in chains]
     stops = [action for chain in chains for action in chain.entry.actions if isinstance(action, do.Stop)]
     return {
@@ -101,16 +103,35 @@ def report(_request: Request, observed: Observed, chains: List[Chain]) -> Docume
         "failed": any(row.get("failed") for row in rows),
         "going_down": isinstance(observed, HostSeen) and observed.going_down,
         "worst_case_seconds": int(worst_case(stops) + SLACK),
+        "waves": _waves([stop.place for stop in stops]),
         "vms": rows,
     }
+
+
+def _waves(places: List[Place]) -> List[List[str]]:
+    """In the order in which they go down."""
+    names = {place.uuid: place.name for place in places}
+    sorter = TopologicalSorter(reversed_order(sound(places)))
+    sorter.prepare()
+    found = []
+    while sorter.is_active():
+        ready = sorter.get_ready()
+        sorter.done(*ready)
+        found.append(sorted(names[uuid] for uuid in ready))
+    return found
 
 
 def _row(chain: Chain) -> Dict[str, Any]:
     row: Dict[str, Any] = {
         "name": chain.entry.name, "uuid": chain.entry.uuid, "decision": chain.entry.decision,
         "reason": chain.entry.reason, "message": chain.way or chain.entry.message, "changed": chain.changed,
-        "fell_back": chain.fell_back,
+        "fell_back": chain.fell_back, "start_order": None, "timeout_seconds": None,
     }  # fmt: skip
+    for action in chain.entry.actions:
+        if isinstance(action, do.Stop):
+            order = action.place.order
+            row["start_order"] = None if order == float("inf") else int(order)
+            row["timeout_seconds"] = round(action.seconds)
     if chain.error is not None:
         row.update(failed=True, decision="failed", reason=chain.error.code, message=chain.error.message)
     return row
