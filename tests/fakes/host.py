@@ -39,9 +39,9 @@ class FakeJobs:
 class FakeHost:
     """Virtual clocks, claims in memory. state["claims"] are held by runs outside the test."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Machine, turns: Turns | None = None) -> None:
         self._machine = machine
-        self._turns = machine.turns
+        self._turns = turns or Turns(machine.advance, lambda: float(machine.clock["boottime"]))
 
     def clock(self) -> ClockReading:
         return ClockReading(**self._machine.clock)

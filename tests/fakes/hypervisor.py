@@ -24,6 +24,7 @@ from vm_lifecycle.model import (
 )
 from vm_lifecycle.policy.disk_rules import BESIDE, BLOCK, LOGICAL, UNPOOLED
 
+from .turns import Turns
 from .world import Machine
 
 #: Stands for two dashes, which no XML comment may hold. JSON reads it as the same text.
@@ -72,8 +73,9 @@ def _real(state: dict[str, Any], path: str) -> str:
 class FakeHypervisor:
     """Answers from the document; effects change it."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Machine, turns: Turns | None = None) -> None:
         self._machine = machine
+        self._turns = turns or Turns(machine.advance, lambda: float(machine.clock["boottime"]))
 
     def domains(self) -> list[Domain]:
         self._machine.refuse("domains")
@@ -163,7 +165,7 @@ class FakeHypervisor:
         domain = self._get(uuid)
         if domain["state"] != "shutoff":
             return
-        self._machine.turns.sleep(domain["start_seconds"])
+        self._turns.sleep(domain["start_seconds"])
         if domain["start_fails"]:
             domain["start_fails"] -= 1
             raise EffectError("effect_failed", "internal error: process exited while connecting to monitor")
@@ -197,7 +199,7 @@ class FakeHypervisor:
 
     def save_memory(self, uuid: str, seconds: float) -> None:
         domain = self._get(uuid)
-        self._machine.turns.sleep(min(domain["save_seconds"], seconds))
+        self._turns.sleep(min(domain["save_seconds"], seconds))
         if domain["save_seconds"] > seconds:
             raise EffectError("save_failed", f"saving took more than {seconds:.0f} s")
         with self._machine.effect("save_memory", domain["name"], domain):

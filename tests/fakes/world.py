@@ -73,8 +73,6 @@ class Machine:
         self.before_effect: Callable[[Machine, str, Any], None] | None = None
         self.after_effect: Callable[[Machine, int], None] | None = None
         self._began = float(self.clock["now"])
-        #: Several jobs in virtual time; all ports of the machine share them.
-        self.turns = Turns(self.advance, lambda: float(self.clock["boottime"]))
 
     @property
     def clock(self) -> dict[str, Any]:
@@ -180,4 +178,6 @@ def ports(machine: Machine) -> World:
     from .hypervisor import FakeHypervisor
     from .store import MemoryStore
 
-    return World(FakeHypervisor(machine), MemoryStore(machine), FakeHost(machine))
+    # each run has its own: one that comes in between, as another process, ends before this one goes on
+    turns = Turns(machine.advance, lambda: float(machine.clock["boottime"]))
+    return World(FakeHypervisor(machine, turns), MemoryStore(machine), FakeHost(machine, turns))
