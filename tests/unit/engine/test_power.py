@@ -59,6 +59,7 @@ def test_before(record: Optional[LastState], expected: str) -> None:
         (last("shutoff", "guest", BOOT, "running"), "shutoff", ("shutoff", "guest", "running")),
         (last("running", "host_shutdown", BOOT, "paused"), "shutoff", ("running", "host_shutdown", "paused")),
         (last("shutoff", "starting", BOOT, "running"), "running", ("running", "", "running")),
+        (last("running", "host_shutdown", BOOT, "running"), "running", ("running", "", "running")),
     ],
 )
 def test_seen(record: Optional[LastState], now: str, expected: tuple[str, str, str]) -> None:

@@ -73,7 +73,7 @@ def seen(last: Optional[LastState], domain: Domain, now: float, boot_id: str, re
         if same or (
             last.reason == "host_shutdown" and not domain.active
         ):  # the host goes down: what it was before counts
-            return replace(last, name=domain.name)
+            return replace(last, name=domain.name, reason="" if domain.active else last.reason)
     known = before(last, boot_id)
     if domain.active or last is None or last.boot_id == boot_id:
         why = "" if domain.active else reason
