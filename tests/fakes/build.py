@@ -44,6 +44,7 @@ def build(short: dict[str, Any]) -> dict[str, Any]:
         "pressure": dict(short.get("pressure", {})),
         "networks": [{"active": True, "autostart": True, **network} for network in short.get("networks", [])],
         "going_down": short.get("going_down", False), "stop_budget": short.get("stop_budget", 1e9),
+        "examination": copy.deepcopy(short.get("examination", {})),
         "free_mib": short.get("free_mib", 10000),
     }  # fmt: skip
     for path, given in short.get("files", {}).items():
@@ -86,7 +87,7 @@ def domain_of(state: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
         "address": given.get("address", f"10.0.0.{number}"), "ssh_after": given.get("ssh_after", 4.0), "started_at": 0.0,
         "crashes_after": given.get("crashes_after"), "crashes_at": None, "needs": given.get("needs", []),
         "memory_mib": given.get("memory_mib", 512), "save_seconds": given.get("save_seconds", 2.0),
-        "unsavable": given.get("unsavable", ""),
+        "unsavable": given.get("unsavable", ""), "habits": given.get("habits", ""),
     }  # fmt: skip
     for use in given.get("files", []):
         whole = use_of(use)

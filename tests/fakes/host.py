@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from vm_lifecycle.changes import LogOperation
 from vm_lifecycle.errors import refuse
+from vm_lifecycle.examination import Examination, Unit
 from vm_lifecycle.model import ClockReading, Hooks, Pressure
 
 from .turns import Turns
@@ -112,6 +113,12 @@ class FakeHost:
 
     def stop_budget(self) -> float:
         return float(self._machine.state["stop_budget"])
+
+    def examination(self) -> Examination:
+        """state["examination"]: units by name with what differs from a unit that is inactive, auto_shutdown, problems."""
+        given = self._machine.state.get("examination", {})
+        units = {name: Unit(name, **unit) for name, unit in given.get("units", {}).items()}
+        return Examination(units, given.get("auto_shutdown", {}), tuple(given.get("problems", ())))
 
     def journal(self, line: LogOperation) -> None:
         self._machine.journal.append(line)

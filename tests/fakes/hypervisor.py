@@ -95,7 +95,8 @@ class FakeHypervisor:
         self._machine.refuse("definition")
         domain = self._get(uuid)
         disks = "".join(f"<disk><source file={_quoted(disk['path'])}/></disk>" for disk in domain["files"])
-        return f"<domain><name>{escape(domain['name'])}</name><uuid>{uuid}</uuid><devices>{disks}</devices></domain>"
+        name, habits = escape(domain["name"]), domain.get("habits", "")
+        return f"<domain><name>{name}</name><uuid>{uuid}</uuid>{habits}<devices>{disks}</devices></domain>"
 
     def saved(self, uuid: str) -> SavedDomain:
         """The XML is the domain's document itself, in a comment: a fake has no other use for it."""

@@ -11,6 +11,7 @@ from typing import Any, Callable, ContextManager, Dict, FrozenSet, List, Mapping
 
 from .boots import BootRun, LastState, MemoryCost, Need, StartRecord
 from .changes import LogOperation, StoreChange
+from .examination import Examination
 from .model import (
     ClockMemory,
     ClockReading,
@@ -205,6 +206,9 @@ class Host(Protocol):
 
     def stop_budget(self) -> float:
         """Seconds that systemd leaves vm-lifecycle-host.service for stopping VMs; infinity when nothing limits it."""
+
+    def examination(self) -> Examination:
+        """What the machine's own settings say about who starts and stops VMs. What can't be looked at is said in it."""
 
     def journal(self, line: LogOperation) -> None:
         """One operation in the host's journal, with fields to search by. Never fails: the store has it too."""

@@ -21,6 +21,7 @@ from typing import Callable, FrozenSet, Iterator, Mapping, Optional, Sequence
 
 from ..changes import LogOperation
 from ..errors import refuse
+from ..examination import Examination
 from ..model import ClockReading, Hooks, Pressure
 from ..ports import Jobs
 
@@ -145,6 +146,11 @@ class LinuxHost:
         from .machine import stop_budget
 
         return stop_budget()
+
+    def examination(self) -> Examination:
+        from .examination import examine
+
+        return examine()
 
     def journal(self, line: LogOperation) -> None:
         from .journal import write  # most calls of a module write nothing

@@ -71,7 +71,8 @@ def _host_verbs(verbs: Any) -> None:
     for command in (boot, shutdown):
         command.add_argument("--plan", action="store_true", help="show what would be done, and do nothing")
         command.add_argument("--dry-run", action="store_true", help="the same")
-    for command in (boot, shutdown, supervise):
+    doctor = verbs.add_parser("doctor", help="what is in the way of this host's boots and shutdowns; changes nothing")
+    for command in (boot, shutdown, supervise, doctor):
         command.add_argument("--json", action="store_true", help="print JSON")
         command.add_argument("--uri", default=LOCAL_URIS[0], choices=LOCAL_URIS, help="libvirt to use")
 
@@ -116,7 +117,7 @@ def _common(command: argparse.ArgumentParser, count: str, acts: bool) -> None:
 def document(options: argparse.Namespace) -> Dict[str, Any]:
     """The same arguments that a module would get."""
     found: Dict[str, Any] = {"uri": options.uri}
-    if options.vm:
+    if getattr(options, "vm", None):
         found["vms"] = [_named(word) for word in options.vm]
     if options.verb in STATES:
         found["state"] = STATES[options.verb]

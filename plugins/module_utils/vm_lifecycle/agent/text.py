@@ -163,17 +163,30 @@ def flags(result: Result) -> str:
 
 
 def doctor(result: Result) -> str:
-    """A line for each finding, what to do about it below, and the counts."""
+    """A line for each finding, what to do below those of a kind, and the counts."""
     lines: List[str] = []
+    kinds: Dict[str, List[Mapping[str, Any]]] = {}
     for found in result["findings"]:
-        lines.append(f"{found['severity']}: {found['subject']}: {found['message']} [{found['code']}]")
-        lines.append(f"  {found['remedy']}")
+        kinds.setdefault(found["code"], []).append(found)
+    for code, alike in kinds.items():
+        if alike[0]["severity"] == "info" and len(alike) > 1:  # one line for all: there may be hundreds
+            names = ", ".join(found["subject"] for found in alike[:NAMED])
+            more = f" and {len(alike) - NAMED} more" if len(alike) > NAMED else ""
+            lines.append(f"info: {names}{more}: {alike[0]['message']} [{code}]")
+        else:
+            lines += [f"{found['severity']}: {found['subject']}: {found['message']} [{code}]" for found in alike]
+        lines.append(f"  {alike[0]['remedy']}")
     counts = result["counts"]
-    if not counts["error"] + counts["warning"]:
-        lines.append("nothing is in the way of boots and shutdowns of this host")
+    if counts["error"] + counts["warning"]:
+        told = (("error", "errors"), ("warning", "warnings"), ("info", "notes"))
+        lines.append(", ".join(f"{counts[severity]} {words}" for severity, words in told))
     else:
-        lines.append(f"{counts['error']} errors, {counts['warning']} warnings, {counts['info']} notes")
+        lines.append("nothing is in the way of boots and shutdowns of this host")
     return "\n".join(printable(line) for line in lines)
+
+
+#: Names that one line of doctor tells.
+NAMED = 10
 
 
 def declared(result: Result) -> str:
