@@ -38,8 +38,6 @@ class Call:
     #: UUID -> paths that were shown to whoever confirmed it.
     shown: dict[str, set[str] | None] = field(default_factory=dict)
     effects: int = 0
-    #: Files that disks of VMs which could be brought back were built on when it began: a VM that goes leaves such a disk behind.
-    bases: set[tuple[int, int]] = field(default_factory=set)
     undefined: list[str] = field(default_factory=list)
     #: The wall clock was set while it ran; people acted while it ran.
     clock_set: bool = False

@@ -67,7 +67,8 @@ class People:
         state = self.machine.state
         if any(vm[key] == each[key] for each in state["domains"] for key in ("uuid", "name")):
             return
-        for use in vm["files"]:
+        begun = state["store"]["intents"].get(vm["uuid"])  # with its UUID, what is left of the removed VM is theirs
+        for use in (*vm["files"], *(begun["volumes"] if begun else ())):
             self.judge.excused |= reach(state, use["path"])
         state["domains"].append({**copy.deepcopy(vm), "state": "shutoff", "stops_at": None, "persistent": True})
         self._tampered(vm)
@@ -95,6 +96,9 @@ class People:
 def undefine(people: People, vm: State, _number: int) -> None:
     """virsh undefine; what had begun is a person's affair from now on."""
     people.museum[vm["uuid"]] = copy.deepcopy(vm)
+    if vm["uuid"] in people.machine.store["undo"] and vm["uuid"] in people.judge.half_back:
+        # its restore never ended: it is as removed as before, and can be brought back for as long
+        people.judge.kept[vm["uuid"]] = {**people.judge.half_back[vm["uuid"]], "purging": False}
     people.undefined.append(copy.deepcopy(vm)) if people.judge.calls else people.excuse_armed(vm)
     manager.undefine(people.machine, vm["name"])
 

@@ -37,6 +37,8 @@ class Judge:
         self.excused: set[Mark] = set()
         #: VMs that were removed for an undo: UUID -> {until, domain, files, own, purging}.
         self.kept: dict[str, dict[str, Any]] = {}
+        #: What was kept of VMs that were brought back, as long as their undo records are there: a restore may stop half-way.
+        self.half_back: dict[str, dict[str, Any]] = {}
         #: VMs that nobody may remove until they are declared anew: UUID -> (metadata text, why).
         self.fixed: dict[str, tuple[str | None, str]] = {}
         #: VMs that a person defined again in the middle of their removal: whether that is known by then or not, they may stay.
@@ -72,6 +74,8 @@ class Judge:
             self._harm(machine.state, call, kind, subject)
         elif kind == "write_intent":
             self._intent(machine, call, subject)
+        elif kind == "write_undo":
+            self.half_back.pop(subject.uuid, None)  # it speaks of another removal from now on
         elif kind == "delete_volume":
             self._delete(machine.state, call, subject)
         elif kind in ("define", "drop_undo", "write_metadata", "set_autostart"):
@@ -111,7 +115,7 @@ class Judge:
                 self.blame(f"{domain['name']} goes without an undo record")
         else:
             self.released |= files
-            self.owed.update({path: mark for path, mark in own.items() if mark not in call.bases})
+            self.owed.update(own)
 
     def settle_nvram(self, state: State) -> None:
         """NVRAM that others use, or that an undo needs, is still there after the undefinition."""
@@ -128,11 +132,6 @@ class Judge:
                 for use in kept["domain"]["files"]:
                     found |= reach(state, use["path"])
         return found
-
-    def bases(self, state: State) -> set[Mark]:
-        """Files that disks of VMs which can be brought back are built on."""
-        undone = [use["path"] for kept in self.kept.values() for use in kept["domain"]["files"]]
-        return {mark for path in undone for mark in reach(state, path) if mark != inode(state, path)}
 
     def _delete(self, state: State, call: Call, path: str) -> None:
         self.count("deleted volumes")
@@ -205,6 +204,7 @@ class Judge:
         for path, mark in kept["own"].items():
             if inode(machine.state, path) != mark:
                 self.blame(f"{domain['name']} came back without {path}")
+        self.half_back[uuid] = kept
         self.fixed[uuid] = RESTORED
 
     def _drop_undo(self, machine: Machine, call: Call, uuid: str) -> None:
@@ -212,6 +212,7 @@ class Judge:
         if uuid in self.kept and here is None and not self.kept[uuid]["purging"]:
             self.blame(f"the undo record of {self.kept[uuid]['domain']['name']} went, and its VM is not back")
         self.kept.pop(uuid, None)
+        self.half_back.pop(uuid, None)
 
     def _write_metadata(self, machine: Machine, call: Call, domain: dict[str, Any]) -> None:
         if domain["uuid"] in call.start["claims"]:

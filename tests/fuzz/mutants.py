@@ -1,6 +1,6 @@
 """Damage a copy of the engine in one place after another: the stories must notice every one of them.
 
-usage: python -m tests.fuzz.mutants [NAME...] [--steps 12000]
+usage: python -m tests.fuzz.mutants [NAME...] [--steps 20000]
 
 A mutant is (file, text, replacement), or several of these where two defences have to fall before harm can be done.
 """
@@ -33,8 +33,9 @@ MUTANTS: dict[str, list[Change]] = {
     "max_removal_percent is ignored": [("policy/consent.py", "if percent and managed", "if False and managed")],
     "max_removal_gib is ignored": [("policy/consent.py", "if gib and size > gib * GIB:", "if False:")],
     "the intent is not dropped": [
-        ("removal.py", "    run.world.store.drop_intent(action.uuid)\n    chain.schedule = schedule", "    chain.schedule = schedule"),
+        ("removal.py", "    run.world.store.drop_intent(action.uuid)\n\n\ndef _purge", "\n\ndef _purge"),
     ],
+    "a failure to finish counts as one to begin": [("removal.py", "    chain.irreversible = True  # an earlier", "    pass  # an earlier")],
     "an armed intent counts as rolled back": [
         ("tasks/sweep.py", "if exists or not intent.armed or done:", "if True:"),
         ("apply.py", "if intent is not None and intent.armed and gone and not action.completed:", "if False:"),
@@ -124,7 +125,7 @@ def main() -> int:
     """Two mutants at a time; exit code 1 when one is not noticed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*")
-    parser.add_argument("--steps", type=int, default=12_000)
+    parser.add_argument("--steps", type=int, default=20_000)
     given = parser.parse_args()
     names = [name for name in MUTANTS if not given.names or name in given.names]
     missed = 0

@@ -58,7 +58,6 @@ class Story:
     def call(self, task: str, arguments: dict[str, Any], check: bool = False, trouble: Trouble = NO_TROUBLE) -> Any:
         """One call, with its trouble; returns its outcome, {} when it was cut."""
         made = begin(self.machine, task, arguments, check, self.judge.clock.sane(self.machine.clock))
-        made.bases = self.judge.bases(self.machine.state)
         self.judge.count("calls")
         if made.state == "confirmed":
             self.judge.confirm(made)

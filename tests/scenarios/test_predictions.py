@@ -59,6 +59,7 @@ UNFORESEEN = {
     "pool-goes-away",
     "storage-logical",
     "storage-open-elsewhere",
+    "undo-finish-refused",
     "undo-killed",
     "undo-overlay",
     "undo-shared",

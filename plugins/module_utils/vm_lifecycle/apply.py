@@ -124,8 +124,9 @@ def _record_failure(run: Run, chain: Chain, error: EffectError) -> None:
         )
     if chain.intent is None:
         return
-    chain.schedule = schedule.failed(chain.intent.schedule, said, run.conduct.max_attempts)
-    run.later(RememberSchedule(chain.intent.uuid, chain.schedule))
+    if not chain.complete:
+        chain.schedule = schedule.failed(chain.intent.schedule, said, run.conduct.max_attempts)
+        run.later(RememberSchedule(chain.intent.uuid, chain.schedule))
     _roll_back(run, chain, chain.intent)
 
 

@@ -42,6 +42,8 @@ class Chain:
     predicted: bool = False
     #: libvirt was told to undefine the VM: from here on only finishing is right, unless the VM turns out to exist.
     irreversible: bool = False
+    #: The store knows the removal as completed: what is left of it only has to be put away, and is not done again.
+    complete: bool = False
     #: Something was done to the host, not only to our own books.
     touched: bool = False
     #: Its NVRAM stays when it is undefined, by the last look at its storage.

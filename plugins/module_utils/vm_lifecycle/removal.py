@@ -152,7 +152,6 @@ def _undefine(run: Run, chain: Chain, action: do.Undefine) -> None:
 def _delete_volumes(run: Run, chain: Chain, action: do.DeleteVolumes) -> None:
     """Each volume after a last look of its own: the very file that was judged, used by nobody at that moment."""
     intent = _intent(run, chain, action.uuid)
-    chain.irreversible = True
     final = list(intent.volumes)
     trouble: List[str] = []
     for index, verdict in enumerate(intent.volumes):
@@ -194,6 +193,7 @@ def _intent(run: Run, chain: Chain, uuid: str) -> Intent:
         chain.intent = next((intent for intent in run.world.store.intents() if intent.uuid == uuid), None)
     if chain.intent is None or not chain.intent.armed:
         raise EffectError("changed_meanwhile", "its record of the removal is gone")
+    chain.irreversible = True  # an earlier run may have undefined it, and then its undo record is all that is left
     return chain.intent
 
 
@@ -207,10 +207,10 @@ def _finish(run: Run, chain: Chain, action: do.Finish) -> None:
     # Its revision stays known: should somebody define the VM again as it was, its metadata counts as reverted.
     last = Remember(Record(action.uuid, intent.name, intent.revision, ""))
     run.save_now(Forget(action.uuid), last, RememberSchedule(action.uuid, schedule), line)
+    chain.schedule, chain.complete = schedule, True
     if not intent.undo_until:
         run.world.store.drop_undo(action.uuid)
     run.world.store.drop_intent(action.uuid)
-    chain.schedule = schedule
 
 
 def _purge(run: Run, chain: Chain, action: do.Purge) -> None:

@@ -91,9 +91,11 @@ def _needs_storage(request: Request, observed: Judged) -> bool:
 
 def plan(request: Request, observed: Observed) -> do.Plan:
     """Interrupted removals first, then undo records, then one entry for each managed VM, or for each that was named."""
+    usage = Usage(observed.storage) if observed.storage is not None else None
+    doubts = (*observed.damage, *(obstacles(usage) if usage is not None and request.state != "restored" else ()))
     if not isinstance(observed, Judged):
         entries = undo.restored(request, observed) if request.state == "restored" else undo.purged(request, observed)
-        return do.Plan(tuple(entries), observed.damage, (), _conduct(request))
+        return do.Plan(tuple(entries), doubts, (), _conduct(request))
     at = circumstances(request, observed)
     # a person who names VMs is not stopped by what others lost
     lost = ("", "") if request.named else losses(observed, observed.known)
@@ -105,8 +107,7 @@ def plan(request: Request, observed: Observed) -> do.Plan:
         *undo.over(request, observed, at, [e.name for e in entries if e.decision == "removed"]),
         *entries,
     ]
-    usage = Usage(observed.storage) if observed.storage is not None else None
-    warnings = (*observed.damage, *(obstacles(usage) if usage is not None else ()), *filter(None, [lost[1]]))
+    warnings = (*doubts, *filter(None, [lost[1]]))
     return do.Plan(tuple(entries), warnings, (*sweep.books, *_books(request, observed, at)), _conduct(request))
 
 

@@ -13,7 +13,7 @@ from ..errors import LifecycleError, Problem
 from ..model import Domain, Observed, Record, UndoRecord, VolumeVerdict
 from ..policy import declaration, departure
 from ..policy.gate import Circumstances, may_resume, timing
-from ..policy.storage import Usage
+from ..policy.storage import Usage, doubtful
 from ..policy.undo import SHARED, changed_disks, still_own
 from ..times import iso
 from .scope import Request, circumstances
@@ -69,18 +69,30 @@ def _purges(
             for verdict in disks[record.uuid]
             if verdict.target and verdict.reason in SHARED
         ]
-    waits = departure.waiting(used)
-    return [_purge(record, disks[record.uuid], at, why, record.name in waits) for record in records]
+    first = departure.waiting(used)
+    return [
+        _purge(record, disks[record.uuid], at, why, _against(disks[record.uuid], observed, record.name in first))
+        for record in records
+    ]
+
+
+def _against(disks: Tuple[VolumeVerdict, ...], observed: Observed, others_first: bool) -> Tuple[str, str]:
+    """Why disks don't go now, empty when they do. In doubt they wait: nobody would know them without the record."""
+    if observed.storage is None and observed.storage_problem:
+        return "storage_unreadable", observed.storage_problem
+    if doubtful(disks):
+        return doubtful(disks), "its disks can't be judged now"
+    return ("users_leave_first", "a removed VM that is purged first still uses its disk") if others_first else ("", "")
 
 
 def _purge(
-    record: UndoRecord, disks: Tuple[VolumeVerdict, ...], at: Circumstances, why: Tuple[str, str], waits: bool
+    record: UndoRecord, disks: Tuple[VolumeVerdict, ...], at: Circumstances, why: Tuple[str, str], against: Tuple[str, str]
 ) -> do.Entry:
     reason, detail = may_resume(at)
     if not reason:
         reason, detail = timing(at)
-    if not reason and waits:
-        reason, detail = "users_leave_first", "a removed VM that is purged first still uses its disk"
+    if not reason:
+        reason, detail = against
     if reason:
         return do.Entry(record.uuid, record.name, "waiting", reason, f"{record.name}: {detail}", verdicts=disks)
     steps = (do.Purge(record.uuid, disks), do.DeleteVolumes(record.uuid), do.Finish(record.uuid))
