@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from typing import List, Protocol
+from typing import List, Optional, Protocol
 
 from ..adapters.journal import notify
 from ..boots import PowerEvent
@@ -36,9 +36,18 @@ def supervise(uri: str, world: World) -> int:
     from ..adapters.libvirt.events import EventSource  # no other verb of the command needs it
 
     ending = threading.Event()
+    source: Optional[EventSource] = None
+
+    def end(*_: object) -> None:
+        ending.set()
+        if source is not None:
+            source.wake()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ending.set())
+        signal.signal(number, end)
     pause, recorder = FIRST_PAUSE, Recorder(world)
+    # It is ready whether libvirt is or not: systemd must not hold back what comes after this, nor end it for a daemon's sake.
+    notify("READY=1")
     while not ending.is_set():
         try:
             source = EventSource(uri)
@@ -56,7 +65,6 @@ def watch(source: Source, recorder: Recorder, ending: threading.Event) -> None:
     """Record the events of one connection until it is lost (EffectError) or the end is asked for."""
     try:
         changed = recorder.look()
-        notify("READY=1")
         recorder.world.host.progress(f"watching; {changed} VMs had changed")
         while not ending.is_set():
             recorder.take(source.events(WAIT))

@@ -36,6 +36,8 @@ KINDS: Dict[int, str] = {
 }
 #: QEMU's own word for a request to its guest to shut down; libvirt has no event for that.
 POWERDOWN = "POWERDOWN"
+#: In the queue: nothing happened, but whoever waits is to go on.
+WAKE = PowerEvent("", "", "wake")
 #: Seconds without a sign of life after which the daemon is asked for one, and how often before it counts as gone.
 ALIVE_INTERVAL, ALIVE_COUNT = 5, 3
 
@@ -51,7 +53,7 @@ class EventSource:
             raise EffectError("missing_library", "install python3-libvirt for the host's Python")
         libvirt.registerErrorHandler(_ignore, None)
         _run_loop()
-        #: None: the connection was lost.
+        #: None: the connection was lost. WAKE: nothing happened.
         self._queue: queue.SimpleQueue[Optional[PowerEvent]] = queue.SimpleQueue()
         self._leaving: List[Callable[[], object]] = []
         try:
@@ -113,10 +115,16 @@ class EventSource:
                 if found:
                     return found
                 raise _lost("the connection to libvirt was lost")
+            if event is WAKE:
+                return found
             found.append(event)
         if not found and not self._is_alive():
             raise _lost("the connection to libvirt was lost")
         return found
+
+    def wake(self) -> None:
+        """Let whoever waits for events go on at once. A signal handler may call it."""
+        self._queue.put(WAKE)
 
     def _is_alive(self) -> bool:
         try:
