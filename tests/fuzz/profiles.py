@@ -27,4 +27,4 @@ def stories(count: int, shrink: bool = True, derandomize: bool = False) -> setti
 
 def small() -> settings:
     """The same stories each time."""
-    return stories(75, derandomize=True)
+    return stories(150, derandomize=True)
