@@ -49,27 +49,34 @@ def plan(request: Request, observed: Observed) -> do.Plan:
         raise TypeError("a shutdown observes its host")
     if not observed.going_down and not request.now:
         return do.Plan()
-    documents = {domain.uuid: document for domain, document in reads.managed(observed)}
+    managed = {domain.uuid for domain, _document in reads.managed(observed)}
     running = [domain for domain in observed.domains if domain.active]
-    stops = {}
-    for domain in running:
-        document = documents.get(domain.uuid)
-        if document is not None and (document.get("hold") or {}).get("scope") != "everything":
-            policy = host_boot.policy_of(document)
-            guard = do.Guard(domain.uuid, digest(domain.metadata))
-            seconds = float(policy["host_shutdown_timeout_seconds"])
-            stops[domain.uuid] = do.Stop(guard, host_boot.place(domain, document), policy["on_host_shutdown"], seconds)
+    every = stops_of(observed)
+    stops = {domain.uuid: every[domain.uuid] for domain in running if domain.uuid in every}
     share, warnings = _share(list(stops.values()), observed.budget)
     entries = []
     for domain in running:
         stop = stops.get(domain.uuid)
         if stop is None:
-            reason = "held_everything" if domain.uuid in documents else "not_managed"
+            reason = "held_everything" if domain.uuid in managed else "not_managed"
             entries.append(do.Entry(domain.uuid, domain.name, "kept", reason, f"{domain.name}: left to the host"))
             continue
         action = do.Stop(stop.guard, stop.place, stop.how, stop.seconds * share)
         entries.append(do.Entry(domain.uuid, domain.name, "stopped", stop.how, f"{domain.name}: {stop.how}", (action,)))
     return do.Plan(tuple(entries), warnings, tuple(reads.states_now(observed)))
+
+
+def stops_of(observed: Observed) -> Dict[str, do.Stop]:
+    """UUID -> how each managed VM is stopped, as declared, whether it runs or not; without those that are held from everything."""
+    found = {}
+    for domain, document in reads.managed(observed):
+        if (document.get("hold") or {}).get("scope") == "everything":
+            continue
+        policy = host_boot.policy_of(document)
+        guard = do.Guard(domain.uuid, digest(domain.metadata))
+        seconds = float(policy["host_shutdown_timeout_seconds"])
+        found[domain.uuid] = do.Stop(guard, host_boot.place(domain, document), policy["on_host_shutdown"], seconds)
+    return found
 
 
 def worst_case(stops: List[do.Stop]) -> float:
@@ -103,6 +110,7 @@ def report(_request: Request, observed: Observed, chains: List[Chain]) -> Docume
         "failed": any(row.get("failed") for row in rows),
         "going_down": isinstance(observed, HostSeen) and observed.going_down,
         "worst_case_seconds": int(worst_case(stops) + SLACK),
+        "declared_seconds": int(worst_case(list(stops_of(observed).values())) + SLACK),
         "waves": _waves([stop.place for stop in stops]),
         "vms": rows,
     }

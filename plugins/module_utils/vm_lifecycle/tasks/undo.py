@@ -86,7 +86,11 @@ def _against(disks: Tuple[VolumeVerdict, ...], observed: Observed, others_first:
 
 
 def _purge(
-    record: UndoRecord, disks: Tuple[VolumeVerdict, ...], at: Circumstances, why: Tuple[str, str], against: Tuple[str, str]
+    record: UndoRecord,
+    disks: Tuple[VolumeVerdict, ...],
+    at: Circumstances,
+    why: Tuple[str, str],
+    against: Tuple[str, str],
 ) -> do.Entry:
     reason, detail = may_resume(at)
     if not reason:
