@@ -1,4 +1,4 @@
-"""A hypervisor to test against: the fake, or libvirt's own `test` driver in this process."""
+"""A hypervisor to test against: the fake, libvirt's own `test` driver in this process, or QEMU by a daemon of the tests' own."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from xml.sax.saxutils import escape
 
 import libvirt
 import pytest
-from vm_lifecycle.adapters.libvirt.hypervisor import LibvirtHypervisor
+from vm_lifecycle.adapters.libvirt.hypervisor import LibvirtHypervisor, connect
 from vm_lifecycle.ports import Hypervisor
 
 from tests.fakes.build import build, domain_of
 from tests.fakes.hypervisor import FakeHypervisor
 from tests.fakes.world import Machine
+
+from .real_qemu import Daemon
 
 
 class Bench:
@@ -25,6 +27,14 @@ class Bench:
 
     def define(self, uuid: str, name: str, disks: list[str] | None = None, running: bool = False) -> None:
         """A persistent domain with disks at paths."""
+        raise NotImplementedError
+
+    def define_on(self, uuid: str, name: str, networks: list[str]) -> None:
+        """A persistent domain with interfaces on networks."""
+        raise NotImplementedError
+
+    def network(self, name: str, active: bool, autostart: bool) -> None:
+        """A network of the host."""
         raise NotImplementedError
 
     def create(self, uuid: str, name: str) -> None:
@@ -52,6 +62,13 @@ class FakeBench(Bench):
         state = "running" if running else "shutoff"
         given = {"uuid": uuid, "name": name, "files": uses, "state": state}
         self.machine.state["domains"].append(domain_of(self.machine.state, given))
+
+    def define_on(self, uuid: str, name: str, networks: list[str]) -> None:
+        self.define(uuid, name)
+        self.machine.named(name)["needs"] = networks
+
+    def network(self, name: str, active: bool, autostart: bool) -> None:
+        self.machine.state["networks"].append({"name": name, "active": active, "autostart": autostart})
 
     def create(self, uuid: str, name: str) -> None:
         self.define(uuid, name, running=True)
@@ -83,29 +100,44 @@ class LibvirtBench(Bench):
             if pool.isActive():
                 pool.destroy()
             pool.undefine()
+        for network in self.connection.listAllNetworks():
+            if network.isActive():
+                network.destroy()
+            network.undefine()
         pool = self.connection.storagePoolDefineXML(
             f"<pool type='dir'><name>bench</name><target><path>{escape(str(directory))}</path></target></pool>", 0
         )
         pool.create(0)
         super().__init__(LibvirtHypervisor(self.connection), directory)
 
-    def _xml(self, uuid: str, name: str, disks: list[str] | None) -> str:
+    def xml(self, uuid: str, name: str, disks: list[str] | None = None, devices: str = "") -> str:
+        """A definition with disks at paths, and other devices."""
         parts = "".join(
             f"<disk type='file'><source file='{escape(path)}'/><target dev='vd{chr(97 + number)}'/></disk>"
             for number, path in enumerate(disks or [])
         )
         return (
             f"<domain type='test'><name>{escape(name)}</name><uuid>{uuid}</uuid><memory>8192</memory>"
-            f"<os><type>hvm</type></os><devices>{parts}</devices></domain>"
+            f"<os><type>hvm</type></os><devices>{parts}{devices}</devices></domain>"
         )
 
     def define(self, uuid: str, name: str, disks: list[str] | None = None, running: bool = False) -> None:
-        domain = self.connection.defineXML(self._xml(uuid, name, disks))
+        domain = self.connection.defineXML(self.xml(uuid, name, disks))
         if running:
             domain.create()
 
+    def define_on(self, uuid: str, name: str, networks: list[str]) -> None:
+        interfaces = "".join(f"<interface type='network'><source network='{each}'/></interface>" for each in networks)
+        self.connection.defineXML(self.xml(uuid, name, devices=interfaces))
+
+    def network(self, name: str, active: bool, autostart: bool) -> None:
+        found = self.connection.networkDefineXML(f"<network><name>{name}</name></network>")
+        found.setAutostart(autostart)
+        if active:
+            found.create()
+
     def create(self, uuid: str, name: str) -> None:
-        self.connection.createXML(self._xml(uuid, name, None), 0)
+        self.connection.createXML(self.xml(uuid, name), 0)
 
     def file(self, name: str) -> str:
         path = self.directory / name
@@ -116,13 +148,77 @@ class LibvirtBench(Bench):
         return Path(path).exists()
 
 
+class QemuBench(Bench):
+    """On real processes, without networks or disks."""
+
+    def __init__(self, daemon: Daemon, directory: Path) -> None:
+        self.daemon = daemon
+        self.connection = daemon.open()
+        super().__init__(connect(daemon.uri), directory)
+
+    def define(self, uuid: str, name: str, disks: list[str] | None = None, running: bool = False) -> None:
+        domain = self.connection.defineXML(self.daemon.xml(uuid, name, "obedient"))
+        if running:
+            domain.create()
+
+    def create(self, uuid: str, name: str) -> None:
+        self.connection.createXML(self.daemon.xml(uuid, name, "obedient"), 0)
+
+
+@pytest.fixture(scope="session")
+def only_daemon() -> Iterator[Daemon]:
+    """One for all tests."""
+    libvirt.registerErrorHandler(lambda _context, _error: None, None)
+    made = Daemon()
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def daemon(only_daemon: Daemon) -> Iterator[Daemon]:
+    """libvirt with real QEMU, and without domains."""
+    yield only_daemon
+    only_daemon.empty()
+
+
+@pytest.fixture
+def qemu(daemon: Daemon, tmp_path: Path) -> Iterator[QemuBench]:
+    """Real processes, and a daemon that the test may kill."""
+    made = QemuBench(daemon, tmp_path)
+    yield made
+    made.hypervisor.close()  # type: ignore[attr-defined]
+    made.connection.close()
+
+
+@pytest.fixture(params=["fake", "libvirt", "qemu"])
+def powered(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    """Without domains."""
+    if request.param == "qemu":
+        yield request.getfixturevalue("qemu")
+        return
+    yield from _bench(request.param, tmp_path)
+
+
 @pytest.fixture(params=["fake", "libvirt"])
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     """Without domains, and with an empty pool."""
-    if request.param == "fake":
-        yield FakeBench(tmp_path)
+    yield from _bench(request.param, tmp_path)
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[LibvirtBench]:
+    """libvirt's test driver."""
+    for made in _bench("libvirt", tmp_path):
+        assert isinstance(made, LibvirtBench)
+        yield made
+
+
+def _bench(kind: str, directory: Path) -> Iterator[Bench]:
+    if kind == "fake":
+        yield FakeBench(directory)
         return
     libvirt.registerErrorHandler(lambda _context, _error: None, None)
-    made = LibvirtBench(tmp_path)
+    made = LibvirtBench(directory)
     yield made
     made.hypervisor.close()  # type: ignore[attr-defined]

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,11 @@ GONE: list[Callable[[Hypervisor], Any]] = [
     lambda hypervisor: hypervisor.set_autostart(A, True),
     lambda hypervisor: hypervisor.request_shutdown(A),
     lambda hypervisor: hypervisor.power_off(A),
+    lambda hypervisor: hypervisor.start(A),
+    lambda hypervisor: hypervisor.needs(A),
+    lambda hypervisor: hypervisor.addresses(A),
+    lambda hypervisor: hypervisor.memory_cost(A),
+    lambda hypervisor: hypervisor.save_memory(A, 5.0),
     lambda hypervisor: hypervisor.undefine(A, False),
 ]
 
@@ -347,15 +352,6 @@ def test_a_file_of_no_pool_that_something_is_built_on(bench: Bench, tmp_path_fac
 
 
 # libvirt's own.
-
-
-@pytest.fixture
-def own(tmp_path: Path) -> Iterator[LibvirtBench]:
-    """libvirt's test driver."""
-    libvirt.registerErrorHandler(lambda _context, _error: None, None)
-    made = LibvirtBench(tmp_path)
-    yield made
-    made.hypervisor.close()  # type: ignore[attr-defined]
 
 
 def test_snapshots_come_back(own: LibvirtBench) -> None:

@@ -1,0 +1,279 @@
+"""VMs that start, and what they need for it: on the fake, on libvirt's `test` driver, and on real QEMU."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+import pytest
+from vm_lifecycle.boots import Need
+from vm_lifecycle.errors import DomainGone, EffectError
+from vm_lifecycle.model import Domain
+
+from .conftest import Bench, LibvirtBench, QemuBench
+from .real_qemu import Daemon, wait_for
+
+A, B = "00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"
+
+
+def only(bench: Bench) -> Domain:
+    """The one domain, which looks the same alone and in bulk."""
+    (found,) = bench.hypervisor.domains()
+    assert bench.hypervisor.domain(found.uuid) == found
+    return found
+
+
+def test_start(powered: Bench) -> None:
+    """It runs; what runs is left alone."""
+    powered.define(A, "a")
+    assert (only(powered).power_state, only(powered).saved) == ("shutoff", False)
+    for _time in range(2):
+        powered.hypervisor.start(A)
+        assert (only(powered).power_state, only(powered).saved) == ("running", False)
+    powered.hypervisor.power_off(A)
+    powered.hypervisor.start(A)
+    assert only(powered).power_state == "running"
+
+
+def test_start_of_one_of_two(powered: Bench) -> None:
+    """The other one stays as it is."""
+    powered.define(A, "a")
+    powered.define(B, "b")
+    powered.hypervisor.start(B)
+    assert [(each.name, each.power_state) for each in powered.hypervisor.domains()] == [
+        ("a", "shutoff"),
+        ("b", "running"),
+    ]
+
+
+def test_saved_memory(powered: Bench) -> None:
+    """It is off and saved; the next start uses that up. Starting and stopping it then is as before."""
+    powered.define(A, "a", running=True)
+    powered.hypervisor.save_memory(A, 30.0)
+    assert (only(powered).power_state, only(powered).active, only(powered).saved) == ("shutoff", False, True)
+    powered.define(B, "b")
+    assert [(each.name, each.saved) for each in powered.hypervisor.domains()] == [("a", True), ("b", False)]
+    powered.hypervisor.start(A)
+    assert [(each.power_state, each.saved) for each in powered.hypervisor.domains()] == [
+        ("running", False), ("shutoff", False),
+    ]  # fmt: skip
+    powered.hypervisor.power_off(A)
+    assert [(each.power_state, each.saved) for each in powered.hypervisor.domains()] == [("shutoff", False)] * 2
+
+
+def test_what_saved_memory_leaves_behind(powered: Bench) -> None:
+    """Nothing when its VM is undefined; one of the same UUID starts anew."""
+    powered.define(A, "a", running=True)
+    powered.hypervisor.save_memory(A, 30.0)
+    powered.hypervisor.undefine(A, False)
+    assert powered.hypervisor.domains() == []
+    powered.define(A, "a")
+    assert not only(powered).saved
+
+
+def test_memory_cost(powered: Bench) -> None:
+    """At least something, and nothing speaks against it."""
+    powered.define(A, "a", running=True)
+    cost = powered.hypervisor.memory_cost(A)
+    assert cost.mib > 0
+    assert cost.free_mib > 0
+    assert cost.obstacle == ""
+
+
+def test_no_addresses(powered: Bench) -> None:
+    """Of a VM that does not run."""
+    powered.define(A, "a")
+    assert powered.hypervisor.addresses(A) == []
+
+
+def test_a_transient_domain_is_never_saved(powered: Bench) -> None:
+    """It has nothing to come back by."""
+    powered.create(A, "a")
+    assert not only(powered).saved
+    assert only(powered).persistent is False
+
+
+# Networks and pools.
+
+
+def test_needs(bench: Bench) -> None:
+    """Each once, as it is; a network that is not there is one, too."""
+    bench.network("on", active=True, autostart=True)
+    bench.network("off", active=False, autostart=True)
+    bench.network("never", active=False, autostart=False)
+    bench.define_on(A, "a", ["off", "on", "missing", "never"])
+    expected = [
+        Need("network", "off", active=False, autostart=True),
+        Need("network", "on", active=True, autostart=True),
+        Need("network", "missing", active=False, known=False),
+        Need("network", "never", active=False),
+    ]
+    assert bench.hypervisor.needs(A) == expected
+    bench.define(B, "b")
+    assert bench.hypervisor.needs(B) == []
+
+
+def test_activate(bench: Bench) -> None:
+    """Once, and again is success."""
+    bench.network("off", active=False, autostart=True)
+    bench.define_on(A, "a", ["off"])
+    for _time in range(2):
+        bench.hypervisor.activate(Need("network", "off", active=False, autostart=True))
+        assert bench.hypervisor.needs(A) == [Need("network", "off", active=True, autostart=True)]
+
+
+DEVICES = """
+<interface type='network'><source network='one'/></interface>
+<interface type='network'><source network='one' portgroup='x'/></interface>
+<interface type='bridge'><source bridge='br0'/></interface>
+<interface type='user'/>
+<disk type='volume'><source pool='two' volume='a'/><target dev='vda'/></disk>
+<disk type='volume'><source pool='two' volume='b'/><target dev='vdb'/></disk>
+<disk type='file'><source file='/nowhere'/><target dev='vdc'/></disk>
+<disk type='volume'><source pool='bench' volume='c'/><target dev='vdd'/></disk>
+<disk type='volume' device='cdrom'><source pool='three' volume='c' startupPolicy='optional'/><target dev='hda'/></disk>
+<disk type='volume' device='cdrom'><source pool='three' volume='c' startupPolicy='requisite'/><target dev='hdb'/></disk>
+"""
+
+
+def test_needs_of_a_definition(own: LibvirtBench) -> None:
+    """Networks and pools that it names, each once; not those that it can do without."""
+    own.connection.defineXML(own.xml(A, "a", devices=DEVICES))
+    found = own.hypervisor.needs(A)
+    assert [(each.kind, each.name, each.active, each.known) for each in found] == [
+        ("network", "one", False, False), ("pool", "three", False, False), ("pool", "two", False, False), ("pool", "bench", True, True),
+    ]  # fmt: skip
+
+
+def test_needs_are_those_of_the_next_start(own: LibvirtBench) -> None:
+    """A definition that was changed while the VM ran counts as it is now."""
+    own.define(A, "a", running=True)
+    own.connection.defineXML(own.xml(A, "a", devices="<interface type='network'><source network='new'/></interface>"))
+    assert [each.name for each in own.hypervisor.needs(A)] == ["new"]
+
+
+def test_pools_are_activated(own: LibvirtBench) -> None:
+    """As networks are."""
+    own.connection.storagePoolLookupByName("bench").destroy()
+    own.connection.storagePoolLookupByName("bench").setAutostart(1)
+    own.connection.defineXML(
+        own.xml(A, "a", devices="<disk type='volume'><source pool='bench' volume='a'/><target dev='vda'/></disk>")
+    )
+    (need,) = own.hypervisor.needs(A)
+    assert need == Need("pool", "bench", active=False, autostart=True)
+    for _time in range(2):
+        own.hypervisor.activate(need)
+        assert own.hypervisor.needs(A) == [Need("pool", "bench", active=True, autostart=True)]
+
+
+@pytest.mark.parametrize("kind", ["network", "pool"])
+def test_what_can_not_be_activated(own: LibvirtBench, kind: str) -> None:
+    """In libvirt's words."""
+    with pytest.raises(EffectError, match="nowhere") as caught:
+        own.hypervisor.activate(Need(kind, "nowhere", active=False))
+    assert caught.value.code == "effect_failed"
+    assert not isinstance(caught.value, DomainGone)
+
+
+# Real QEMU's own.
+
+
+def test_memory_goes_on(qemu: QemuBench, daemon: Daemon) -> None:
+    """A guest that was saved goes on counting where it was; one that starts cold begins anew."""
+    qemu.define(A, "a", running=True)
+    handle = daemon.open().lookupByUUIDString(A)
+    wait_for(lambda: daemon.count(handle) > 40)
+    qemu.hypervisor.save_memory(A, 30.0)
+    qemu.hypervisor.start(A)
+    assert daemon.count(handle) > 40
+    qemu.hypervisor.power_off(A)
+    qemu.hypervisor.start(A)
+    assert daemon.count(handle) < 40
+
+
+def test_saved_memory_that_can_not_be_loaded(qemu: QemuBench, daemon: Daemon) -> None:
+    """It is said in libvirt's words, and nothing of it is lost: a person may still mend it, or drop it."""
+    qemu.define(A, "a", running=True)
+    qemu.hypervisor.save_memory(A, 30.0)
+    (image,) = (daemon.home / "config" / "libvirt" / "qemu" / "save").iterdir()
+    whole = image.read_bytes()
+    image.write_bytes(whole[: len(whole) // 2])
+    for _time in range(2):
+        with pytest.raises(EffectError) as caught:
+            qemu.hypervisor.start(A)
+        assert caught.value.code == "effect_failed"
+        assert (only(qemu).power_state, only(qemu).saved) == ("shutoff", True)
+        assert image.read_bytes() == whole[: len(whole) // 2]
+    image.write_bytes(whole)
+    qemu.hypervisor.start(A)
+    assert (only(qemu).power_state, only(qemu).saved) == ("running", False)
+
+
+def test_a_start_that_fails(qemu: QemuBench, daemon: Daemon) -> None:
+    """Because a disk is missing: it stays off, and can be tried again."""
+    xml = daemon.xml(A, "a", "missing")
+    daemon.open().defineXML(xml)
+    with pytest.raises(EffectError, match="missing") as caught:
+        qemu.hypervisor.start(A)
+    assert caught.value.code == "effect_failed"
+    assert only(qemu).power_state == "shutoff"
+
+
+def test_a_start_of_what_crashed_and_was_kept(qemu: QemuBench, daemon: Daemon) -> None:
+    """It has a process, and that does not make it run."""
+    more = "<on_crash>preserve</on_crash>"
+    daemon.open().defineXML(daemon.xml(A, "a", "panics", "<panic model='isa'/>", more))
+    qemu.hypervisor.start(A)
+    wait_for(lambda: only(qemu).power_state == "crashed")
+    with pytest.raises(EffectError):
+        qemu.hypervisor.start(A)
+    assert only(qemu).active
+
+
+def test_two_that_start_the_same(qemu: QemuBench, daemon: Daemon) -> None:
+    """Whoever comes second finds it running, or waits until it does."""
+    failed: list[EffectError] = []
+    for number in range(3):
+        uuid = f"00000000-0000-4000-8000-{number:012}"
+        qemu.define(uuid, f"vm-{number}")
+
+        def job(uuid: str = uuid) -> None:
+            try:
+                qemu.hypervisor.start(uuid)
+            except EffectError as error:
+                failed.append(error)
+
+        threads = [threading.Thread(target=job) for _number in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+    assert failed == []
+    assert {each.power_state for each in qemu.hypervisor.domains()} == {"running"}
+
+
+def test_a_process_that_is_killed(qemu: QemuBench, daemon: Daemon) -> None:
+    """It is off, and starts again."""
+    qemu.define(A, "a", running=True)
+    (pid,) = daemon.pids("a")
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: only(qemu).power_state == "shutoff")
+    qemu.hypervisor.start(A)
+    assert only(qemu).power_state == "running"
+
+
+def test_another_daemon(qemu: QemuBench, daemon: Daemon) -> None:
+    """The daemon was killed and started again: guests go on, and the next call connects anew; so does saved memory."""
+    qemu.define(A, "a", running=True)
+    qemu.define(B, "b", running=True)
+    qemu.hypervisor.save_memory(B, 30.0)
+    daemon.kill()
+    with pytest.raises(EffectError) as caught:
+        qemu.hypervisor.start(B)
+    assert caught.value.code == "connection_failed"
+    daemon.start()
+    wait_for(lambda: [each.power_state for each in qemu.hypervisor.domains()] == ["running", "shutoff"])
+    assert [each.saved for each in qemu.hypervisor.domains()] == [False, True]
+    qemu.hypervisor.start(B)
+    assert [each.power_state for each in qemu.hypervisor.domains()] == ["running", "running"]
