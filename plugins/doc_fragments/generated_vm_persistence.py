@@ -188,6 +188,17 @@ options:
                 powered off.'
               - Defaults to V(120).
             type: int
+          on_restore_failure:
+            description:
+              - 'What happens when the VM''s saved memory can''t be loaded, or does not fit to its disks or its
+                machine any more. V(fail): the VM is not started, and its memory stays where it is. V(start-cold):
+                its memory is kept aside, and the VM is started without it. The memory is never lost, and never
+                loaded over disks that were changed.'
+              - Defaults to V(fail).
+            type: str
+            choices:
+              - fail
+              - start-cold
       hold:
         type: str
         choices:
@@ -366,6 +377,17 @@ options:
             saving its memory, and as many again for shutting down if that failed. After that it is powered off.'
           - Defaults to V(120).
         type: int
+      on_restore_failure:
+        description:
+          - 'What happens when the VM''s saved memory can''t be loaded, or does not fit to its disks or its machine
+            any more. V(fail): the VM is not started, and its memory stays where it is. V(start-cold): its memory
+            is kept aside, and the VM is started without it. The memory is never lost, and never loaded over disks
+            that were changed.'
+          - Defaults to V(fail).
+        type: str
+        choices:
+          - fail
+          - start-cold
   hold:
     type: str
     choices:

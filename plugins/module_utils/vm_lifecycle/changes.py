@@ -10,6 +10,7 @@ from typing import FrozenSet, Mapping, Union
 
 from .boots import BootRun, LastState, StartRecord
 from .model import ClockMemory, Document, Notice, Record, SweepPlan
+from .recoveries import Recovery
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,20 @@ class RememberBoot:
 
 
 @dataclass(frozen=True)
+class RememberRecovery:
+    """What is kept to make a VM again; replaces what was kept of it."""
+
+    recovery: Recovery
+
+
+@dataclass(frozen=True)
+class ForgetRecovery:
+    """Nothing is kept of a VM any more."""
+
+    uuid: str
+
+
+@dataclass(frozen=True)
 class LogOperation:
     """One line of the operation log. at_unix in epoch seconds."""
 
@@ -143,5 +158,7 @@ StoreChange = Union[
     RememberState,
     RememberStart,
     RememberBoot,
+    RememberRecovery,
+    ForgetRecovery,
     LogOperation,
 ]

@@ -28,6 +28,7 @@ from .model import (
     UndoRecord,
     VolumeVerdict,
 )
+from .recoveries import Configuration, Manifest, MemoryFacts, Recovery
 
 
 class Hypervisor(Protocol):
@@ -66,8 +67,11 @@ class Hypervisor(Protocol):
     def power_off(self, uuid: str) -> None:
         """End the domain's process; returns when it has ended. Already off is success."""
 
-    def start(self, uuid: str) -> None:
-        """Start the domain; memory that was saved is restored by libvirt itself. Already running is success."""
+    def start(self, uuid: str, paused: bool = False) -> None:
+        """Start the domain; memory that was saved is restored by libvirt itself. Already running is success.
+
+        paused: its processors stand still until somebody resumes it. An image that can't be loaded raises EffectError and stays.
+        """
 
     def needs(self, uuid: str) -> List[Need]:
         """Networks and pools that the persistent definition names, and without which libvirt refuses to start it."""
@@ -80,6 +84,27 @@ class Hypervisor(Protocol):
 
     def memory_cost(self, uuid: str) -> MemoryCost:
         """What saving the running domain's memory would take, and whether it can be saved."""
+
+    def configuration(self, uuid: str) -> Configuration:
+        """The definition as it is kept for recovery: inactive XML without secrets, and a summary for readers."""
+
+    def memory_facts(self, uuid: str, path: str = "") -> MemoryFacts:
+        """What is there of its saved memory (libvirt's own, or a file), and what it would be loaded over now."""
+
+    def set_memory_aside(self, uuid: str, directory: str) -> str:
+        """Keep libvirt's own saved memory of the domain as a file below directory, durable, and have libvirt drop it.
+
+        Returns the path. Nothing is dropped before the file is durable there.
+        """
+
+    def save_memory_to(self, uuid: str, path: str, seconds: float) -> None:
+        """Save the running domain's memory into a new file, which stops it; given up as in save_memory."""
+
+    def restore_memory(self, uuid: str, path: str, paused: bool) -> None:
+        """Start the domain, which is off, from a file of its own saved memory. The file stays."""
+
+    def define_xml(self, xml: str) -> None:
+        """Define a domain that is not there. Raises EffectError name_taken or uuid_taken."""
 
     def save_memory(self, uuid: str, seconds: float) -> None:
         """Managed save, given up after so many seconds: then the domain runs on, and EffectError save_failed is raised."""
@@ -129,6 +154,18 @@ class Store(Protocol):
 
     def boot(self) -> Optional[BootRun]:
         """The last boot that was carried out, None when there was none."""
+
+    def recoveries(self) -> Dict[str, Recovery]:
+        """What is kept to make VMs again, by UUID."""
+
+    def manifests(self) -> Dict[str, Manifest]:
+        """What saved memory was made with, by UUID."""
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        """Make a manifest durable, in place of an earlier one of the same VM."""
+
+    def drop_manifest(self, uuid: str) -> None:
+        """The memory was loaded, or set aside."""
 
     def save(self, changes: Sequence[StoreChange]) -> None:
         """Make all changes durable, or none of them."""

@@ -213,7 +213,10 @@ SCHEMAS: Dict[str, Any] = {
     },
     'VmLifecyclePolicyAdditional': {
         'type': 'object',
-        'properties': {'host_shutdown_timeout_seconds': {'type': 'integer'}},
+        'properties': {
+            'host_shutdown_timeout_seconds': {'type': 'integer'},
+            'on_restore_failure': {'type': 'string', 'enum': ['fail', 'start-cold']},
+        },
         'additionalProperties': False,
         'allOf': [
             {
@@ -303,6 +306,7 @@ SCHEMAS: Dict[str, Any] = {
                     'enforce_cpu_limit': {'type': 'boolean'},
                     'enforce_disk_limit': {'type': 'boolean'},
                     'host_shutdown_timeout_seconds': {'type': 'integer'},
+                    'on_restore_failure': {'type': 'string', 'enum': ['fail', 'start-cold']},
                 },
                 'additionalProperties': False,
                 'allOf': [
@@ -321,7 +325,10 @@ SCHEMAS: Dict[str, Any] = {
             },
             'VmLifecyclePolicyAdditional': {
                 'type': 'object',
-                'properties': {'host_shutdown_timeout_seconds': {'type': 'integer'}},
+                'properties': {
+                    'host_shutdown_timeout_seconds': {'type': 'integer'},
+                    'on_restore_failure': {'type': 'string', 'enum': ['fail', 'start-cold']},
+                },
                 'additionalProperties': False,
                 'allOf': [
                     {
@@ -577,7 +584,7 @@ DEFAULTS: Dict[str, Dict[str, Any]] = {
         'enforce_cpu_limit': True,
         'enforce_disk_limit': False,
     },
-    'VmLifecyclePolicyAdditional': {'host_shutdown_timeout_seconds': 120},
+    'VmLifecyclePolicyAdditional': {'host_shutdown_timeout_seconds': 120, 'on_restore_failure': 'fail'},
     'VmMetadata': {},
     'VmPersistence': {
         'mode': 'permanent',
