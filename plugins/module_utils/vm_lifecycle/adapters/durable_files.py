@@ -39,11 +39,29 @@ class JsonFiles(Generic[Value]):
 
     def read(self) -> Dict[str, Value]:
         """What can be understood, by UUID, in the order of the UUIDs."""
-        return self._look()[0]
+        return self.look()[0]
+
+    def look(self) -> Tuple[Dict[str, Value], List[str]]:
+        """(what can be understood, paths of the rest), in one look: other runs write and drop files meanwhile."""
+        found: Dict[str, Value] = {}
+        damaged: List[str] = []
+        for path in self._paths():
+            try:
+                value = self._decode(json.loads(path.read_text("ascii")))
+            except FileNotFoundError:
+                continue  # dropped since it was listed
+            except (OSError, *NOT_UNDERSTOOD):
+                damaged.append(str(path))
+                continue
+            if value.uuid == path.stem:
+                found[value.uuid] = value
+            else:
+                damaged.append(str(path))
+        return found, damaged
 
     def damaged(self) -> List[str]:
         """Paths of the files that can't be read or understood."""
-        return self._look()[1]
+        return self.look()[1]
 
     def write(self, uuid: str, value: Any) -> None:
         """Replace the file: it holds either the old text or the new one, whenever the power goes."""
@@ -63,24 +81,6 @@ class JsonFiles(Generic[Value]):
         """One VM's alone, which its claim keeps to one run: other VMs' files are being written at this moment."""
         for left in self._directory.glob(f".{uuid}.json.*"):
             left.unlink()
-
-    def _look(self) -> Tuple[Dict[str, Value], List[str]]:
-        """(what can be understood, paths of the rest), in one look: other runs write and drop files meanwhile."""
-        found: Dict[str, Value] = {}
-        damaged: List[str] = []
-        for path in self._paths():
-            try:
-                value = self._decode(json.loads(path.read_text("ascii")))
-            except FileNotFoundError:
-                continue  # dropped since it was listed
-            except (OSError, *NOT_UNDERSTOOD):
-                damaged.append(str(path))
-                continue
-            if value.uuid == path.stem:
-                found[value.uuid] = value
-            else:
-                damaged.append(str(path))
-        return found, damaged
 
     def _paths(self) -> List[Path]:
         """A directory that can't be listed is an error and not an empty one."""

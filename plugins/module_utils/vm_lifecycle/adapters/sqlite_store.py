@@ -22,11 +22,14 @@ from ..boots import BootRun, LastState, StartRecord
 from ..changes import LogOperation, StoreChange
 from ..errors import EffectError
 from ..model import ClockMemory, Document, Intent, Notice, Record, SweepPlan, UndoRecord
+from ..recoveries import Manifest, Recovery
 from . import store_rows as rows
 from .durable_files import JsonFiles, decoded, make_directory, sync_directory
+from .recovery_rows import unreadable
+from .store_tables import TABLES
 
 #: Version of the database; an older one is upgraded where it stands.
-SCHEMA_VERSION = max(rows.TABLES)
+SCHEMA_VERSION = max(TABLES)
 #: Seconds that a writer waits for another one.
 BUSY_TIMEOUT = 30.0
 
@@ -41,6 +44,7 @@ class SqliteStore:
         self._database = directory / "state.db"
         self._intents: JsonFiles[Intent] = JsonFiles(directory / "intents", rows.decode_intent)
         self._undo: JsonFiles[UndoRecord] = JsonFiles(directory / "undo", rows.decode_undo)
+        self._manifests: JsonFiles[Manifest] = JsonFiles(directory / "manifests", rows.decode_manifest)
 
     def records(self) -> Dict[str, Record]:
         return decoded(self._read("SELECT uuid, record FROM vms"), rows.decode_record)
@@ -76,6 +80,13 @@ class SqliteStore:
 
     def boot(self) -> Optional[BootRun]:
         return decoded(self._read("SELECT 'boot', run FROM boot", since=3), rows.decode_boot).get("boot")
+
+    def recoveries(self) -> Dict[str, Recovery]:
+        return decoded(self._read("SELECT uuid, recovery FROM recoveries", since=4), rows.decode_recovery)
+
+    def manifests(self) -> Dict[str, Manifest]:
+        found, damaged = self._guarded(self._manifests.look)
+        return {**found, **{Path(path).stem: unreadable(Path(path).stem) for path in damaged}}
 
     def save(self, changes: Sequence[StoreChange]) -> None:
         def write() -> None:
@@ -117,6 +128,12 @@ class SqliteStore:
 
     def drop_undo(self, uuid: str) -> None:
         self._guarded(lambda: self._undo.drop(uuid))
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        self._guarded(lambda: self._write_file(self._manifests, manifest.uuid, manifest))
+
+    def drop_manifest(self, uuid: str) -> None:
+        self._guarded(lambda: self._manifests.drop(uuid))
 
     def _write_file(self, files: JsonFiles[Any], uuid: str, value: Any) -> None:
         make_directory(self._directory)
@@ -172,7 +189,7 @@ class SqliteStore:
         try:
             with closing(sqlite3.connect(temporary)) as database:
                 database.execute("PRAGMA journal_mode=WAL")
-                tables = " ".join(rows.TABLES.values())
+                tables = " ".join(TABLES.values())
                 database.executescript(f"BEGIN; {tables} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
             os.link(temporary, self._database)
         finally:
@@ -237,7 +254,7 @@ def _upgrade(database: sqlite3.Connection) -> None:
     database.execute("BEGIN IMMEDIATE")
     before = _version(database)
     for version in range(before + 1, SCHEMA_VERSION + 1):
-        for statement in rows.TABLES[version].split(";"):
+        for statement in TABLES[version].split(";"):
             database.execute(statement)
     database.execute(f"PRAGMA user_version={max(before, SCHEMA_VERSION)}")
     database.commit()

@@ -15,6 +15,7 @@ from ..boots import BootRun, LastState, StartRecord
 from ..changes import (
     DropPlan,
     Forget,
+    ForgetRecovery,
     LogOperation,
     NoticeTried,
     Prune,
@@ -24,6 +25,7 @@ from ..changes import (
     RememberClock,
     RememberPlan,
     RememberPools,
+    RememberRecovery,
     RememberSchedule,
     RememberStart,
     RememberState,
@@ -45,33 +47,9 @@ from ..model import (
 )
 from ..times import iso
 from .durable_files import decoded
+from .recovery_rows import decode_manifest as decode_manifest
+from .recovery_rows import decode_recovery as decode_recovery
 
-#: What the first version of the database had.
-FIRST_TABLES = """
-CREATE TABLE vms (uuid TEXT PRIMARY KEY, revision INTEGER NOT NULL, record TEXT NOT NULL);
-CREATE TABLE schedules (uuid TEXT PRIMARY KEY, schedule TEXT NOT NULL);
-CREATE TABLE clock (id INTEGER PRIMARY KEY CHECK (id = 1), memory TEXT NOT NULL);
-CREATE TABLE operations (
-    id INTEGER PRIMARY KEY, at_unix INTEGER NOT NULL, uuid TEXT NOT NULL, name TEXT NOT NULL,
-    operation TEXT NOT NULL, outcome TEXT NOT NULL, message TEXT NOT NULL);
-"""
-#: What the second one added.
-SECOND_TABLES = """
-CREATE TABLE plans (plan_id TEXT PRIMARY KEY, created_unix INTEGER NOT NULL, plan TEXT NOT NULL);
-CREATE TABLE notices (
-    id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, uuid TEXT NOT NULL, name TEXT NOT NULL,
-    message TEXT NOT NULL, queued_unix INTEGER NOT NULL, delivered_unix INTEGER NOT NULL DEFAULT 0,
-    attempts INTEGER NOT NULL DEFAULT 0, error TEXT NOT NULL DEFAULT '');
-CREATE TABLE pools (name TEXT PRIMARY KEY, missed_since INTEGER NOT NULL);
-"""
-#: What the third one added.
-THIRD_TABLES = """
-CREATE TABLE states (uuid TEXT PRIMARY KEY, state TEXT NOT NULL);
-CREATE TABLE starts (uuid TEXT PRIMARY KEY, start TEXT NOT NULL);
-CREATE TABLE boot (id INTEGER PRIMARY KEY CHECK (id = 1), run TEXT NOT NULL);
-"""
-#: Version of the database -> what it added. A new one has all of it; an older one gets what it lacks.
-TABLES: Dict[int, str] = {1: FIRST_TABLES, 2: SECOND_TABLES, 3: THIRD_TABLES}
 #: A record of which only the revision is known, as JSON.
 TOMBSTONE = '%"document": {}%'
 NOTICE_COLUMNS = "key, kind, uuid, name, message, queued_unix, delivered_unix, attempts, error"
@@ -96,7 +74,7 @@ def _remember(database: sqlite3.Connection, change: Remember) -> None:
 
 
 def _forget(database: sqlite3.Connection, change: Forget) -> None:
-    for table in ("vms", "schedules", "states", "starts"):
+    for table in ("vms", "schedules", "states", "starts", "recoveries"):
         database.execute(f"DELETE FROM {table} WHERE uuid = ?", (change.uuid,))
 
 
@@ -151,6 +129,15 @@ def _remember_boot(database: sqlite3.Connection, change: RememberBoot) -> None:
     database.execute("INSERT OR REPLACE INTO boot VALUES (1, ?)", (json.dumps(asdict(change.run)),))
 
 
+def _remember_recovery(database: sqlite3.Connection, change: RememberRecovery) -> None:
+    row = (change.recovery.uuid, json.dumps(asdict(change.recovery)))
+    database.execute("INSERT OR REPLACE INTO recoveries VALUES (?, ?)", row)
+
+
+def _forget_recovery(database: sqlite3.Connection, change: ForgetRecovery) -> None:
+    database.execute("DELETE FROM recoveries WHERE uuid = ?", (change.uuid,))
+
+
 def _prune(database: sqlite3.Connection, change: Prune) -> None:
     """What is known of a removed VM goes with its completed schedule, unless the VM exists again."""
     before = iso(max(change.before_unix, 0)) or ""
@@ -189,6 +176,8 @@ WRITERS: Dict[type, Any] = {
     RememberState: _remember_state,
     RememberStart: _remember_start,
     RememberBoot: _remember_boot,
+    RememberRecovery: _remember_recovery,
+    ForgetRecovery: _forget_recovery,
     LogOperation: _log,
 }
 
