@@ -45,7 +45,7 @@ def build(short: dict[str, Any]) -> dict[str, Any]:
         "networks": [{"active": True, "autostart": True, **network} for network in short.get("networks", [])],
         "going_down": short.get("going_down", False), "stop_budget": short.get("stop_budget", 1e9),
         "examination": copy.deepcopy(short.get("examination", {})),
-        "free_mib": short.get("free_mib", 10000),
+        "free_mib": short.get("free_mib", 10000), "images": dict(short.get("images", {})), "qemu": 7002000,
     }  # fmt: skip
     for path, given in short.get("files", {}).items():
         state["files"][path] = file_of(state, given)
@@ -87,7 +87,10 @@ def domain_of(state: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
         "address": given.get("address", f"10.0.0.{number}"), "ssh_after": given.get("ssh_after", 4.0), "started_at": 0.0,
         "crashes_after": given.get("crashes_after"), "crashes_at": None, "needs": given.get("needs", []),
         "memory_mib": given.get("memory_mib", 512), "save_seconds": given.get("save_seconds", 2.0),
-        "unsavable": given.get("unsavable", ""), "habits": given.get("habits", ""),
+        "unsavable": given.get("unsavable", ""), "unloadable": given.get("unloadable", ""),
+        "machine": given.get("machine", "pc-q35-7.2"),
+        "image": {"size": 4096, "modified_ns": int(state["clock"]["now"] * 1e9) - HOUR, "problem": "", **given.get("image", {})}
+        if given.get("saved") else None, "habits": given.get("habits", ""),
     }  # fmt: skip
     for use in given.get("files", []):
         whole = use_of(use)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import posixpath
 from collections.abc import Iterator, Sequence
@@ -23,10 +24,16 @@ from vm_lifecycle.model import (
     VolumeVerdict,
 )
 from vm_lifecycle.policy.disk_rules import BESIDE, BLOCK, LOGICAL, UNPOOLED
+from vm_lifecycle.recoveries import Configuration, DiskMark, Memory, MemoryFacts
+from vm_lifecycle.recoveries import Machine as MachineType
 
 from .turns import Turns
 from .world import Machine
 
+#: What of a domain's document is no part of its definition, as it is when it was just defined.
+PASSING: dict[str, Any] = {
+    "state": "shutoff", "stops_at": None, "crashes_at": None, "started_at": 0.0, "saved": False, "image": None,
+}  # fmt: skip
 #: Stands for two dashes, which no XML comment may hold. JSON reads it as the same text.
 DASHES = "-\\u002d"
 
@@ -105,12 +112,15 @@ class FakeHypervisor:
             f"{self.definition(uuid)}<!--{kept.replace('--', DASHES)}-->", (), self._get(uuid)["autostart"]
         )
 
-    def define(self, saved: SavedDomain) -> None:
-        domain = _of(saved)
+    def _require_free(self, domain: dict[str, Any]) -> None:
         if self._machine.find(domain["uuid"]) is not None:
             raise EffectError("uuid_taken", f"a VM has the UUID {domain['uuid']}")
         if any(each["name"] == domain["name"] for each in self._machine.state["domains"]):
             raise EffectError("name_taken", f"a VM has the name {domain['name']}")
+
+    def define(self, saved: SavedDomain) -> None:
+        domain = _of(saved)
+        self._require_free(domain)
         with self._machine.effect("define", domain["name"], domain):
             self._machine.state["domains"].append({**domain, "state": "shutoff", "stops_at": None, "saved": False})
 
@@ -162,16 +172,21 @@ class FakeHypervisor:
         with self._machine.effect("power_off", domain["name"], domain):
             self._machine.stop(domain)
 
-    def start(self, uuid: str) -> None:
+    def start(self, uuid: str, paused: bool = False) -> None:
         domain = self._get(uuid)
         if domain["state"] != "shutoff":
             return
         self._turns.sleep(domain["start_seconds"])
+        if domain["saved"] and domain["unloadable"]:
+            raise EffectError("effect_failed", domain["unloadable"])
         if domain["start_fails"]:
             domain["start_fails"] -= 1
             raise EffectError("effect_failed", "internal error: process exited while connecting to monitor")
-        with self._machine.effect("start", domain["name"] + (" from its memory" if domain["saved"] else ""), domain):
+        with self._machine.effect(
+            "start", domain["name"] + (" from its memory" if domain["saved"] else "") + " paused" * paused, domain
+        ):
             self._machine.run(domain)
+            domain["state"] = "paused" if paused else "running"
 
     def needs(self, uuid: str) -> list[Need]:
         networks = {network["name"]: network for network in self._machine.state["networks"]}
@@ -198,6 +213,62 @@ class FakeHypervisor:
         domain = self._get(uuid)
         return MemoryCost(domain["memory_mib"], self._machine.state["free_mib"], domain["unsavable"])
 
+    def _image(self) -> dict[str, Any]:
+        return {"size": 4096, "modified_ns": int(self._machine.clock["now"] * 1e9), "problem": ""}
+
+    def configuration(self, uuid: str) -> Configuration:
+        self._machine.refuse("configuration")
+        kept = {key: value for key, value in self._get(uuid).items() if key not in PASSING}
+        text = json.dumps(kept, sort_keys=True).replace("--", DASHES)
+        disks = [use["path"] for use in kept["files"]]
+        return Configuration(
+            f"{self.definition(uuid)}<!--{text}-->", False, {"name": kept["name"], "uuid": uuid, "disks": disks}
+        )
+
+    def define_xml(self, xml: str) -> None:
+        domain = {**_of(SavedDomain(xml)), **copy.deepcopy(PASSING)}
+        self._require_free(domain)
+        with self._machine.effect("define", domain["name"], domain):
+            self._machine.state["domains"].append(domain)
+
+    def memory_facts(self, uuid: str, path: str = "") -> MemoryFacts:
+        domain, state = self._get(uuid), self._machine.state
+        image = state["images"].get(path) if path else domain["image"] if domain["saved"] else None
+        memory = (
+            Memory(path or f"/save/{domain['name']}.save", image["size"], image["modified_ns"], not path)
+            if image
+            else None
+        )
+        disks = []
+        for use in domain["files"]:
+            if use["role"] == "disk" and not use["read_only"]:
+                found = identity(state, use["path"])
+                disks.append(DiskMark(use["path"], found.size if found else -1, found.changed_ns if found else 0))
+        made = MachineType(state["qemu"], domain["machine"], "")
+        return MemoryFacts(memory, made, tuple(disks), image["problem"] if image else "")
+
+    def set_memory_aside(self, uuid: str, directory: str) -> str:
+        domain = self._get(uuid)
+        path = f"{directory}/{uuid}-{self._machine.clock['now']:.0f}.save"
+        with self._machine.effect("set_memory_aside", domain["name"], domain):
+            self._machine.state["images"][path] = domain["image"]
+            domain.update(saved=False, image=None)
+        return path
+
+    def save_memory_to(self, uuid: str, path: str, seconds: float) -> None:
+        domain = self._get(uuid)
+        if path in self._machine.state["images"]:
+            raise EffectError("save_failed", f"{path} exists")
+        with self._machine.effect("save_memory_to", f"{domain['name']} {path}", domain):
+            self._machine.stop(domain)
+            self._machine.state["images"][path] = self._image()
+
+    def restore_memory(self, uuid: str, path: str, paused: bool) -> None:
+        domain = self._get(uuid)
+        with self._machine.effect("restore_memory", f"{domain['name']} {path}{' paused' * paused}", domain):
+            self._machine.run(domain)
+            domain["state"] = "paused" if paused else "running"
+
     def save_memory(self, uuid: str, seconds: float) -> None:
         domain = self._get(uuid)
         self._turns.sleep(min(domain["save_seconds"], seconds))
@@ -205,7 +276,7 @@ class FakeHypervisor:
             raise EffectError("save_failed", f"saving took more than {seconds:.0f} s")
         with self._machine.effect("save_memory", domain["name"], domain):
             self._machine.stop(domain)
-            domain["saved"] = True
+            domain.update(saved=True, image=self._image())
 
     def undefine(self, uuid: str, keep_nvram: bool, keep_tpm: bool = False) -> None:
         domain = self._get(uuid)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -13,6 +14,7 @@ from vm_lifecycle.boots import BootRun, LastState, StartRecord
 from vm_lifecycle.changes import (
     DropPlan,
     Forget,
+    ForgetRecovery,
     LogOperation,
     NoticeTried,
     Prune,
@@ -22,6 +24,7 @@ from vm_lifecycle.changes import (
     RememberClock,
     RememberPlan,
     RememberPools,
+    RememberRecovery,
     RememberSchedule,
     RememberStart,
     RememberState,
@@ -29,11 +32,29 @@ from vm_lifecycle.changes import (
 )
 from vm_lifecycle.errors import EffectError
 from vm_lifecycle.model import ClockMemory, ClockReading, Document, Intent, Notice, Record, SweepPlan, UndoRecord
+from vm_lifecycle.recoveries import Configuration, DiskMark, Manifest, Memory, Recovery
+from vm_lifecycle.recoveries import Machine as MachineType
 from vm_lifecycle.times import iso
 
 from .world import Machine
 
 Found = TypeVar("Found", Intent, UndoRecord)
+
+
+def decode_recovery(stored: Any) -> Recovery:
+    """A Recovery from its JSON."""
+    memory = stored["memory"]
+    return Recovery(**{
+        **stored, "configuration": Configuration(**stored["configuration"]), "memory": Memory(**memory) if memory else None,
+    })  # fmt: skip
+
+
+def decode_manifest(stored: Any) -> Manifest:
+    """A Manifest from its JSON."""
+    return Manifest(**{
+        **stored, "memory": Memory(**stored["memory"]), "machine": MachineType(**stored["machine"]),
+        "disks": tuple(DiskMark(**disk) for disk in stored["disks"]),
+    })  # fmt: skip
 
 
 class MemoryStore:
@@ -89,6 +110,27 @@ class MemoryStore:
     def boot(self) -> BootRun | None:
         stored = self._contents()["boot"]
         return BootRun(**stored) if stored else None
+
+    def recoveries(self) -> dict[str, Recovery]:
+        return {uuid: decode_recovery(copy.deepcopy(each)) for uuid, each in self._contents()["recoveries"].items()}
+
+    def manifests(self) -> dict[str, Manifest]:
+        return {uuid: decode_manifest(copy.deepcopy(each)) for uuid, each in self._contents()["manifests"].items()}
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        store = self._contents()
+        with self._machine.effect("write_manifest", manifest.name + ("" if manifest.disks else " begun"), manifest):
+            store["manifests"][manifest.uuid] = json.loads(json.dumps(asdict(manifest)))
+
+    def drop_manifest(self, uuid: str) -> None:
+        store = self._contents()
+        if uuid not in store["manifests"]:
+            return
+        with self._machine.effect("drop_manifest", store["manifests"][uuid]["name"], uuid):
+            del store["manifests"][uuid]
+
+    def directory(self, name: str) -> str:
+        return f"/state/{name}"
 
     def intents(self) -> list[Intent]:
         return list(self._files("intents", decode_intent)[0].values())
@@ -163,6 +205,10 @@ def _word(change: StoreChange) -> str:
         return f"state {change.state.name} {change.state.state} {change.state.reason}".rstrip()
     if isinstance(change, RememberStart):
         return f"start {change.start.name} {change.start.outcome}"
+    if isinstance(change, RememberRecovery):
+        return f"recovery {change.recovery.name}{' removed' * change.recovery.removed}"
+    if isinstance(change, ForgetRecovery):
+        return "recovery forgotten"
     if isinstance(change, RememberBoot):
         return "boot ended" if change.run.ended_unix else "boot began"
     if isinstance(change, NoticeTried):
@@ -178,7 +224,7 @@ def _write(store: dict[str, Any], change: StoreChange) -> None:
         store["records"][change.record.uuid] = json.loads(json.dumps(asdict(change.record)))
     elif isinstance(change, Forget):
         store["records"].pop(change.uuid, None)
-        for kind in ("schedules", "states", "starts"):
+        for kind in ("schedules", "states", "starts", "recoveries"):
             store[kind].pop(change.uuid, None)
     elif isinstance(change, RememberSchedule):
         store["schedules"][change.uuid] = json.loads(json.dumps(change.schedule))
@@ -197,6 +243,10 @@ def _write_more(store: dict[str, Any], change: StoreChange) -> None:
         store["states"][change.state.uuid] = asdict(change.state)
     elif isinstance(change, RememberStart):
         store["starts"][change.start.uuid] = asdict(change.start)
+    elif isinstance(change, RememberRecovery):
+        store["recoveries"][change.recovery.uuid] = json.loads(json.dumps(asdict(change.recovery)))
+    elif isinstance(change, ForgetRecovery):
+        store["recoveries"].pop(change.uuid, None)
     elif isinstance(change, RememberBoot):
         store["boot"] = asdict(change.run)
     elif isinstance(change, RememberPools):

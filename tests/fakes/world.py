@@ -30,11 +30,17 @@ EFFECTS = {
     "start": "effect_failed",
     "activate": "effect_failed",
     "save_memory": "save_failed",
+    "save_memory_to": "save_failed",
+    "set_memory_aside": "effect_failed",
+    "restore_memory": "effect_failed",
+    "write_manifest": "store_unusable",
+    "drop_manifest": "store_unusable",
 }
 
 EMPTY_STORE: dict[str, Any] = {
     "records": {}, "schedules": {}, "clock": None, "intents": {}, "operations": [], "problem": "",
     "undo": {}, "plans": {}, "notices": {}, "pools": {}, "states": {}, "starts": {}, "boot": None,
+    "recoveries": {}, "manifests": {},
 }  # fmt: skip
 
 
@@ -56,6 +62,8 @@ class Machine:
             ("pressure", {}),
             ("networks", []),
             ("going_down", False),
+            ("images", {}),
+            ("qemu", 7002000),
             ("stop_budget", 1e9),
             ("free_mib", 10000),
         ):
@@ -130,7 +138,7 @@ class Machine:
         """The domain's process runs from now on; memory that was saved is used up."""
         after = domain["crashes_after"]
         domain.update(
-            state="running", saved=False, started_at=self.clock["boottime"],
+            state="running", saved=False, image=None, started_at=self.clock["boottime"],
             crashes_at=None if after is None else self.clock["boottime"] + after,
         )  # fmt: skip
 

@@ -15,7 +15,7 @@ from typing import Any
 from vm_lifecycle.agent.host_verbs import boot_host
 from vm_lifecycle.errors import EffectError, LifecycleError
 from vm_lifecycle.run import run
-from vm_lifecycle.tasks import boot, cleanup, info, persistence, shutdown
+from vm_lifecycle.tasks import boot, cleanup, info, persistence, recovery, shutdown
 
 from tests.fakes.build import build
 from tests.fakes.manager import act
@@ -24,7 +24,9 @@ from tests.fakes.world import Machine, PowerCut, ports
 from .checker import Auditor
 
 HERE = Path(__file__).parent
-TASKS = {task.name: task for task in (cleanup.TASK, info.TASK, persistence.TASK, boot.TASK, shutdown.TASK)}
+TASKS = {
+    task.name: task for task in (cleanup.TASK, info.TASK, persistence.TASK, boot.TASK, shutdown.TASK, recovery.TASK)
+}
 
 
 @dataclass

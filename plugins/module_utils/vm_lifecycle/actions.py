@@ -8,17 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import FrozenSet, Optional, Tuple, Union
 
-from .boots import LastState, Place
 from .changes import StoreChange
+from .host_actions import Bring as Bring
+from .host_actions import Capture as Capture
+from .host_actions import DropRecovery as DropRecovery
+from .host_actions import Guard as Guard
+from .host_actions import Redefine as Redefine
+from .host_actions import Start as Start
+from .host_actions import Stop as Stop
 from .model import Document, Intent, Pressure, Record, VolumeVerdict
-
-
-@dataclass(frozen=True)
-class Guard:
-    """What must still be true of a VM when something is done to it: its UUID exists, with this metadata text's digest."""
-
-    uuid: str
-    digest: Optional[str]
 
 
 @dataclass(frozen=True)
@@ -164,30 +162,6 @@ class DropUndo:
     uuid: str
 
 
-@dataclass(frozen=True)
-class Start:
-    """At host boot: the VM is started when its turn comes, and waited for. last: what it was when its host went down."""
-
-    guard: Guard
-    place: Place
-    last: Optional[LastState] = None
-    #: A dependency of it that nobody starts; then it is not started either.
-    unmet: str = ""
-
-
-@dataclass(frozen=True)
-class Stop:
-    """At host shutdown: the VM goes down when its turn comes. how: save-state, shutdown or destroy, each falling back to the next.
-
-    seconds: for each of saving and shutting down.
-    """
-
-    guard: Guard
-    place: Place
-    how: str
-    seconds: float
-
-
 Action = Union[
     WriteMetadata,
     RemoveMetadata,
@@ -208,6 +182,10 @@ Action = Union[
     DropUndo,
     Start,
     Stop,
+    Capture,
+    Redefine,
+    Bring,
+    DropRecovery,
 ]
 
 #: Actions that only keep the engine's own books: they never make a result "changed".

@@ -17,6 +17,7 @@ from .boots import Place, StartRecord
 from .chain import Chain, Handlers, Run
 from .changes import RememberStart, RememberState, StoreChange
 from .errors import DomainGone, EffectError
+from .loading import activate_needs, load
 from .metadata import digest, read
 from .model import ClockMemory, Domain
 from .policy.boot_run import Moves, Order, Step
@@ -24,7 +25,7 @@ from .policy.host_boot import decide
 from .policy.power import UP, seen
 from .ports import Jobs, World
 
-#: A job's result: (code, message) of what went wrong, empty when nothing did; and whether the VM runs.
+#: A job's result: (code, message) of what went wrong, the code empty when nothing did; and whether the VM runs.
 Outcome = Tuple[str, str, bool]
 
 
@@ -55,6 +56,8 @@ class Boot:
         self._began = run.world.host.clock().boottime
         self._boot_id = run.world.host.clock().boot_id
         self._run_unix = int(run.now)
+        #: What there is to say of VMs that came up, by UUID.
+        self._said: Dict[str, str] = {}
 
     def work(self, jobs: Jobs) -> None:
         """Until nothing is left to do."""
@@ -91,6 +94,8 @@ class Boot:
         code, message, runs = outcome
         if step.phase == "probing":
             return self._order.probed(uuid, step, self._now(), message, runs)
+        if message and not code:
+            self._said[uuid] = message
         return self._order.started(uuid, step, self._now(), (code, message))
 
     def _note(self, before: Dict[str, Step]) -> None:
@@ -119,13 +124,15 @@ class Boot:
     def _seen(self, uuid: str) -> List[StoreChange]:
         """The VM's state as it is now, unless the supervisor wrote it meanwhile."""
         place, last = self._order.places[uuid], self._starts[uuid].last
-        running = Domain(uuid, place.name, "running")
+        running = Domain(uuid, place.name, "paused" if self._starts[uuid].paused else "running")
         return [RememberState(seen(last, running, self._world.host.clock().now, self._boot_id))]
 
     def _record(self, uuid: str, step: Step) -> StartRecord:
         after = self._order.places[step.after].name if step.after else ""
+        said = self._said.get(uuid, "")
+        reason, message = ("started_cold", said) if said and not step.reason else (step.reason, step.message)
         return StartRecord(
-            uuid, self._order.places[uuid].name, self._boot_id, step.phase, step.reason, step.message,
+            uuid, self._order.places[uuid].name, self._boot_id, step.phase, reason, message,
             int(self._world.host.clock().now), step.attempts, after, step.turn, step.started, step.since, step.begun,
             self._run_unix,
         )  # fmt: skip
@@ -135,15 +142,15 @@ class Boot:
         self._world.host.progress(f"{self._order.places[uuid].name}: {what} ({done} of {len(self._steps)} done)")
 
 
-def _guarded(world: World, uuid: str, job: partial[None]) -> Outcome:
+def _guarded(world: World, uuid: str, job: partial[str]) -> Outcome:
     """A job never raises; one odd VM never stops the others."""
     try:
-        job()
+        said = job()
     except EffectError as error:
         return error.code, error.message, _runs(world, uuid)
     except Exception as error:  # a defect of ours, or of a library
         return "effect_failed", f"unexpected: {type(error).__name__}: {error}", _runs(world, uuid)
-    return "", "", True
+    return "", said, True
 
 
 def _runs(world: World, uuid: str) -> bool:
@@ -154,50 +161,45 @@ def _runs(world: World, uuid: str) -> bool:
     return domain is not None and domain.power_state in UP
 
 
-def _start(world: World, action: do.Start) -> None:
-    """Everything that was true when the plan was made is looked at again: minutes may lie between."""
+def _start(world: World, action: do.Start) -> str:
+    """Returns what there is to say of a start that went well.
+
+    Everything that was true when the plan was made is looked at again: minutes may lie between.
+    """
     began = world.host.clock().boottime
     while True:
         with world.host.claim(action.guard.uuid) as free:
             if free:
-                _start_claimed(world, action)
-                return
+                return _start_claimed(world, action)
         if world.host.clock().boottime - began > SLOT_WAIT:
             raise EffectError("busy", "another run is working on it")
         world.host.sleep(POLL)
 
 
-def _start_claimed(world: World, action: do.Start) -> None:
+def _start_claimed(world: World, action: do.Start) -> str:
     uuid = action.guard.uuid
     domain = world.hypervisor.domain(uuid)
     if domain is None:
         raise DomainGone(uuid, "the VM is gone")
     if domain.power_state in UP:
-        return
+        return ""
     if digest(domain.metadata) != action.guard.digest:
         carried = read(domain, None)
         allowed = carried.valid and decide(domain, carried.document, action.last, world.host.clock().boot_id)
         if not allowed or allowed.action != "start":
             raise EffectError("changed_meanwhile", "it was declared otherwise after the plan was made")
-    for need in world.hypervisor.needs(uuid):
-        if need.active:
-            continue
-        if not need.autostart:
-            raise EffectError(
-                "need_inactive", f"the {need.kind} {need.name} is not {'active' if need.known else 'there'}"
-            )
-        world.hypervisor.activate(need)
-    world.hypervisor.start(uuid)
+    activate_needs(world, uuid)
+    return load(world, domain, action.paused, action.on_restore_failure)
 
 
-def _probe(world: World, uuid: str, patience: float) -> None:
+def _probe(world: World, uuid: str, patience: float) -> str:
     """Wait until an SSH server answers at one of its addresses."""
     began = world.host.clock().boottime
     said = ""
     while True:
         addresses = world.hypervisor.addresses(uuid)
         if any(world.host.answers_ssh(address) for address in addresses):
-            return
+            return ""
         said = f"no SSH banner at {', '.join(addresses)}" if addresses else said or "no address of it is known"
         if not _runs(world, uuid):
             raise EffectError("stopped_again", "it stopped while it was waited for")

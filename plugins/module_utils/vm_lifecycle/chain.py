@@ -15,6 +15,7 @@ from .changes import LogOperation, StoreChange
 from .errors import EffectError
 from .model import ClockMemory, Document, Intent, VolumeVerdict
 from .ports import World
+from .recoveries import Recovery
 
 #: Failures that mean "not now": when nothing was begun, the VM waits for the next run.
 POSTPONING = (
@@ -54,6 +55,8 @@ class Chain:
     start: Optional[StartRecord] = None
     way: str = ""
     fell_back: bool = False
+    #: What is kept of it for recovery since this run.
+    kept: Optional[Recovery] = None
     #: Paths of volumes whose deletion was confirmed.
     deleted: Set[str] = field(default_factory=set)
 

@@ -164,6 +164,9 @@ class Store(Protocol):
     def write_manifest(self, manifest: Manifest) -> None:
         """Make a manifest durable, in place of an earlier one of the same VM."""
 
+    def directory(self, name: str) -> str:
+        """Path of a directory of the state, for large files; made if need be."""
+
     def drop_manifest(self, uuid: str) -> None:
         """The memory was loaded, or set aside."""
 

@@ -12,10 +12,12 @@ from dataclasses import dataclass, field, replace
 from typing import Dict, List, Mapping, Optional, Sequence
 
 from .boots import LastState, PowerEvent, StartRecord
-from .changes import Remember, RememberStart, RememberState, StoreChange
-from .model import ClockReading, Record
+from .changes import Remember, RememberRecovery, RememberStart, RememberState, StoreChange
+from .errors import EffectError
+from .model import ClockReading, Domain, Record
 from .policy.power import following, seen
 from .ports import World
+from .recoveries import Recovery
 
 #: Seconds for which a request to shut down explains that a guest shuts down.
 ASKED_FOR = 600.0
@@ -50,7 +52,7 @@ class Recorder:
             if state != states.get(domain.uuid):
                 count += 1
                 changes += _changes(state, record, starts.get(domain.uuid), clock, began=False)
-        self._save(changes)
+        self._save([*changes, *self._definitions(records)])
         return count
 
     def take(self, events: Sequence[PowerEvent]) -> int:
@@ -74,8 +76,49 @@ class Recorder:
             count += 1
             states[event.uuid] = state
             changes += _changes(state, record, starts.get(event.uuid), clock, event.kind == "started")
-        self._save(changes)
+        self._save([*changes, *self._redefined(events, records)])
         return count
+
+    def _definitions(self, records: Mapping[str, Record]) -> List[StoreChange]:
+        """What is kept of each VM, where it is not that any more; and VMs that somebody removed since this host booted."""
+        kept, states = self.world.store.recoveries(), self.world.store.states()
+        existing = {domain.uuid: domain for domain in self.world.hypervisor.domains()}
+        boot_id = self.world.host.clock().boot_id
+        found = [
+            change
+            for uuid, domain in existing.items()
+            if uuid in records and domain.persistent
+            for change in self._definition(domain, records[uuid], kept.get(uuid))
+        ]
+        for uuid, recovery in kept.items():
+            last = states.get(uuid)
+            if uuid not in existing and last is not None and last.boot_id == boot_id and not recovery.removed:
+                found.append(RememberRecovery(replace(recovery, removed=True)))
+        return found
+
+    def _redefined(self, events: Sequence[PowerEvent], records: Mapping[str, Record]) -> List[StoreChange]:
+        changed = {event.uuid for event in events if event.kind in ("defined", "undefined", "started")}
+        if not changed:
+            return []
+        kept, found = self.world.store.recoveries(), []
+        for uuid in sorted(changed):
+            domain = self.world.hypervisor.domain(uuid)
+            if domain is not None and domain.persistent and uuid in records:
+                found += self._definition(domain, records[uuid], kept.get(uuid))
+            elif domain is None and uuid in kept and not kept[uuid].removed:
+                found.append(RememberRecovery(replace(kept[uuid], removed=True)))
+        return found
+
+    def _definition(self, domain: Domain, record: Record, kept: Optional[Recovery]) -> List[StoreChange]:
+        try:
+            configuration = self.world.hypervisor.configuration(domain.uuid)
+        except EffectError:
+            return []  # it went away meanwhile, which is an event of its own
+        if kept is not None and (kept.configuration, kept.name, kept.removed) == (configuration, domain.name, False):
+            return []
+        created, now = int(record.document["persistence"]["created_at_unix"]), int(self.world.host.clock().now)
+        memory = kept.memory if kept is not None else None
+        return [RememberRecovery(Recovery(domain.uuid, domain.name, created, now, configuration, memory))]
 
     def _noted(self, event: PowerEvent, boottime: float) -> Note:
         """What came before this event; a stop or a start ends it."""

@@ -85,3 +85,5 @@ class Recovery:
     configuration: Configuration
     #: Saved memory outside libvirt's own place, by somebody's wish; libvirt's own is looked for when it is needed.
     memory: Optional[Memory] = None
+    #: A person removed the VM: it is made again when somebody asks for it, and not by itself.
+    removed: bool = False

@@ -16,6 +16,7 @@ from .apply import POLL
 from .chain import Chain, Handlers, Run
 from .changes import RememberState
 from .errors import DomainGone, EffectError
+from .loading import begin_manifest, end_manifest
 from .model import ClockMemory, Domain
 from .policy.boot_order import reversed_order, sound
 from .policy.power import stopped
@@ -97,8 +98,11 @@ def _down(run: Run, chain: Chain, action: do.Stop) -> None:
 def _way(run: Run, chain: Chain, action: do.Stop, domain: Domain) -> str:
     """What became of the VM, in words; each way falls back to the next. Raises EffectError when even the last one fails."""
     said: List[str] = []
+    if domain.power_state == "crashed":  # and was preserved: there is no guest any more that could be asked, or saved
+        run.world.hypervisor.power_off(action.guard.uuid)
+        return "powered off, since it had crashed"
     if action.how == "save-state":
-        problem = _save(run.world, action)
+        problem = _save(run.world, action, domain)
         if not problem:
             return "saved"
         said.append(f"not saved: {problem}")
@@ -113,7 +117,7 @@ def _way(run: Run, chain: Chain, action: do.Stop, domain: Domain) -> str:
     return "; ".join([*said, "powered off"])
 
 
-def _save(world: World, action: do.Stop) -> str:
+def _save(world: World, action: do.Stop, domain: Domain) -> str:
     """Why its memory was not saved, "" when it was."""
     try:
         cost = world.hypervisor.memory_cost(action.guard.uuid)
@@ -121,7 +125,9 @@ def _save(world: World, action: do.Stop) -> str:
             return cost.obstacle
         if cost.mib + RESERVE_MIB > cost.free_mib:
             return f"{cost.mib} MiB are needed, and {cost.free_mib} MiB are free"
+        begin_manifest(world, domain)
         world.hypervisor.save_memory(action.guard.uuid, action.seconds)
+        end_manifest(world, domain)
     except DomainGone:
         raise
     except EffectError as error:

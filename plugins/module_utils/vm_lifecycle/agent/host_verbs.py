@@ -11,6 +11,7 @@ from typing import Any, Dict, List
 from ..ports import World
 from ..run import run
 from ..tasks import boot, cleanup, shutdown
+from ..tasks import recovery as recoveries
 
 
 def boot_host(options: argparse.Namespace, world: World) -> Dict[str, Any]:
@@ -20,6 +21,7 @@ def boot_host(options: argparse.Namespace, world: World) -> Dict[str, Any]:
     """
     wish = {"again": options.again, "mark": options.mark, "preview": options.plan}
     dry_run = options.dry_run or options.plan
+    made = _lost(options, world, dry_run)
     result = run(boot.TASK, wish, world, dry_run)
     doomed: List[str] = result.pop("destroy")
     if doomed:
@@ -31,9 +33,25 @@ def boot_host(options: argparse.Namespace, world: World) -> Dict[str, Any]:
         result["warnings"] += swept["warnings"]
         result["changed"] = result["changed"] or swept["changed"]
         result["failed"] = result["failed"] or (swept["failed"] and swept.get("alert", True))
+    result["vms"] += [row for row in made if row["uuid"] not in {each["uuid"] for each in result["vms"]}]
+    result["changed"] = result["changed"] or any(row["changed"] for row in made)
+    result["failed"] = result["failed"] or any(row.get("failed") for row in made)
     if not dry_run:
         boot.finish(world)
     return result
+
+
+def _lost(options: argparse.Namespace, world: World, dry_run: bool) -> List[Dict[str, Any]]:
+    """Definitions that were lost while the host was down are made again before anything is started; once a boot, too."""
+    known = world.store.boot()
+    over = known is not None and known.boot_id == world.host.clock().boot_id and known.ended_unix > 0
+    if options.mark or options.again or over:
+        return []
+    kept = [recovery.uuid for recovery in world.store.recoveries().values() if not recovery.removed]
+    if not kept or set(kept) <= {domain.uuid for domain in world.hypervisor.domains()}:
+        return []
+    rows: List[Dict[str, Any]] = run(recoveries.TASK, {"state": "restored", "lost": True}, world, dry_run)["vms"]
+    return rows
 
 
 def stop_host(options: argparse.Namespace, world: World) -> Dict[str, Any]:

@@ -43,13 +43,13 @@ def decide(domain: Domain, document: Document, last: Optional[LastState], boot_i
         return AtBoot("start", "auto_start")
     if autostart is not None and not temporary:
         return AtBoot("start", "autostart")
-    if domain.saved:
-        return AtBoot("start", "saved_memory")
     known = before(last, boot_id)
     if last is not None and last.boot_id == boot_id and last.reason == "host_shutdown":
         known = last.state  # a person had this host's VMs stopped in order, and has them started again
     if known in UP:
         return AtBoot("start", "was_running")
+    if domain.saved:
+        return AtBoot("start", "saved_memory")
     return AtBoot("leave", "was_stopped" if known else "never_seen")
 
 

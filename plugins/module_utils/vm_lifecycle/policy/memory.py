@@ -29,7 +29,7 @@ def mismatch(manifest: Optional[Manifest], facts: MemoryFacts) -> str:
 def _is_of(manifest: Manifest, facts: MemoryFacts) -> bool:
     """Whether the manifest speaks of this very image. One whose writing was not seen to end has no size yet."""
     known, here = manifest.memory, facts.memory
-    return here is not None and known.path == here.path and known.size in (0, here.size)
+    return here is not None and known.path in ("", here.path) and known.size in (0, here.size)
 
 
 def _machine(made: Machine, now: Machine) -> str:

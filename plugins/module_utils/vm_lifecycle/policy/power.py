@@ -97,7 +97,7 @@ def stopped(last: Optional[LastState], domain: Domain, reason: str, now: float, 
     """What is known of a VM that stopped. While the host goes down it keeps the state that it had."""
     if reason != "host_shutdown":
         return LastState(domain.uuid, domain.name, "shutoff", reason, int(now), boot_id, before(last, boot_id))
-    known = last is not None and last.boot_id == boot_id and last.state in UP
+    known = last is not None and last.boot_id == boot_id and last.state != "shutoff"
     state = last.state if last is not None and known else "running"
     return LastState(domain.uuid, domain.name, state, reason, int(now), boot_id, before(last, boot_id))
 

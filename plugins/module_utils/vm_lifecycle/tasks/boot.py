@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Dict, List, Mapping, Optional
 
 from .. import actions as do
@@ -17,6 +17,7 @@ from ..metadata import digest
 from ..model import Document, Domain, Observed
 from ..policy import boot_order, host_boot
 from ..policy.host_boot import AtBoot
+from ..policy.power import before
 from ..ports import World
 from ..reasons_order import BOOT_REASONS
 from ..run import Task
@@ -162,7 +163,12 @@ def _entry(
     actions: tuple[do.Action, ...] = ()
     if decision.action == "start":
         guard = do.Guard(domain.uuid, digest(domain.metadata))
-        actions = (do.Start(guard, place, observed.states.get(domain.uuid), unmet),)
+        last = observed.states.get(domain.uuid)
+        paused = decision.reason == "was_running" and before(last, observed.clock.boot_id) == "paused"
+        if paused:
+            place = replace(place, wait_for_ssh=False)  # whose processors stand still answers nobody
+        choice = host_boot.policy_of(document)["on_restore_failure"]
+        actions = (do.Start(guard, place, last, unmet, paused, choice),)
     word = WORDS[decision.action]
     return do.Entry(
         domain.uuid, domain.name, word, decision.reason, f"{domain.name}: {BOOT_REASONS[decision.reason].meaning}", actions,

@@ -1,0 +1,82 @@
+# Copyright: (c) 2026, vmops.lifecycle contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Starting a VM that is off: what it needs, and its saved memory, which is loaded when it fits and never lost."""
+
+from __future__ import annotations
+
+from typing import Optional, Tuple
+
+from .errors import DomainGone, EffectError
+from .model import Domain
+from .policy.memory import mismatch
+from .ports import World
+from .recoveries import Manifest, Memory
+
+#: Directory of the state for memory that was kept aside.
+ASIDE = "memory"
+
+
+def activate_needs(world: World, uuid: str) -> None:
+    """Networks and pools that a VM needs are active afterwards. Raises EffectError need_inactive."""
+    for need in world.hypervisor.needs(uuid):
+        if need.active:
+            continue
+        if not need.autostart:
+            raise EffectError(
+                "need_inactive", f"the {need.kind} {need.name} is not {'active' if need.known else 'there'}"
+            )
+        world.hypervisor.activate(need)
+
+
+def load(world: World, domain: Domain, paused: bool, on_failure: str) -> str:
+    """Start a VM that is off, with its saved memory if that fits. Returns what there is to say about it, "" for nothing.
+
+    Raises EffectError memory_mismatch or restore_failed when it may not start without its memory; the image stays then.
+    """
+    said = ""
+    if domain.saved:
+        code, problem = _resumed(world, domain, paused)
+        if not code:
+            return ""
+        if on_failure != "start-cold":
+            raise EffectError(code, f"{problem}; its memory stays where it is")
+        path = world.hypervisor.set_memory_aside(domain.uuid, world.store.directory(ASIDE))
+        world.store.drop_manifest(domain.uuid)
+        said = f"started without its memory, which is kept in {path}: {problem}"
+    world.hypervisor.start(domain.uuid, paused)
+    return said
+
+
+def _resumed(world: World, domain: Domain, paused: bool) -> Tuple[str, str]:
+    """(code, message) of why its memory was not loaded, empty when it was."""
+    manifest = world.store.manifests().get(domain.uuid)
+    problem = mismatch(manifest, world.hypervisor.memory_facts(domain.uuid))
+    if problem:
+        return "memory_mismatch", problem
+    try:
+        world.hypervisor.start(domain.uuid, paused)
+    except DomainGone:
+        raise
+    except EffectError as error:
+        return "restore_failed", error.message
+    if manifest is not None:
+        world.store.drop_manifest(domain.uuid)
+    return "", ""
+
+
+def begin_manifest(world: World, domain: Domain) -> None:
+    """Before memory is saved: that it was us, and on which machine. Its disks are still being written to."""
+    facts = world.hypervisor.memory_facts(domain.uuid)
+    now = int(world.host.clock().now)
+    world.store.write_manifest(Manifest(domain.uuid, domain.name, now, Memory(""), facts.machine))
+
+
+def end_manifest(world: World, domain: Domain, path: str = "") -> Optional[Memory]:
+    """When the VM is off: the image and its disks as they are now. Returns the image."""
+    facts = world.hypervisor.memory_facts(domain.uuid, path)
+    if facts.memory is None:
+        return None
+    now = int(world.host.clock().now)
+    world.store.write_manifest(Manifest(domain.uuid, domain.name, now, facts.memory, facts.machine, facts.disks))
+    return facts.memory

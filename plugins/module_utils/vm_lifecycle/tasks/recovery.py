@@ -1,0 +1,287 @@
+# Copyright: (c) 2026, vmops.lifecycle contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""vm_recovery: keep what is needed to make VMs again, and bring them to the state that they had, or say why not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, Dict, List, Mapping, Optional, Tuple
+from xml.etree import ElementTree
+
+from .. import actions as do
+from .. import metadata
+from ..chain import Chain
+from ..errors import EffectError, LifecycleError, Problem, refuse
+from ..model import Document, Domain, Observed
+from ..policy.host_boot import policy_of
+from ..policy.power import UP
+from ..policy.recovery import difference, document, recovery_of, state_of
+from ..ports import World
+from ..recoveries import Configuration, MemoryFacts, Recovery
+from ..recovering import RECOVERY
+from ..run import Task
+from ..schema import violations
+from . import host as reads
+from .host import HostSeen
+from .targets import Wish, resolve, unknown_problems, wishes
+
+STATES = ("captured", "restored", "absent")
+INHERITED = ("memory", "memory_path", "recovery", "on_restore_failure")
+CHOICES = ("fail", "start-cold")
+
+
+@dataclass(frozen=True)
+class Request:
+    """named empty: all managed VMs, or all that are on record. lost: VMs whose definition is lost are defined, and no more."""
+
+    state: str
+    named: Tuple[Wish, ...]
+    skip_missing: bool
+    lost: bool = False
+
+
+@dataclass(frozen=True)
+class RecoverySeen(HostSeen):
+    """What was seen of a host, with what is kept of its VMs."""
+
+    recoveries: Mapping[str, Recovery] = field(default_factory=dict)
+    #: Definitions and saved memory as they are now, of VMs that exist and are in question.
+    configurations: Mapping[str, Configuration] = field(default_factory=dict)
+    saved_memory: Mapping[str, MemoryFacts] = field(default_factory=dict)
+
+
+def decode(given: Mapping[str, Any], _world: World) -> Request:
+    """A document of elsewhere is judged by its schema; what is only for one state is refused with another."""
+    state = given.get("state", "captured")
+    if state not in STATES:
+        raise refuse("invalid_option", f"must be one of: {', '.join(STATES)}", field="state")
+    named = wishes(given, INHERITED, required=state == "absent")
+    problems = [problem for wish in named for problem in _problems(wish, state)]
+    if problems:
+        raise LifecycleError(problems)
+    return Request(state, tuple(named), given.get("missing", "fail") == "skip", bool(given.get("lost")))
+
+
+def _problems(wish: Wish, state: str) -> List[Problem]:
+    found = []
+    options = wish.options
+    for option, states in (("memory", ("captured",)), ("memory_path", STATES[:2]), ("recovery", ("restored",))):
+        if options.get(option) and state not in states:
+            found.append(
+                Problem("invalid_option", f"belongs to {' and '.join(states)}, not to {state}", wish.label, option)
+            )
+    if options.get("memory_path") and not str(options["memory_path"]).startswith("/"):
+        found.append(Problem("invalid_option", "must be an absolute path", wish.label, "memory_path"))
+    if options.get("on_restore_failure") not in (None, *CHOICES):
+        found.append(
+            Problem("invalid_option", f"must be one of: {', '.join(CHOICES)}", wish.label, "on_restore_failure")
+        )
+    if options.get("recovery") is not None:
+        broken = violations("VmRecoveryState", options["recovery"])
+        found += [Problem("invalid_option", each.rule, wish.label, f"recovery.{each.field}") for each in broken]
+        if not broken:
+            found += _foreign(wish)
+    return found
+
+
+def _foreign(wish: Wish) -> List[Problem]:
+    try:
+        kept = recovery_of(wish.options["recovery"])
+    except (KeyError, ValueError, TypeError, ElementTree.ParseError) as error:
+        return [Problem("invalid_option", f"can't be understood: {error}", wish.label, "recovery.config_snapshot")]
+    if wish.name not in (None, kept.name) or wish.uuid not in (None, kept.uuid):
+        return [Problem("name_uuid_mismatch", f"it is of {kept.name}, {kept.uuid}", wish.label, "recovery")]
+    return []
+
+
+def observe(request: Request, world: World) -> RecoverySeen:
+    """Definitions and memory of the VMs in question only."""
+    seen = reads.whole(world)
+    try:
+        kept = world.store.recoveries()
+        wanted = {wish.uuid or wish.name for wish in request.named}
+        asked = [
+            domain
+            for domain in seen.domains
+            if (domain.uuid in wanted or domain.name in wanted or not wanted) and domain.persistent
+            and (domain.uuid in kept or metadata.read(domain, seen.records.get(domain.uuid)).valid)
+        ]  # fmt: skip
+        return RecoverySeen(
+            **vars(seen),
+            recoveries=kept,
+            configurations={domain.uuid: world.hypervisor.configuration(domain.uuid) for domain in asked},
+            saved_memory={domain.uuid: world.hypervisor.memory_facts(domain.uuid) for domain in asked},
+        )
+    except EffectError as error:
+        raise refuse(error.code, error.message) from error
+
+
+def plan(request: Request, observed: Observed) -> do.Plan:
+    """An entry for each VM in question; one that can't be served refuses the call before anything is touched."""
+    if not isinstance(observed, RecoverySeen):
+        raise TypeError("a recovery observes its host")
+    if request.lost:
+        lost = [kept for kept in observed.recoveries.values() if not kept.removed and not _exists(observed, kept.uuid)]
+        return do.Plan(tuple(_made(kept) for kept in sorted(lost, key=lambda each: each.name)))
+    known = {kept.uuid: kept.name for kept in observed.recoveries.values()}
+    for wish in request.named:
+        if wish.options.get("recovery") is not None:
+            kept = recovery_of(wish.options["recovery"])
+            known.setdefault(kept.uuid, kept.name)
+    found, unknown, problems = resolve(_with_names(request.named), observed.domains, known)
+    if not request.skip_missing:
+        problems += unknown_problems(unknown)
+    chosen = [(uuid, name, wish.options) for wish, uuid, name in found] if request.named else _all(request, observed)
+    entries: List[do.Entry] = []
+    for uuid, name, options in chosen:
+        entry = PLANS[request.state](observed, uuid, name, options)
+        problems += [entry] if isinstance(entry, Problem) else []
+        entries += [entry] if isinstance(entry, do.Entry) else []
+    if problems:
+        raise LifecycleError(problems)
+    skipped = [
+        do.Entry(wish.uuid or "", wish.label, "kept", "unknown_vm", f"{wish.label}: no such VM here")
+        for wish in unknown
+    ]
+    return do.Plan((*entries, *skipped), observed.damage)
+
+
+def _with_names(named: Tuple[Wish, ...]) -> List[Wish]:
+    """A document of elsewhere names its VM, by its UUID."""
+    found = []
+    for wish in named:
+        given = wish.options.get("recovery")
+        found.append(replace(wish, uuid=given["vm_id"]) if given is not None else wish)
+    return found
+
+
+def _all(request: Request, observed: RecoverySeen) -> List[Tuple[str, str, Document]]:
+    if request.state == "captured":
+        return [(domain.uuid, domain.name, {}) for domain, _document in reads.managed(observed)]
+    records = sorted(observed.recoveries.values(), key=lambda kept: kept.name)
+    return [(kept.uuid, kept.name, {}) for kept in records if not kept.removed]
+
+
+def _exists(observed: Observed, uuid: str) -> Optional[Domain]:
+    return next((domain for domain in observed.domains if domain.uuid == uuid), None)
+
+
+def _made(kept: Recovery) -> do.Entry:
+    """A VM whose definition is lost, as a boot makes it again: how it comes up is the boot's to say."""
+    said = f"{kept.name}: its definition was lost, and is made again"
+    return do.Entry(kept.uuid, kept.name, "restored", "definition_lost", said, (do.Redefine(kept),))
+
+
+def _captured(observed: RecoverySeen, uuid: str, name: str, options: Document) -> do.Entry | Problem:
+    domain = _exists(observed, uuid)
+    if domain is None:
+        return Problem("unknown_vm", "this host has no such VM now; restore it first", name)
+    carried = metadata.read(domain, observed.records.get(uuid))
+    if not carried.valid:
+        return Problem("not_managed", "no lifecycle was declared for it that could be acted on", name)
+    saves = bool(options.get("memory") or options.get("memory_path"))
+    kept, here = observed.recoveries.get(uuid), observed.configurations.get(uuid)
+    same = (
+        kept is not None and here is not None and kept.configuration == here and kept.name == name and not kept.removed
+    )
+    if same and not (saves and domain.power_state in UP):
+        return do.Entry(uuid, name, "kept", "captured", f"{name}: on record as it is")
+    created = int(carried.document["persistence"]["created_at_unix"])
+    guard = do.Guard(uuid, metadata.digest(domain.metadata))
+    action = do.Capture(guard, created, saves, str(options.get("memory_path") or ""))
+    said = f"{name}: {'configuration and memory are' if saves else 'its configuration is'} on record"
+    return do.Entry(uuid, name, "captured", "captured", said, (action,))
+
+
+def _restored(observed: RecoverySeen, uuid: str, name: str, options: Document) -> do.Entry | Problem:
+    given = options.get("recovery")
+    kept = recovery_of(given) if given is not None else observed.recoveries.get(uuid)
+    if kept is None:
+        return Problem("nothing_recorded", "nothing is on record of it; capture it first", name)
+    domain, here = _exists(observed, uuid), observed.configurations.get(uuid)
+    namesake = next((each for each in observed.domains if each.name == kept.name and each.uuid != uuid), None)
+    if namesake is not None and domain is None:
+        return Problem("name_taken", f"the VM {namesake.uuid} has its name now", name)
+    if domain is not None and here is not None:
+        lines = difference(kept.configuration.xml, here.xml)
+        if lines:
+            return Problem("definition_differs", "it has another definition now:\n" + "\n".join(lines), name)
+    state = (
+        given["state_before_shutdown"]
+        if given is not None
+        else state_of(observed.states.get(uuid), observed.clock.boot_id)
+    )
+    actions: List[do.Action] = [] if domain is not None else [do.Redefine(kept)]
+    document_now = _document(observed, uuid)
+    held = (document_now.get("hold") or {}).get("scope") == "everything"
+    if state != "stopped" and (domain is None or domain.power_state not in UP) and not held:
+        choice = options.get("on_restore_failure") or policy_of(document_now)["on_restore_failure"]
+        path = str(
+            options.get("memory_path") or (kept.memory.path if kept.memory is not None and given is None else "")
+        )
+        actions.append(do.Bring(uuid, state, path, choice))
+    if not actions:
+        return do.Entry(uuid, name, "kept", "as_recorded", f"{name}: it is {state}, as on record")
+    made = "defined again and " if domain is None else ""
+    return do.Entry(uuid, name, "restored", "restored_state", f"{name}: {made}{state}, as on record", tuple(actions))
+
+
+def _document(observed: RecoverySeen, uuid: str) -> Document:
+    """What is declared of a VM, as far as it is known here."""
+    domain, record = _exists(observed, uuid), observed.records.get(uuid)
+    carried = metadata.read(domain, record) if domain is not None else None
+    if carried is not None and carried.valid:
+        return carried.document
+    return record.document if record is not None else {}
+
+
+def _absent(observed: RecoverySeen, uuid: str, name: str, _options: Document) -> do.Entry | Problem:
+    if uuid not in observed.recoveries:
+        return do.Entry(uuid, name, "kept", "nothing_kept", f"{name}: nothing is on record of it")
+    said = f"{name}: nothing is on record of it any more"
+    return do.Entry(uuid, name, "forgotten", "nothing_kept", said, (do.DropRecovery(uuid),))
+
+
+PLANS = {"captured": _captured, "restored": _restored, "absent": _absent}
+
+
+def report(request: Request, observed: Observed, chains: List[Chain]) -> Document:
+    """A row for each VM, with its VmRecoveryState."""
+    if not isinstance(observed, RecoverySeen):
+        raise TypeError("a recovery observes its host")
+    rows = [_row(request, observed, chain) for chain in chains]
+    return {
+        "changed": any(row["changed"] for row in rows),
+        "failed": any(row.get("failed") for row in rows),
+        "vms": rows,
+        "diff": {
+            "before": {row["name"]: "as it is" for row in rows if row["changed"]},
+            "after": {row["name"]: row["message"] for row in rows if row["changed"]},
+        },
+    }
+
+
+def _row(request: Request, observed: RecoverySeen, chain: Chain) -> Dict[str, Any]:
+    entry = chain.entry
+    domain = _exists(observed, entry.uuid)
+    kept = chain.kept or observed.recoveries.get(entry.uuid)
+    state = None
+    if kept is not None and request.state != "absent":
+        state = document(
+            kept, observed.states.get(entry.uuid), observed.clock.boot_id, observed.saved_memory.get(entry.uuid)
+        )
+    changed = chain.changed or any(isinstance(action, (do.Capture, do.DropRecovery)) for action in chain.done)
+    row: Dict[str, Any] = {
+        "name": entry.name, "uuid": entry.uuid, "changed": changed, "decision": entry.decision, "reason": entry.reason,
+        "message": chain.way or entry.message, "power_state": domain.power_state if domain is not None else None,
+        "recovery": state,
+    }  # fmt: skip
+    if chain.error is not None:
+        row.update(
+            failed=True, decision="failed", reason=chain.error.code, message=f"{entry.name}: {chain.error.message}"
+        )
+    return row
+
+
+TASK = Task("vm_recovery", decode, observe, plan, report, RECOVERY)
