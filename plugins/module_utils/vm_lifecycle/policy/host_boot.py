@@ -44,7 +44,7 @@ def decide(domain: Domain, document: Document, last: Optional[LastState], boot_i
     if autostart is not None and not temporary:
         return AtBoot("start", "autostart")
     known = before(last, boot_id)
-    if last is not None and last.boot_id == boot_id and last.reason == "host_shutdown":
+    if last is not None and last.boot_id == boot_id and last.reason == "host_shutdown" and last.state in UP:
         known = last.state  # a person had this host's VMs stopped in order, and has them started again
     if known in UP:
         return AtBoot("start", "was_running")
