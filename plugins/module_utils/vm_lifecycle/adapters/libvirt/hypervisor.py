@@ -16,9 +16,10 @@ from .calls import Asked, translated
 from .connections import Connections, SharedLook
 from .definitions import metadata_element, metadata_text
 from .power import activate, needs, start
-from .redefinition import define, save, undefine_flags
+from .redefinition import define, define_xml, save, undefine_flags
 
 if TYPE_CHECKING:
+    from ...recoveries import Configuration, MemoryFacts
     from .reaching import Addresses
     from .storage import StorageReader
 
@@ -165,9 +166,9 @@ class LibvirtHypervisor:
                 if handle.isActive():
                     raise
 
-    def start(self, uuid: str) -> None:
+    def start(self, uuid: str, paused: bool = False) -> None:
         with translated(uuid):
-            start(self._handle(uuid))
+            start(self._handle(uuid), self._connections.uri, paused)
 
     def needs(self, uuid: str) -> List[Need]:
         with translated(uuid):
@@ -195,6 +196,40 @@ class LibvirtHypervisor:
 
         with translated(uuid):
             save_memory(self._handle(uuid), self._connections.uri, seconds)
+
+    def configuration(self, uuid: str) -> Configuration:
+        from .configurations import configuration
+
+        with translated(uuid):
+            return configuration(self._handle(uuid))
+
+    def memory_facts(self, uuid: str, path: str = "") -> MemoryFacts:
+        from .memory import memory_facts
+
+        with translated(uuid):
+            return memory_facts(self._connection, self._connections.uri, uuid, path)
+
+    def set_memory_aside(self, uuid: str, directory: str) -> str:
+        from .memory import set_memory_aside
+
+        with translated(uuid):
+            return set_memory_aside(self._handle(uuid), self._connections.uri, directory)
+
+    def save_memory_to(self, uuid: str, path: str, seconds: float) -> None:
+        from .saving import save_memory_to
+
+        with translated(uuid):
+            save_memory_to(self._handle(uuid), self._connections.uri, path, seconds)
+
+    def restore_memory(self, uuid: str, path: str, paused: bool) -> None:
+        from .memory import restore_memory
+
+        with translated(uuid):
+            restore_memory(self._connection, self._handle(uuid), path, paused)
+
+    def define_xml(self, xml: str) -> None:
+        with translated():
+            define_xml(self._connection, xml)
 
     def undefine(self, uuid: str, keep_nvram: bool, keep_tpm: bool = False) -> None:
         with translated(uuid):

@@ -9,6 +9,7 @@ from typing import Any, Callable, List
 from xml.etree import ElementTree
 
 from ...boots import Need
+from .memory import require_loadable
 
 try:
     import libvirt
@@ -16,10 +17,14 @@ except ImportError:
     libvirt = None
 
 
-def start(handle: Any) -> None:
-    """Start a domain, with its saved memory if there is any. Already running is success. Raises libvirtError."""
+def start(handle: Any, uri: str, paused: bool) -> None:
+    """Start a domain, with its saved memory if there is any. Already running is success. Raises EffectError, libvirtError."""
+    require_loadable(handle, uri)
     try:
-        handle.create()
+        if paused:
+            handle.createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED)
+        else:
+            handle.create()
     except libvirt.libvirtError:
         state = handle.state()[0]
         if state in (libvirt.VIR_DOMAIN_SHUTOFF, libvirt.VIR_DOMAIN_CRASHED):

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 from xml.etree import ElementTree
 
 from ...errors import EffectError
@@ -90,12 +91,26 @@ def define(connection: Any, saved: SavedDomain) -> None:
         raise
 
 
+def define_xml(connection: Any, xml: str) -> None:
+    """Define a domain that is not there. Raises EffectError, libvirtError and ParseError."""
+    _require_free(connection, xml)
+    connection.defineXML(xml)
+
+
 def _require_free(connection: Any, xml: str) -> None:
     """libvirt takes a definition of a UUID that it has for a change of that domain."""
     root = ElementTree.fromstring(xml)
-    uuid, name = root.findtext("uuid", ""), root.findtext("name", "")
+    uuid, name = _plain(root.findtext("uuid", "")), root.findtext("name", "")
     for handle in connection.listAllDomains():
         if handle.UUIDString() == uuid:
             raise EffectError("uuid_taken", f"the VM {handle.name()} has the UUID {uuid} now")
         if handle.name() == name:
             raise EffectError("name_taken", f"the VM {handle.UUIDString()} has the name {name} now")
+
+
+def _plain(uuid: str) -> str:
+    """A UUID as libvirt writes it, which reads others, too."""
+    try:
+        return str(UUID(uuid.strip()))
+    except ValueError:
+        return uuid

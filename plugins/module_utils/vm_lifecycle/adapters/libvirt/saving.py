@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, List, Tuple
+from typing import Any, Callable, List, Tuple
 from xml.etree import ElementTree
 
 from ...boots import MemoryCost
 from ...errors import DomainGone, EffectError
+from ..memory_files import image_problem, is_unfinished, sync_file
 from .calls import Asked
 
 try:
@@ -73,8 +75,32 @@ def _free_mib(directory: Path) -> int:
 
 def save_memory(handle: Any, uri: str, seconds: float) -> None:
     """Save a domain within so many seconds; otherwise it runs on. Raises EffectError save_failed, and DomainGone."""
+    _save(handle, uri, seconds, lambda own: own.managedSave(), lambda: bool(handle.hasManagedSaveImage()))
+
+
+def save_memory_to(handle: Any, uri: str, path: str, seconds: float) -> None:
+    """Likewise, into a new file, which is durable then, and gone when saving failed. Raises EffectError, and DomainGone."""
+    if not os.path.isabs(path):
+        raise EffectError("save_failed", f"{path} is no absolute path")
+    if os.path.lexists(path):
+        raise EffectError("save_failed", f"{path} is there already, and would be lost")
+
+    def call(own: Any) -> None:  # ends long after it was given up, if need be
+        try:
+            own.saveFlags(path, None, 0)
+        except libvirt.libvirtError:
+            if is_unfinished(path):  # libvirt removes it itself, unless it was killed
+                os.unlink(path)
+            raise
+
+    _save(handle, uri, seconds, call, lambda: not image_problem(path))
+    with suppress(OSError):  # the VM is saved; where we may not look, it is as durable as libvirt makes it
+        sync_file(path)
+
+
+def _save(handle: Any, uri: str, seconds: float, call: Callable[[Any], Any], is_saved: Callable[[], bool]) -> None:
     uuid, ran = handle.UUIDString(), handle.state()[0] != libvirt.VIR_DOMAIN_PAUSED
-    saving = Asked(uri, uuid, lambda own: own.managedSave())
+    saving = Asked(uri, uuid, call)
     problem = "" if saving.ended(seconds) else _give_up(saving, uri, uuid, seconds)
     try:
         if not problem:
@@ -84,7 +110,7 @@ def save_memory(handle: Any, uri: str, seconds: float) -> None:
         raise
     except EffectError as error:
         problem = error.message
-    if not handle.isActive() and handle.hasManagedSaveImage():
+    if not handle.isActive() and is_saved():
         return  # at the very end
     if ran:
         _let_go_on(handle, uri, uuid)
