@@ -18,6 +18,7 @@ def decode_recovery(stored: Any) -> Recovery:
     recovery = Recovery(**{**stored, "configuration": configuration, "memory": _memory(stored.get("memory"))})
     _require(recovery, str, "uuid", "name")
     _require(recovery, int, "created_unix", "checkpoint_unix")
+    _require(recovery, bool, "removed")
     _require(configuration, str, "xml")
     _require(configuration, bool, "omitted_secrets")
     _require(configuration, dict, "summary")
@@ -49,9 +50,11 @@ def decode_manifest(stored: Any) -> Manifest:
     return manifest
 
 
-def unreadable(uuid: str) -> Manifest:
-    """Stands for a manifest that can't be understood: it is of no file, and nothing may be loaded by its word."""
-    return Manifest(uuid, "", 0, Memory(""), Machine())
+def unreadable(uuid: str, path: str) -> Manifest:
+    """Stands for a manifest that can't be understood: its machine is none that there is, so that nothing is loaded."""
+    return Manifest(
+        uuid, "", 0, Memory(""), Machine(machine=f"that nobody knows any more ({path} can't be understood)")
+    )
 
 
 def _memory(stored: Any) -> Optional[Memory]:
@@ -61,8 +64,6 @@ def _memory(stored: Any) -> Optional[Memory]:
     _require(memory, str, "path")
     _require(memory, int, "size", "modified_ns")
     _require(memory, bool, "managed")
-    if not memory.path:
-        raise ValueError("memory lies in a file")
     return memory
 
 

@@ -86,7 +86,7 @@ class SqliteStore:
 
     def manifests(self) -> Dict[str, Manifest]:
         found, damaged = self._guarded(self._manifests.look)
-        return {**found, **{Path(path).stem: unreadable(Path(path).stem) for path in damaged}}
+        return {**found, **{Path(path).stem: unreadable(Path(path).stem, path) for path in damaged}}
 
     def save(self, changes: Sequence[StoreChange]) -> None:
         def write() -> None:
@@ -131,6 +131,12 @@ class SqliteStore:
 
     def write_manifest(self, manifest: Manifest) -> None:
         self._guarded(lambda: self._write_file(self._manifests, manifest.uuid, manifest))
+
+    def directory(self, name: str) -> str:
+        path = self._directory / name
+        self._guarded(lambda: make_directory(self._directory))
+        self._guarded(lambda: make_directory(path))
+        return str(path)
 
     def drop_manifest(self, uuid: str) -> None:
         self._guarded(lambda: self._manifests.drop(uuid))
