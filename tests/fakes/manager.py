@@ -185,6 +185,30 @@ def notify(machine: Machine) -> None:
     deliver(world.store, world.host, cleanup_policy(world.host).hooks)
 
 
+def look(machine: Machine) -> None:
+    """The supervisor compares the host with its records."""
+    from vm_lifecycle.recorder import Recorder
+
+    from .world import ports
+
+    Recorder(ports(machine)).look()
+
+
+def lose_definition(machine: Machine, vm: str) -> None:
+    """The file of a definition is lost while the host is down: nobody removed the VM."""
+    machine.state["domains"].remove(machine.named(vm))
+
+
+def change_machine(machine: Machine, vm: str, to: str) -> None:
+    """virsh edit: another machine type."""
+    machine.named(vm)["machine"] = to
+
+
+def damage_image(machine: Machine, vm: str, problem: str) -> None:
+    """What libvirt saved of a VM's memory is cut short, or overwritten."""
+    machine.named(vm)["image"]["problem"] = problem
+
+
 def lose_store(machine: Machine) -> None:
     """The database is deleted, or corrupt and set aside; intents are files of their own."""
     machine.store.update(records={}, schedules={}, clock=None, operations=[])
@@ -241,5 +265,6 @@ DEEDS: dict[str, Any] = {
         start, stop, pause, undefine, define, redefine, rename, clone, set_metadata, revert, save_metadata, edit,
         make_permanent, hold, edit_later, reprieve, replace_file, write_file, overlay, hard_link, delete_file, attach, pool, lose_store,
         break_store, refuse, configure, reboot, go_down, set_clock, claim, let_go, press, drop_pool, notify, network,
+        look, lose_definition, change_machine, damage_image,
     )
 }  # fmt: skip

@@ -22,7 +22,7 @@ from .raw import (
     print_of,
     protected,
 )
-from .updown import STOPPING, verdict
+from .updown import STOPPING, state_lost, verdict
 
 __all__ = ["Auditor", "inode", "own_files", "protected"]
 
@@ -67,12 +67,14 @@ class Auditor:
     _opened: bool = False
     _started: float = 0.0
     _begun: set[str] = field(default_factory=set)
+    #: VMs that this call defined.
+    _made: set[str] = field(default_factory=set)
     #: Disks of removed VMs that were not the same any more when the call was planned.
     _changed: dict[str, list[str]] = field(default_factory=dict)
 
     def begin(self, step: dict[str, Any]) -> None:
         """What the next call may do."""
-        self._step, self._opened = step, False
+        self._step, self._opened, self._made = step, False, set()
         self.removes = step["task"] in ("vm_cleanup", "boot")
         self.lifted = "expiry" in step.get("arguments", {}).get("ignore", ()) or step["task"] == "boot"
 
@@ -84,7 +86,10 @@ class Auditor:
         if kind in ("start", "save_memory") or (harms and kind != "delete_volume"):
             said = verdict(state, self._step, kind, subject)
             self._blame(bool(said), said)
-        if self._step["task"] == "shutdown" and kind in STOPPING:
+        if self._step.get("task") == "shutdown" and kind in STOPPING:
+            return
+        if self._step.get("task") == "vm_recovery":
+            self._recovering(kind, subject)
             return
         if harms and kind != "delete_volume":
             harms = not self.removes or protected(subject, state["clock"]["now"], self.lifted)
@@ -93,6 +98,15 @@ class Auditor:
         watch = getattr(self, f"_{kind}", None)
         if watch is not None:
             watch(machine, subject)
+
+    def _recovering(self, kind: str, subject: Any) -> None:
+        """A recovery makes VMs that are missing, and takes away again only what it made itself; it deletes nothing."""
+        if kind == "define":
+            self._made.add(subject["uuid"])
+        self._blame(
+            kind == "undefine" and subject["uuid"] not in self._made, "undefine by a recovery, which did not make it"
+        )
+        self._blame(kind in ("delete_volume", "request_shutdown", "power_off"), f"{kind} by a recovery")
 
     def _blame(self, wrong: bool, text: str) -> None:
         if wrong:
@@ -159,11 +173,12 @@ class Auditor:
         own = {mark for kept in self.kept.values() for mark in kept.own.values()}
         self._blame(mark not in own and not self.consent.covers(mark), f"{path} was deleted and not confirmed")
 
-    def _define(self, _machine: Machine, domain: dict[str, Any]) -> None:
+    def _define(self, machine: Machine, domain: dict[str, Any]) -> None:
         """A removed VM comes back, with its disks."""
         kept = self.kept.get(domain["uuid"])
         asked = (self._step.get("arguments") or {}).get("state") == "restored"
-        self._blame(kept is None or not asked, f"{domain['name']} was defined, and nobody asked for it")
+        lost = state_lost(machine.state, domain["uuid"]) and self._step.get("task") == "boot"
+        self._blame((kept is None or not asked) and not lost, f"{domain['name']} was defined, and nobody asked for it")
         for path in self._changed.get(domain["uuid"], ()):
             self._blame(True, f"{domain['name']} came back without its disk {path}")
         self.restored.add(domain["uuid"])

@@ -163,7 +163,12 @@ def outcome_lines(task: str, outcome: dict[str, Any]) -> Iterator[str]:
     if outcome.get("plan_id"):
         yield f"plan {outcome['plan_id']}"
     for row in outcome["vms"]:
-        yield from _host_row(row) if task in ("boot", "shutdown") and "schedule" not in row else _vm_row(row)
+        if task == "vm_recovery":
+            yield from _recovery_row(row)
+        elif task in ("boot", "shutdown") and "schedule" not in row:
+            yield from _host_row(row)
+        else:
+            yield from _vm_row(row)
     yield from (f"warning: {_one_line(text)}" for text in outcome["warnings"])
 
 
@@ -177,6 +182,14 @@ def _host_row(row: dict[str, Any]) -> Iterator[str]:
     yield _one_line(
         f"{row['name']} {row['decision']} {row['reason']}: {row['message']}{times}{' CHANGED' * row['changed']}"
     )
+
+
+def _recovery_row(row: dict[str, Any]) -> Iterator[str]:
+    yield _one_line(f"{row['name']} {row['decision']} {row['reason']}: {row['message']}{' CHANGED' * row['changed']}")
+    kept = row["recovery"]
+    if kept:
+        memory = f", memory {kept['memory_snapshot']} {kept['memory_size_mb']} MiB" if "memory_snapshot" in kept else ""
+        yield _one_line(f"  {kept['state_before_shutdown']} at {kept['last_checkpoint']}{memory}")
 
 
 def _vm_row(row: dict[str, Any]) -> Iterator[str]:
@@ -224,6 +237,7 @@ def world_lines(state: dict[str, Any]) -> Iterator[str]:
     for intent in store["intents"].values():
         yield _one_line(f"  intent {intent['name']}{' armed' if intent['armed'] else ''}")
     yield from memory_lines(store)
+    yield from updown_lines(state)
 
 
 def memory_lines(store: dict[str, Any]) -> Iterator[str]:
@@ -238,18 +252,28 @@ def memory_lines(store: dict[str, Any]) -> Iterator[str]:
         arrived = f"delivered {notice['delivered_unix']}" if notice["delivered_unix"] else f"tried {notice['attempts']}"
         yield _one_line(f"  notice {notice['kind']}, {arrived}: {notice['message']}")
     yield from (f"  pool {name} missed since {since}" for name, since in store["pools"].items() if since)
-    for state in store["states"].values():
-        before = f", before {state['before']}" if state["before"] else ""
-        yield _one_line(
-            f"  last {state['name']} {state['state']} {state['reason']}".rstrip() + f" in {state['boot_id']}{before}"
-        )
-    for start in store["starts"].values():
-        yield _one_line(f"  start {start['name']} {start['outcome']} {start['reason']} {start['message']}".rstrip())
-    if store["boot"]:
-        yield f"  boot {store['boot']['boot_id']} {'ended' if store['boot']['ended_unix'] else 'goes on'}"
     words = [f"{line['name']} {line['operation']} {line['outcome']}" for line in store["operations"]]
     if words:
         yield _one_line("  log " + ", ".join(words))
+
+
+def updown_lines(state: dict[str, Any]) -> Iterator[str]:
+    """What the store keeps for boots and for recovery."""
+    store = state["store"]
+    for last in store["states"].values():
+        before = f", before {last['before']}" if last["before"] else ""
+        yield _one_line(
+            f"  last {last['name']} {last['state']} {last['reason']}".rstrip() + f" in {last['boot_id']}{before}"
+        )
+    for start in store["starts"].values():
+        yield _one_line(f"  start {start['name']} {start['outcome']} {start['reason']} {start['message']}".rstrip())
+    for kept in store["recoveries"].values():
+        yield _one_line(f"  recovery {kept['name']}{' removed' * kept['removed']}")
+    for made in store["manifests"].values():
+        yield _one_line(f"  manifest {made['name']} {made['memory']['path']} {len(made['disks'])} disks")
+    yield from (f"  image {path}" for path in state["images"])
+    if store["boot"]:
+        yield f"  boot {store['boot']['boot_id']} {'ended' if store['boot']['ended_unix'] else 'goes on'}"
 
 
 def _json(value: Any) -> str:

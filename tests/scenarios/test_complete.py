@@ -9,7 +9,7 @@ from typing import Any, get_args
 from vm_lifecycle.actions import Action
 from vm_lifecycle.errors import ERRORS, LifecycleError
 from vm_lifecycle.reasons import DECISIONS, VERDICTS
-from vm_lifecycle.reasons_order import BOOT_REASONS, SHUTDOWN_REASONS
+from vm_lifecycle.reasons_order import BOOT_REASONS, RECOVERY_REASONS, SHUTDOWN_REASONS
 
 from tests.fakes.world import Machine, ports
 
@@ -23,7 +23,7 @@ ELSEWHERE = {
     # a shutdown falls back to the next way, and only says so
     "save_failed": "tests/contracts/test_power.py",
 }
-ORDER = {**BOOT_REASONS, **SHUTDOWN_REASONS}
+ORDER = {**BOOT_REASONS, **SHUTDOWN_REASONS, **RECOVERY_REASONS}
 
 
 @cache

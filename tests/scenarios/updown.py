@@ -48,10 +48,20 @@ def deleted_at_boot(state: State, domain: dict[str, Any]) -> bool:
     return bool(known) and (document.get("policy") or {}).get("on_host_reboot") == "destroy"
 
 
+def state_lost(state: State, uuid: str) -> bool:
+    """Whether a VM's definition was lost: it is on record, is not there, and nobody removed it."""
+    kept = state["store"]["recoveries"].get(uuid)
+    here = any(domain["uuid"] == uuid for domain in state["domains"])
+    return kept is not None and not kept["removed"] and not here
+
+
 def verdict(state: State, step: dict[str, Any], kind: str, domain: dict[str, Any]) -> str:
     """What is wrong with an effect of a boot or a shutdown on a domain, "" when it is right."""
     arguments = step.get("arguments") or {}
     if kind == "start":
+        if step["task"] == "vm_recovery":
+            right = arguments.get("state") == "restored" and not untouchable(domain)
+            return "" if right else f"start of {domain['name']} by a recovery"
         right = step["task"] == "boot" and may_start(domain) and not arguments.get("mark")
         return "" if right else f"start of {domain['name']}, which nobody may start"
     if step["task"] == "shutdown" and kind in STOPPING:

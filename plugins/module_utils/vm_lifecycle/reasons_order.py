@@ -44,3 +44,13 @@ SHUTDOWN_REASONS: Dict[str, Reason] = {
     "shutdown": Reason("stopped", "Its on_host_shutdown is shutdown."),
     "destroy": Reason("stopped", "Its on_host_shutdown is destroy: it is powered off."),
 }
+
+#: Why a recovery did what it did to a VM.
+RECOVERY_REASONS: Dict[str, Reason] = {
+    "captured": Reason("captured or kept", "What is needed to make it again is on record."),
+    "definition_lost": Reason("restored", "Its definition was lost with the host, and nobody had removed it."),
+    "restored_state": Reason("restored", "It was brought to the state that is on record."),
+    "as_recorded": Reason("kept", "It is as it is on record."),
+    "nothing_kept": Reason("forgotten or kept", "Nothing is on record of it any more."),
+    "unknown_vm": Reason("kept", "No VM has that name or UUID, and missing: skip was given."),
+}

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Tuple
 from xml.etree import ElementTree
 
 from .. import actions as do
@@ -49,6 +49,8 @@ class RecoverySeen(HostSeen):
     #: Definitions and saved memory as they are now, of VMs that exist and are in question.
     configurations: Mapping[str, Configuration] = field(default_factory=dict)
     saved_memory: Mapping[str, MemoryFacts] = field(default_factory=dict)
+    #: VMs whose removal has begun, or can be undone: those are no losses.
+    leaving: FrozenSet[str] = frozenset()
 
 
 def decode(given: Mapping[str, Any], _world: World) -> Request:
@@ -111,6 +113,7 @@ def observe(request: Request, world: World) -> RecoverySeen:
             **vars(seen),
             recoveries=kept,
             configurations={domain.uuid: world.hypervisor.configuration(domain.uuid) for domain in asked},
+            leaving=frozenset(each.uuid for each in (*seen.intents, *world.store.undo_records())),
             saved_memory={domain.uuid: world.hypervisor.memory_facts(domain.uuid) for domain in asked},
         )
     except EffectError as error:
@@ -122,7 +125,11 @@ def plan(request: Request, observed: Observed) -> do.Plan:
     if not isinstance(observed, RecoverySeen):
         raise TypeError("a recovery observes its host")
     if request.lost:
-        lost = [kept for kept in observed.recoveries.values() if not kept.removed and not _exists(observed, kept.uuid)]
+        lost = [
+            kept
+            for kept in observed.recoveries.values()
+            if not kept.removed and kept.uuid not in observed.leaving and not _exists(observed, kept.uuid)
+        ]
         return do.Plan(tuple(_made(kept) for kept in sorted(lost, key=lambda each: each.name)))
     known = {kept.uuid: kept.name for kept in observed.recoveries.values()}
     for wish in request.named:
@@ -160,7 +167,11 @@ def _all(request: Request, observed: RecoverySeen) -> List[Tuple[str, str, Docum
     if request.state == "captured":
         return [(domain.uuid, domain.name, {}) for domain, _document in reads.managed(observed)]
     records = sorted(observed.recoveries.values(), key=lambda kept: kept.name)
-    return [(kept.uuid, kept.name, {}) for kept in records if not kept.removed]
+    return [
+        (kept.uuid, kept.name, {})
+        for kept in records
+        if not kept.removed and (kept.uuid not in observed.leaving or _exists(observed, kept.uuid))
+    ]
 
 
 def _exists(observed: Observed, uuid: str) -> Optional[Domain]:
@@ -200,6 +211,10 @@ def _restored(observed: RecoverySeen, uuid: str, name: str, options: Document) -
     if kept is None:
         return Problem("nothing_recorded", "nothing is on record of it; capture it first", name)
     domain, here = _exists(observed, uuid), observed.configurations.get(uuid)
+    if domain is None and uuid in observed.leaving:
+        return Problem(
+            "nothing_recorded", "this host removed it; bring it back with vm-lifecycle undo, if it still can", name
+        )
     namesake = next((each for each in observed.domains if each.name == kept.name and each.uuid != uuid), None)
     if namesake is not None and domain is None:
         return Problem("name_taken", f"the VM {namesake.uuid} has its name now", name)
