@@ -113,7 +113,9 @@ def observe(request: Request, world: World) -> RecoverySeen:
             **vars(seen),
             recoveries=kept,
             configurations={domain.uuid: world.hypervisor.configuration(domain.uuid) for domain in asked},
-            leaving=frozenset(each.uuid for each in (*seen.intents, *world.store.undo_records())),
+            leaving=frozenset(
+                [each.uuid for each in seen.intents] + [each.uuid for each in world.store.undo_records()]
+            ),
             saved_memory={domain.uuid: world.hypervisor.memory_facts(domain.uuid) for domain in asked},
         )
     except EffectError as error:
