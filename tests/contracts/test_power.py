@@ -140,9 +140,9 @@ DEVICES = """
 def test_needs_of_a_definition(own: LibvirtBench) -> None:
     """Networks and pools that it names, each once; not those that it can do without."""
     own.connection.defineXML(own.xml(A, "a", devices=DEVICES))
-    found = own.hypervisor.needs(A)
+    found = own.hypervisor.needs(A)  # libvirt sorts disks by bus
     assert [(each.kind, each.name, each.active, each.known) for each in found] == [
-        ("network", "one", False, False), ("pool", "three", False, False), ("pool", "two", False, False), ("pool", "bench", True, True),
+        ("network", "one", False, False), ("pool", "two", False, False), ("pool", "three", False, False), ("pool", "bench", True, True),
     ]  # fmt: skip
 
 
