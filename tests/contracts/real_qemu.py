@@ -114,9 +114,7 @@ class Daemon:
             (self.home / name).mkdir(parents=True)
         (self.home / "config" / "libvirt" / "qemu.conf").write_text(CONFIGURATION)
         gzip = self.home / "bin" / "gzip"
-        gzip.write_text(
-            GZIP.format(slow=self.slow, stuck=self.stuck, gzip=shutil.which("gzip"))
-        )
+        gzip.write_text(GZIP.format(slow=self.slow, stuck=self.stuck, gzip=shutil.which("gzip")))
         gzip.chmod(0o755)
         for name, code in PROGRAMS.items():
             (self.home / "guests" / name).write_bytes(code)
