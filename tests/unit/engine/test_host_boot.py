@@ -18,6 +18,8 @@ LAST: Dict[str, Optional[LastState]] = {
     "unknown": None,
     "ran": LastState("u", "vm", "running", "", 1, "earlier"),
     "was off": LastState("u", "vm", "shutoff", "guest", 1, "earlier"),
+    # the supervisor looked at this boot first
+    "stopped with its host": LastState("u", "vm", "shutoff", "host_shutdown", 1, BOOT, "running"),
     "new": LastState("u", "vm", "shutoff", "unknown", 1, BOOT),
 }
 
@@ -39,11 +41,11 @@ def wanted(mode: str, auto_start: bool, policy: Optional[str], place: str, hold:
     if hold == "everything":
         return "leave"
     if policy == "destroy" and mode == "temporary":
-        return "destroy" if known in ("ran", "was off") else "leave"
+        return "destroy" if known in ("ran", "was off", "stopped with its host") else "leave"
     if policy == "keep-stopped" or place == "disabled":
         return "leave"
     asked = mode == "permanent" and (auto_start or place == "enabled")
-    return "start" if asked or saved or known == "ran" else "leave"
+    return "start" if asked or saved or known in ("ran", "stopped with its host") else "leave"
 
 
 CASES = [

@@ -46,7 +46,7 @@ def decide(domain: Domain, document: Document, last: Optional[LastState], boot_i
     if domain.saved:
         return AtBoot("start", "saved_memory")
     known = before(last, boot_id)
-    if last is not None and last.boot_id == boot_id and last.reason == "host_shutdown":
+    if last is not None and last.boot_id == boot_id and last.reason == "host_shutdown" and last.state in UP:
         known = last.state  # a person had this host's VMs stopped in order, and has them started again
     if known in UP:
         return AtBoot("start", "was_running")

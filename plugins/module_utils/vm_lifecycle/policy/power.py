@@ -69,10 +69,8 @@ def was_up(last: Optional[LastState], boot_id: str) -> bool:
 def seen(last: Optional[LastState], domain: Domain, now: float, boot_id: str, reason: str = "unknown") -> LastState:
     """What is known of a VM after a look at it. reason: why it does not run, if that is not known already."""
     if last is not None and last.boot_id == boot_id:
-        same = last.state == domain.power_state
-        if same or (
-            last.reason == "host_shutdown" and not domain.active
-        ):  # the host goes down: what it was before counts
+        going_down = last.reason == "host_shutdown" and not domain.active  # then what it was before that counts
+        if going_down or last.state == domain.power_state:
             return replace(last, name=domain.name, reason="" if domain.active else last.reason)
     known = before(last, boot_id)
     if domain.active or last is None or last.boot_id == boot_id:
