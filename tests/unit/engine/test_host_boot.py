@@ -101,3 +101,18 @@ def test_place() -> None:
     declared = host_boot.place(domain, document("permanent", True, None, "enabled", ""))
     assert (declared.order, declared.wait_for_ssh, declared.ssh_timeout) == (0.0, True, 300.0)
     assert (declared.on_failure, declared.retries) == ("retry", 3)
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        # As the shutdown left it; as the supervisor's first look in this boot made of that; as a person had it stopped in this boot.
+        LastState("u", "vm", "running", "host_shutdown", 1, "earlier"),
+        LastState("u", "vm", "shutoff", "host_shutdown", 1, BOOT, "running"),
+        LastState("u", "vm", "running", "host_shutdown", 1, BOOT),
+    ],
+)
+def test_went_down_in_order(last: LastState) -> None:
+    """A VM that went down with its host comes back, whoever looked at it first."""
+    found = host_boot.decide(Domain("u", "vm", "shutoff"), document("permanent", False, None, "none", ""), last, BOOT)
+    assert found == host_boot.AtBoot("start", "was_running")
