@@ -25,7 +25,7 @@ from vm_lifecycle.model import (
 from vm_lifecycle.policy.disk_rules import BESIDE, BLOCK, LOGICAL, UNPOOLED
 
 from .turns import Turns
-from .world import Machine
+from .world import DESTROYED, SAVED, Machine
 
 #: Stands for two dashes, which no XML comment may hold. JSON reads it as the same text.
 DASHES = "-\\u002d"
@@ -154,13 +154,14 @@ class FakeHypervisor:
         with self._machine.effect("request_shutdown", domain["name"], domain):
             if domain["obeys_after"] is not None:
                 domain["stops_at"] = self._machine.clock["boottime"] + domain["obeys_after"]
+            self._machine.tell(domain, ("powerdown", -1))
 
     def power_off(self, uuid: str) -> None:
         domain = self._get(uuid)
         if domain["state"] == "shutoff":
             return
         with self._machine.effect("power_off", domain["name"], domain):
-            self._machine.stop(domain)
+            self._machine.stop(domain, *DESTROYED)
 
     def start(self, uuid: str) -> None:
         domain = self._get(uuid)
@@ -204,7 +205,7 @@ class FakeHypervisor:
         if domain["save_seconds"] > seconds:
             raise EffectError("save_failed", f"saving took more than {seconds:.0f} s")
         with self._machine.effect("save_memory", domain["name"], domain):
-            self._machine.stop(domain)
+            self._machine.stop(domain, *SAVED)
             domain["saved"] = True
 
     def undefine(self, uuid: str, keep_nvram: bool, keep_tpm: bool = False) -> None:
