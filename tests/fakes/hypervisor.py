@@ -28,7 +28,7 @@ from vm_lifecycle.recoveries import Configuration, DiskMark, Memory, MemoryFacts
 from vm_lifecycle.recoveries import Machine as MachineType
 
 from .turns import Turns
-from .world import Machine
+from .world import DESTROYED, SAVED, Machine
 
 #: What of a domain's document is no part of its definition, as it is when it was just defined.
 PASSING: dict[str, Any] = {
@@ -164,13 +164,14 @@ class FakeHypervisor:
         with self._machine.effect("request_shutdown", domain["name"], domain):
             if domain["obeys_after"] is not None:
                 domain["stops_at"] = self._machine.clock["boottime"] + domain["obeys_after"]
+            self._machine.tell(domain, ("powerdown", -1))
 
     def power_off(self, uuid: str) -> None:
         domain = self._get(uuid)
         if domain["state"] == "shutoff":
             return
         with self._machine.effect("power_off", domain["name"], domain):
-            self._machine.stop(domain)
+            self._machine.stop(domain, *DESTROYED)
 
     def start(self, uuid: str, paused: bool = False) -> None:
         domain = self._get(uuid)
@@ -260,7 +261,7 @@ class FakeHypervisor:
         if path in self._machine.state["images"]:
             raise EffectError("save_failed", f"{path} exists")
         with self._machine.effect("save_memory_to", f"{domain['name']} {path}", domain):
-            self._machine.stop(domain)
+            self._machine.stop(domain, *SAVED)
             self._machine.state["images"][path] = self._image()
 
     def restore_memory(self, uuid: str, path: str, paused: bool) -> None:
@@ -275,7 +276,7 @@ class FakeHypervisor:
         if domain["save_seconds"] > seconds:
             raise EffectError("save_failed", f"saving took more than {seconds:.0f} s")
         with self._machine.effect("save_memory", domain["name"], domain):
-            self._machine.stop(domain)
+            self._machine.stop(domain, *SAVED)
             domain.update(saved=True, image=self._image())
 
     def undefine(self, uuid: str, keep_nvram: bool, keep_tpm: bool = False) -> None:

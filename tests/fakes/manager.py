@@ -6,7 +6,7 @@ import copy
 import json
 from typing import Any
 
-from .world import Machine
+from .world import DESTROYED, Machine
 
 
 def act(machine: Machine, deed: dict[str, Any]) -> None:
@@ -22,12 +22,13 @@ def start(machine: Machine, vm: str) -> None:
 
 def stop(machine: Machine, vm: str) -> None:
     """virsh destroy."""
-    machine.stop(machine.named(vm))
+    machine.stop(machine.named(vm), *DESTROYED)
 
 
 def pause(machine: Machine, vm: str) -> None:
     """virsh suspend."""
     machine.named(vm)["state"] = "paused"
+    machine.tell(machine.named(vm), ("suspended", 0))
 
 
 def undefine(machine: Machine, vm: str) -> None:

@@ -43,6 +43,10 @@ EMPTY_STORE: dict[str, Any] = {
     "recoveries": {}, "manifests": {},
 }  # fmt: skip
 
+#: Events of a domain that stops: its guest was asked to, its process ended or was ended, its memory was saved.
+OBEYED, CRASHED = (("shutdown", 1), ("stopped", 0)), (("stopped", 5),)
+DESTROYED, SAVED = (("shutdown", 2), ("stopped", 1)), (("suspended", 0), ("stopped", 4))
+
 
 class PowerCut(BaseException):
     """The run ends between two effects; nothing in the engine may catch it."""
@@ -80,6 +84,8 @@ class Machine:
         #: Called with (machine, kind, subject) just before an effect, and with (machine, number) just after it.
         self.before_effect: Callable[[Machine, str, Any], None] | None = None
         self.after_effect: Callable[[Machine, int], None] | None = None
+        #: Called with (kind of event, detail, domain) as libvirt tells its events.
+        self.on_event: Callable[[str, int, dict[str, Any]], None] | None = None
         self._began = float(self.clock["now"])
 
     @property
@@ -125,6 +131,11 @@ class Machine:
         if self.after_effect:
             self.after_effect(self, len(self.effects))
 
+    def tell(self, domain: dict[str, Any], *events: tuple[str, int]) -> None:
+        """What libvirt tells whoever listens."""
+        for kind, detail in events if self.on_event else ():
+            self.on_event(kind, detail, domain)
+
     def advance(self, seconds: float) -> None:
         """Let time pass; guests that were asked to shut down may obey in it."""
         self.clock["now"] += seconds
@@ -132,7 +143,7 @@ class Machine:
         for domain in list(self.state["domains"]):
             ends = [moment for moment in (domain["stops_at"], domain["crashes_at"]) if moment is not None]
             if ends and min(ends) <= self.clock["boottime"]:
-                self.stop(domain)
+                self.stop(domain, *(CRASHED if domain["crashes_at"] == min(ends) else OBEYED))
 
     def run(self, domain: dict[str, Any]) -> None:
         """The domain's process runs from now on; memory that was saved is used up."""
@@ -141,9 +152,12 @@ class Machine:
             state="running", saved=False, image=None, started_at=self.clock["boottime"],
             crashes_at=None if after is None else self.clock["boottime"] + after,
         )  # fmt: skip
+        self.tell(domain, ("started", 0))
 
-    def stop(self, domain: dict[str, Any]) -> None:
-        """The domain's process ends; a transient domain is gone with it."""
+    def stop(self, domain: dict[str, Any], *events: tuple[str, int]) -> None:
+        """The domain's process ends; a transient domain is gone with it. events: what libvirt tells of it."""
+        if domain["state"] != "shutoff":
+            self.tell(domain, *events)
         domain["state"] = "shutoff"
         domain["stops_at"] = domain["crashes_at"] = None
         if not domain["persistent"]:

@@ -16,6 +16,7 @@ ARGUMENTS = {
     "EffectError": 0,
     "Declaration": 0,
     "Decision": 1,
+    "AtBoot": 1,
     "Refusal": 1,
     "waits": 1,
     "VolumeVerdict": 2,
@@ -28,6 +29,8 @@ NAMES = ("reason", "code")
 RETURNING = (
     "policy/gate.py", "policy/disk_rules.py", "policy/storage.py", "tasks/asking.py", "tasks/scope.py",
 )  # fmt: skip
+#: Files whose functions yield tuples that begin with a code.
+YIELDING = ("policy/doctor.py",)
 #: Tables of codes in the source.
 TABLES = ("REFUSED", "UNFINISHED", "POSTPONING", "DOUBTS", "GONE")
 #: What vm_persistence and vm_lifecycle_info say in the place of a reason: what was done, which explains itself.
@@ -51,11 +54,11 @@ def unexplained(known: frozenset[str], sources: dict[str, str] | None = None) ->
 def unused(known: frozenset[str], sources: dict[str, str] | None = None) -> list[str]:
     """Texts for codes that no source gives in any place. (That each occurs in a result is held by the scenarios.)"""
     given = {code for source in (sources or _sources()).values() for code in _words(source)}
-    return [f"reasons.py or errors.py: nothing gives the code {code}" for code in sorted(known - given)]
+    return [f"reasons, findings or errors: nothing gives the code {code}" for code in sorted(known - given)]
 
 
 def _sources() -> dict[str, str]:
-    skipped = ("reasons.py", "errors.py")
+    skipped = ("reasons.py", "reasons_order.py", "findings.py", "errors.py")
     paths = [
         path for path in sorted(ENGINE.rglob("*.py")) if path.name not in skipped and "_generated" not in path.parts
     ]
@@ -93,6 +96,8 @@ def _places(path: str, node: ast.AST) -> Iterator[ast.expr]:
         yield from (keyword.value for keyword in node.keywords if keyword.arg in NAMES)
     elif isinstance(node, ast.Assign):
         yield from _assigned(node)
+    elif isinstance(node, ast.Yield) and path in YIELDING and node.value is not None:
+        yield node.value
     elif isinstance(node, ast.FunctionDef) and path in RETURNING and _answers(node):
         yield from (step.value for step in ast.walk(node) if isinstance(step, ast.Return) and step.value is not None)
 

@@ -20,5 +20,10 @@ def module(name: str) -> ModuleType:
 
 def codes() -> frozenset[str]:
     """Every code that a table explains."""
-    reasons = module("reasons")
-    return frozenset([*reasons.DECISIONS, *reasons.VERDICTS, *module("errors").ERRORS])
+    reasons, order = module("reasons"), module("reasons_order")
+    return frozenset(
+        [
+            *reasons.DECISIONS, *reasons.VERDICTS, *module("errors").ERRORS, *module("findings").FINDINGS,
+            *order.BOOT_REASONS, *order.LATER_REASONS, *order.SHUTDOWN_REASONS, *module("policy.power").STOPS,
+        ]
+    )  # fmt: skip

@@ -17,11 +17,32 @@ FATES = {
     "restored": "comes back",
     "rolled_back": "stays",
 }
+#: Whether a VM comes up -> what the page says.
+UP_OR_DOWN = {True: "starts", False: "stays down"}
+FATES_AT_BOOT = {"destroy_at_boot": "is deleted", "already_running": "runs"}
+#: Reasons for which a VM is started, and those that are only found out after the question has been decided.
+UPWARDS = module("policy.host_boot").STARTING
+LATE = ("stopped_since", "dependency_failed")
+#: What a start at boot may fail with, in the order in which it goes on.
+FAILURES = (
+    "dependency_failed",
+    "busy",
+    "changed_meanwhile",
+    "need_inactive",
+    "effect_failed",
+    "ssh_silent",
+    "stopped_again",
+)
 
 
 def pages() -> dict[Path, str]:
     """Every generated page by its path."""
-    filled = {"codes.md": _codes(), "deletion.md": _deletion()}
+    filled = {
+        "codes.md": _codes(),
+        "deletion.md": _deletion(),
+        "boot-order.md": {"who comes up": _who_comes_up(), "failures": _failures()},
+        "doctor.md": {"findings": _findings()},
+    }
     return {ROOT / "docs" / name: _filled(name, tables) for name, tables in filled.items()}
 
 
@@ -39,9 +60,49 @@ def _filled(name: str, tables: Mapping[str, str]) -> str:
 
 
 def _codes() -> dict[str, str]:
-    reasons, errors = module("reasons"), module("errors")
-    tables = {"decisions": reasons.DECISIONS, "verdicts": reasons.VERDICTS, "errors": errors.ERRORS}
+    reasons, errors, order = module("reasons"), module("errors"), module("reasons_order")
+    starts = {**order.BOOT_REASONS, **order.LATER_REASONS}
+    tables = {
+        "decisions": reasons.DECISIONS,
+        "verdicts": reasons.VERDICTS,
+        "starts": {code: reason.text for code, reason in starts.items()},
+        "shutdowns": {code: reason.text for code, reason in order.SHUTDOWN_REASONS.items()},
+        "stops": {code: f"{said[0].upper()}{said[1:]}." for code, said in module("policy.power").STOPS.items()},
+        "findings": {code: f"{found.meaning} {found.remedy}" for code, found in module("findings").FINDINGS.items()},
+        "errors": errors.ERRORS,
+    }
     return {key: _table(("code", "meaning"), sorted(_marked(table))) for key, table in tables.items()}
+
+
+def _who_comes_up() -> str:
+    """In the order in which it is asked."""
+    reasons = module("reasons_order").BOOT_REASONS
+    rows = [
+        (f"`{code}`", reason.meaning, FATES_AT_BOOT.get(code) or UP_OR_DOWN[code in UPWARDS], reason.remedy)
+        for code, reason in reasons.items()
+        if code not in LATE
+    ]
+    return _table(("code", "meaning", "the VM", "what to do"), rows)
+
+
+def _failures() -> str:
+    """What a start may end with."""
+    errors, reasons = module("errors").ERRORS, module("reasons_order").BOOT_REASONS
+    texts = {code: errors[code] for code in FAILURES if code in errors}
+    texts.update({code: reasons[code].text for code in FAILURES if code in reasons})
+    return _table(("code", "meaning"), [(f"`{code}`", texts[code]) for code in FAILURES])
+
+
+def _findings() -> str:
+    """The worst first, as doctor tells them."""
+    found = module("findings")
+    rows = [
+        (f"`{code}`", ailment.severity, ailment.meaning, ailment.remedy)
+        for severity in found.SEVERITIES
+        for code, ailment in found.FINDINGS.items()
+        if ailment.severity == severity
+    ]
+    return _table(("code", "severity", "meaning", "what to do"), rows)
 
 
 def _marked(table: Mapping[str, str]) -> list[tuple[str, str]]:

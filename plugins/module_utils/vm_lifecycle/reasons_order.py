@@ -38,6 +38,11 @@ BOOT_REASONS: Dict[str, Reason] = {
     "dependency_failed": Reason("failed", "A VM that it depends on did not come up.", "See to that one first."),
 }
 
+#: What became of a VM that a boot had given up.
+LATER_REASONS: Dict[str, Reason] = {
+    "started_later": Reason("started", "It did not come up at boot, and was started since."),
+}
+
 #: Why a shutdown of the host does what it does to a VM.
 SHUTDOWN_REASONS: Dict[str, Reason] = {
     "save-state": Reason("stopped", "Its on_host_shutdown is save-state."),

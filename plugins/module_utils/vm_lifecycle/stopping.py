@@ -24,6 +24,8 @@ from .ports import Jobs, World
 
 #: Seconds for which a VM that another run works on is waited for; the machine goes down in any case.
 CLAIM_WAIT = 10.0
+#: Seconds after which a guest is asked again: one that was still booting did not hear the first time.
+ASK_AGAIN = 10.0
 #: MiB that stay free beside a saved memory image.
 RESERVE_MIB = 64
 
@@ -137,7 +139,24 @@ def _save(world: World, action: do.Stop, domain: Domain) -> str:
 
 def _shut_down(world: World, action: do.Stop) -> str:
     """Why its guest did not shut down, "" when it did."""
-    uuid, began = action.guard.uuid, world.host.clock().boottime
+    uuid, began, asked = action.guard.uuid, world.host.clock().boottime, 0
+    while True:
+        passed = world.host.clock().boottime - began
+        found = world.hypervisor.domain(uuid)
+        if found is None or not found.active:
+            return ""
+        if passed >= action.seconds:
+            return f"its guest did not shut down in {action.seconds:.0f} s"
+        if passed >= asked * ASK_AGAIN:
+            asked += 1
+            problem = _ask(world, uuid)
+            if problem:
+                return problem
+        world.host.sleep(POLL)
+
+
+def _ask(world: World, uuid: str) -> str:
+    """Press the guest's button once. Returns why that did not work, unless the VM is off meanwhile."""
     try:
         world.hypervisor.request_shutdown(uuid)
     except DomainGone:
@@ -145,9 +164,4 @@ def _shut_down(world: World, action: do.Stop) -> str:
     except EffectError as error:
         found = world.hypervisor.domain(uuid)
         return error.message if found is not None and found.active else ""
-    while world.host.clock().boottime - began < action.seconds:
-        found = world.hypervisor.domain(uuid)
-        if found is None or not found.active:
-            return ""
-        world.host.sleep(POLL)
-    return f"its guest did not shut down in {action.seconds:.0f} s"
+    return ""

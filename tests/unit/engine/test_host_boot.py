@@ -18,10 +18,15 @@ LAST: Dict[str, Optional[LastState]] = {
     "unknown": None,
     "ran": LastState("u", "vm", "running", "", 1, "earlier"),
     "was off": LastState("u", "vm", "shutoff", "guest", 1, "earlier"),
-    # the supervisor looked at this boot first
-    "stopped with its host": LastState("u", "vm", "shutoff", "host_shutdown", 1, BOOT, "running"),
     "new": LastState("u", "vm", "shutoff", "unknown", 1, BOOT),
+    # the supervisor looked before the boot did
+    "went down in order": LastState("u", "vm", "shutoff", "host_shutdown", 1, BOOT, "running"),
+    "lost power": LastState("u", "vm", "shutoff", "host_down", 1, BOOT, "running"),
+    "was off, seen": LastState("u", "vm", "shutoff", "guest", 1, BOOT, "shutoff"),
+    # a person had the host's VMs stopped in order
+    "stopped in order": LastState("u", "vm", "running", "host_shutdown", 1, BOOT),
 }
+RAN = ("ran", "went down in order", "lost power", "stopped in order")
 
 
 def document(mode: str, auto_start: bool, policy: Optional[str], place: str, hold: str) -> Dict[str, Any]:
@@ -41,11 +46,11 @@ def wanted(mode: str, auto_start: bool, policy: Optional[str], place: str, hold:
     if hold == "everything":
         return "leave"
     if policy == "destroy" and mode == "temporary":
-        return "destroy" if known in ("ran", "was off", "stopped with its host") else "leave"
+        return "leave" if known in ("unknown", "new", "stopped in order") else "destroy"
     if policy == "keep-stopped" or place == "disabled":
         return "leave"
     asked = mode == "permanent" and (auto_start or place == "enabled")
-    return "start" if asked or saved or known in ("ran", "stopped with its host") else "leave"
+    return "start" if asked or saved or known in RAN else "leave"
 
 
 CASES = [
@@ -96,3 +101,18 @@ def test_place() -> None:
     declared = host_boot.place(domain, document("permanent", True, None, "enabled", ""))
     assert (declared.order, declared.wait_for_ssh, declared.ssh_timeout) == (0.0, True, 300.0)
     assert (declared.on_failure, declared.retries) == ("retry", 3)
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        # As the shutdown left it; as the supervisor's first look in this boot made of that; as a person had it stopped in this boot.
+        LastState("u", "vm", "running", "host_shutdown", 1, "earlier"),
+        LastState("u", "vm", "shutoff", "host_shutdown", 1, BOOT, "running"),
+        LastState("u", "vm", "running", "host_shutdown", 1, BOOT),
+    ],
+)
+def test_went_down_in_order(last: LastState) -> None:
+    """A VM that went down with its host comes back, whoever looked at it first."""
+    found = host_boot.decide(Domain("u", "vm", "shutoff"), document("permanent", False, None, "none", ""), last, BOOT)
+    assert found == host_boot.AtBoot("start", "was_running")

@@ -130,6 +130,18 @@ def test_a_stop_of_the_host_keeps_the_state() -> None:
     assert power.was_up(found, "the next boot")
 
 
+def test_a_stop_that_is_on_record_already() -> None:
+    """A shutdown in order wrote it down before the event was heard; a start ends that."""
+    stop, start = PowerEvent("u", "vm", "stopped", 1), PowerEvent("u", "vm", "started", 0)
+    known = last("paused", "host_shutdown", BOOT, "running")
+    assert power.following(stop, known, NOW, BOOT, going_down=False) == known
+    found = power.following(start, known, NOW, BOOT, going_down=False)
+    assert found is not None
+    found = power.following(stop, found, NOW, BOOT, going_down=False)
+    assert found is not None
+    assert (found.state, found.reason) == ("shutoff", "forced")
+
+
 def test_decisions_of_a_boot() -> None:
     """Left down for its own sake from now on, or counted as running until it is seen to run."""
     off = last("shutoff", "host_down", BOOT, "running")

@@ -20,8 +20,9 @@ DISK_ROW = re.compile(r"^    /\S+ (removed|kept|waiting|gone) ([a-z_]+)", re.MUL
 
 
 def shown(row: re.Pattern[str]) -> set[tuple[str, str]]:
-    """(code, decision) of every row of every scenario."""
-    logs = (path.read_text("utf-8") for path in (ROOT / "tests" / "scenarios").glob("*/expected.log"))
+    """(code, decision) of every row of every scenario, but for those of a host's boots and shutdowns, whose rows have other words."""
+    paths = (ROOT / "tests" / "scenarios").glob("*/expected.log")
+    logs = (path.read_text("utf-8") for path in paths if not path.parent.name.startswith(("boot-", "shutdown-")))
     return {(code, word) for log in logs for word, code in row.findall(log)}
 
 
@@ -82,6 +83,8 @@ def test_a_stale_page_is_found(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
         ("metadata.py", 'reason, detail = "never_heard", "words"'),
         ("policy/gate.py", 'def f() -> Tuple[str, str]:\n    return ("never_heard", "words") if x else ("", "")'),
         ("policy/disk_rules.py", 'def f() -> str:\n    return x or "never_heard"'),
+        ("policy/host_boot.py", 'AtBoot("leave", "held" if x else "never_heard")'),
+        ("policy/doctor.py", 'def f():\n    yield "never_heard", name, "some_words"'),
         ("module.py", 'say(f"{error} [never_heard]")'),
     ],
 )
@@ -100,7 +103,7 @@ def test_other_words_are_no_codes() -> None:
 def test_a_text_without_a_code_is_found() -> None:
     """What nothing says needs no text."""
     found = unused(codes() | {"never_heard"})
-    assert found == ["reasons.py or errors.py: nothing gives the code never_heard"]
+    assert found == ["reasons, findings or errors: nothing gives the code never_heard"]
 
 
 def test_what_is_searched_exists() -> None:

@@ -11,7 +11,7 @@ import re
 import socket
 import time
 from pathlib import Path
-from typing import FrozenSet
+from typing import Dict, FrozenSet, List
 
 #: The unit whose stop takes the VMs down.
 STOPPING_UNIT = "vm-lifecycle-host.service"
@@ -114,6 +114,20 @@ def own_addresses() -> FrozenSet[str]:
     found = {address for address, routes in LEAF.findall(_read(ROUTES_4)) if "/32 host LOCAL" in routes}
     found.update(str(ipaddress.IPv6Address(int(line.split()[0], 16))) for line in _read(ADDRESSES_6).splitlines())
     return frozenset(found)
+
+
+#: Where the kernel lists its neighbours in IPv4's networks, and the flag of those whose hardware address it knows.
+NEIGHBOURS, COMPLETE = Path("/proc/net/arp"), 0x2
+
+
+def neighbours() -> Dict[str, List[str]]:
+    """Hardware address -> addresses at which this machine met it."""
+    found: Dict[str, List[str]] = {}
+    for line in _read(NEIGHBOURS).splitlines()[1:]:
+        address, _kind, flags, hardware = line.split()[:4]
+        if int(flags, 16) & COMPLETE:
+            found.setdefault(hardware.lower(), []).append(address)
+    return found
 
 
 def _read(path: Path) -> str:

@@ -18,7 +18,7 @@ Row = Mapping[str, Any]
 COLUMNS, NAME, AFTER, STATE = 100, 24, 18, 9
 #: A phase of a start -> the character that its bar is made of.
 BARS = {"waiting": "·", "delayed": "─", "starting": "▒", "probing": "█"}
-ENDS = {"ready": "●", "failed": "✗", "skipped": "✗"}
+ENDS = {"ready": "●", "failed": "✗", "skipped": "✗", "later": "✗"}
 #: What a phase is called.
 PHASES = {
     "waiting": "waits",
@@ -61,7 +61,7 @@ def summary(last: Result) -> str:
     told = [f"{outcomes.count('ready')} of {counted(len(rows), 'VM', 'VMs')} ready after {duration(boot['seconds'])}"]
     told += [
         f"{outcomes.count(word)} {said}"
-        for word, said in (("failed", "failed"), ("skipped", "not started"))
+        for word, said in (("failed", "failed"), ("skipped", "not started"), ("later", "started later"))
         if word in outcomes
     ]
     if not boot["over"]:
@@ -98,10 +98,11 @@ def _bar(start: Row, total: float, room: int) -> str:
     """The phases of a start, and a mark where it ended."""
     scale = max(total, 0.001) / (room - 1)
     end = min(round(start["ended_seconds"] / scale), room - 1)
+    parts = phases(start)
     drawn = []
     for column in range(end):
-        moment = (column + 0.5) * scale
-        drawn.append(next((BARS[phase] for phase, since, until in phases(start) if since <= moment < until), " "))
+        moment = min((column + 0.5) * scale, start["ended_seconds"])
+        drawn.append(next((BARS[phase] for phase, since, until in parts if since <= moment <= until), " "))
     return "".join([*drawn, ENDS[start["outcome"]]]).ljust(room)
 
 

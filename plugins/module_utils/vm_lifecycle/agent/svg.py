@@ -125,6 +125,8 @@ def _beside(row: Row) -> Tuple[str, str]:
     """What is said at the end of a bar, and how."""
     if row["start"]["outcome"] == "ready":
         return duration(row["start"]["ended_seconds"]), "pale small"
+    if row["start"]["outcome"] == "later":
+        return "started later", "pale small"
     word = "not started" if row["start"]["outcome"] == "skipped" else "failed"
     return fit(f"{word} [{row['reason']}]", BESIDE).rstrip(), "failed small"
 

@@ -12,7 +12,7 @@ from ..changes import LogOperation
 from ..times import iso
 from .columns import table
 from .trees import left_why, plan_tree, stop_tree
-from .words import remedies, why
+from .words import counted, remedies, why
 
 Result = Mapping[str, Any]
 
@@ -178,8 +178,8 @@ def doctor(result: Result) -> str:
         lines.append(f"  {alike[0]['remedy']}")
     counts = result["counts"]
     if counts["error"] + counts["warning"]:
-        told = (("error", "errors"), ("warning", "warnings"), ("info", "notes"))
-        lines.append(", ".join(f"{counts[severity]} {words}" for severity, words in told))
+        told = (("error", "error"), ("warning", "warning"), ("info", "note"))
+        lines.append(", ".join(counted(counts[severity], word, f"{word}s") for severity, word in told))
     else:
         lines.append("nothing is in the way of boots and shutdowns of this host")
     return "\n".join(printable(line) for line in lines)

@@ -114,7 +114,13 @@ def stop_reason(event: PowerEvent, shutdown_detail: int, asked: bool, going_down
 
 def following(event: PowerEvent, last: Optional[LastState], now: float, boot_id: str, going_down: bool,
               notes: Tuple[int, bool] = (-1, False)) -> Optional[LastState]:  # fmt: skip
-    """What is known of a VM after an event, None when the event says nothing about it. notes: as for stop_reason."""
+    """What is known of a VM after an event, None when the event says nothing about it. notes: as for stop_reason.
+
+    The stop of a VM that was stopped in order may be heard when that is on record already.
+    """
+    known = last is not None and last.boot_id == boot_id and last.state in UP and last.reason == "host_shutdown"
+    if event.kind == "stopped" and known:
+        return last
     domain = Domain(event.uuid, event.name, AFTER.get(event.kind, "shutoff"))
     if event.kind == "stopped":
         return stopped(last, domain, stop_reason(event, *notes, going_down), now, boot_id)

@@ -24,6 +24,7 @@ def last_boot(store: Store) -> Dict[str, Any]:
      "vms": [{"name", "uuid", "decision", "reason", "message", "start": timeline of tasks/boot}], in the order of their turns,
      "critical_path": [names]: each one's turn came when the one before it was done, and when the last was done all was}.
 
+    The outcome is "later" for a VM that was given up, and was started since.
     boot is None when no VM was started in order since the host was installed.
     """
     run = store.boot()
@@ -54,7 +55,7 @@ def _row(start: StartRecord) -> Document:
         "decision": "started" if ready else "failed",
         "reason": start.reason,
         "message": f"{start.name}: {start.message}" if start.message else start.name,
-        "start": timeline(start),
+        "start": {**timeline(start), **({"outcome": "later"} if start.reason == "started_later" else {})},
     }
 
 

@@ -30,8 +30,8 @@ except ImportError:
 
 #: virDomainState -> libvirt's own words.
 STATES = ("no state", "running", "blocked", "paused", "shutdown", "shutoff", "crashed", "pmsuspended")
-#: Seconds that the monitor of a QEMU has to answer.
-ANSWER_LIMIT = 10.0
+#: Seconds that the monitor of a QEMU has to answer, and those in which libvirt notices that an agent is deaf, and a little more.
+ANSWER_LIMIT, AGENT_LIMIT = 10.0, 6.0
 #: Prefix of our metadata element in the XML.
 PREFIX = "vmops"
 
@@ -152,7 +152,11 @@ class LibvirtHypervisor:
             self._handle(uuid).setAutostart(1 if value else 0)
 
     def request_shutdown(self, uuid: str) -> None:
+        """libvirt asks the guest agent first, if there is one, and may wait for it without limit: then the power button it is."""
         asked = Asked(self._connections.uri, uuid, lambda handle: handle.shutdown())
+        if not asked.ended(AGENT_LIMIT):
+            button = libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN
+            asked = Asked(self._connections.uri, uuid, lambda handle: handle.shutdownFlags(button))
         if not asked.ended(ANSWER_LIMIT):
             raise EffectError("effect_failed", f"the monitor of its process did not answer in {ANSWER_LIMIT} s")
         asked.answer()

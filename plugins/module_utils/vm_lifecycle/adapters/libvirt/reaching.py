@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Any, Dict, Iterator, List
+from typing import Any, Dict, Iterable, Iterator, List, Set
 from xml.etree import ElementTree
 
 from ...errors import EffectError
-from ..machine import own_addresses
+from ..machine import neighbours, own_addresses
 from .calls import Asked
 
 try:
@@ -37,31 +37,32 @@ class Addresses:
         if not handle.isActive():
             return []
         root = ElementTree.fromstring(handle.XMLDesc())
-        found = list(_addresses(_interfaces(handle, libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE)))
-        found += _addresses(self._by_agent(handle.UUIDString(), root))
-        found += _addresses(_interfaces(handle, libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_ARP))
+        cards = {mac.get("address", "").lower() for mac in root.findall("devices/interface/mac")}
+        found = _of(_interfaces(handle, libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE).values())
+        found += self._by_agent(handle.UUIDString(), root, cards)
+        # The kernel is asked itself: libvirt 9.0 can't read what Linux 6.18 answers (wrong nlmsg len).
+        met = neighbours()
+        found += [address for card in sorted(cards) for address in met.get(card, [])]
         own = own_addresses() if found else frozenset()
-        return [address for address in dict.fromkeys(found) if address not in own]
+        return [address for address in dict.fromkeys(_reachable(found)) if address not in own]
 
-    def _by_agent(self, uuid: str, root: ElementTree.Element) -> Interfaces:
-        """Of the interfaces that the domain has: a bridge inside a guest may have the address of another machine.
+    def _by_agent(self, uuid: str, root: ElementTree.Element, cards: Set[str]) -> List[str]:
+        """Of the cards that the domain has: a bridge inside a guest may have the address of another machine.
 
-        A guest all of whose interfaces are devices of the host has none that the definition knows; then all count.
+        A guest all of whose cards are devices of the host has none that the definition knows; then all count.
         """
         channel = root.find(f"devices/channel/target[@name='{AGENT}']")
         waiting = self._asked.get(uuid)
         if channel is None or channel.get("state") != "connected" or (waiting and not waiting.ended()):
-            return {}
-        asked = Asked(self._uri, uuid, _ask_agent)
-        self._asked[uuid] = asked
+            return []
+        self._asked[uuid] = asked = Asked(self._uri, uuid, _ask_agent)
         if not asked.ended(AGENT_LIMIT):
-            return {}
+            return []
         try:
-            found: Interfaces = asked.answer()
+            found: List[Dict[str, Any]] = list(asked.answer().values())
         except EffectError:
-            return {}
-        known = {mac.get("address", "").lower() for mac in root.findall("devices/interface/mac")}
-        return {name: each for name, each in found.items() if _mac(each) in known} or found
+            return []
+        return _of([each for each in found if str(each.get("hwaddr") or "").lower() in cards] or found)
 
 
 def _ask_agent(handle: Any) -> Interfaces:
@@ -69,7 +70,7 @@ def _ask_agent(handle: Any) -> Interfaces:
 
 
 def _interfaces(handle: Any, source: int) -> Interfaces:
-    """Interfaces by name; none where that source does not exist or does not answer. Raises libvirtError when the domain is gone."""
+    """None where that source does not exist or does not answer. Raises libvirtError when the domain is gone."""
     try:
         found: Interfaces = handle.interfaceAddresses(source)
     except libvirt.libvirtError as error:
@@ -79,17 +80,16 @@ def _interfaces(handle: Any, source: int) -> Interfaces:
     return found
 
 
-def _mac(interface: Dict[str, Any]) -> str:
-    return str(interface.get("hwaddr") or "").lower()
+def _of(interfaces: Iterable[Dict[str, Any]]) -> List[str]:
+    return [str(given["addr"]) for interface in interfaces for given in interface.get("addrs") or []]
 
 
-def _addresses(interfaces: Interfaces) -> Iterator[str]:
+def _reachable(addresses: Iterable[str]) -> Iterator[str]:
     """Those at which a guest can be reached from its host."""
-    for interface in interfaces.values():
-        for given in interface.get("addrs") or []:
-            try:
-                address = ipaddress.ip_address(given["addr"])
-            except ValueError:
-                continue
-            if not (address.is_loopback or address.is_unspecified or address.is_multicast or address.is_link_local):
-                yield str(address)
+    for text in addresses:
+        try:
+            address = ipaddress.ip_address(text)
+        except ValueError:
+            continue
+        if not (address.is_loopback or address.is_unspecified or address.is_multicast or address.is_link_local):
+            yield str(address)
