@@ -172,3 +172,55 @@ VM_PERSISTENCE: Dict[str, Any] = {
     'repair': {'type': 'bool', 'default': False},
     'uri': {'type': 'str', 'default': 'qemu:///system'},
 }
+
+VM_RECOVERY: Dict[str, Any] = {
+    'name': {'type': 'str'},
+    'uuid': {'type': 'str'},
+    'vms': {
+        'type': 'list',
+        'elements': 'dict',
+        'options': {
+            'name': {'type': 'str'},
+            'uuid': {'type': 'str'},
+            'memory': {'type': 'bool'},
+            'memory_path': {'type': 'path'},
+            'recovery': {
+                'type': 'dict',
+                'options': {
+                    'vm_name': {'type': 'str', 'required': True},
+                    'vm_id': {'type': 'str', 'required': True},
+                    'state_before_shutdown': {
+                        'type': 'str',
+                        'required': True,
+                        'choices': ['running', 'stopped', 'paused'],
+                    },
+                    'creation_timestamp': {'type': 'str', 'required': True},
+                    'last_checkpoint': {'type': 'str', 'required': True},
+                    'memory_snapshot': {'type': 'str'},
+                    'memory_size_mb': {'type': 'int'},
+                    'config_snapshot': {'type': 'dict', 'required': True},
+                },
+            },
+            'on_restore_failure': {'type': 'str', 'choices': ['fail', 'start-cold']},
+        },
+    },
+    'state': {'type': 'str', 'default': 'captured', 'choices': ['captured', 'restored', 'absent']},
+    'memory': {'type': 'bool'},
+    'memory_path': {'type': 'path'},
+    'recovery': {
+        'type': 'dict',
+        'options': {
+            'vm_name': {'type': 'str', 'required': True},
+            'vm_id': {'type': 'str', 'required': True},
+            'state_before_shutdown': {'type': 'str', 'required': True, 'choices': ['running', 'stopped', 'paused']},
+            'creation_timestamp': {'type': 'str', 'required': True},
+            'last_checkpoint': {'type': 'str', 'required': True},
+            'memory_snapshot': {'type': 'str'},
+            'memory_size_mb': {'type': 'int'},
+            'config_snapshot': {'type': 'dict', 'required': True},
+        },
+    },
+    'on_restore_failure': {'type': 'str', 'choices': ['fail', 'start-cold']},
+    'missing': {'type': 'str', 'default': 'fail', 'choices': ['fail', 'skip']},
+    'uri': {'type': 'str', 'default': 'qemu:///system'},
+}

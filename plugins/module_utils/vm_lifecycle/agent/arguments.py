@@ -25,6 +25,7 @@ STATES = {
     "confirm": "confirmed",
     "undo": "restored",
     "purge": "purged",
+    "recover": "restored",
 }
 
 
@@ -49,6 +50,12 @@ def parser() -> argparse.ArgumentParser:
     log.add_argument("--last", type=int, default=50, metavar="N", help="only the newest N operations (default: 50)")
     clock = verbs.add_parser("clock-accept", help="believe this host's clock as it is now")
     notify = verbs.add_parser("notify", help="hand notices and failures that wait to the configured hooks")
+    recover = _verb(
+        verbs, "recover", "bring VMs to the state that is on record, and define those that are missing", "*", acts=True
+    )
+    recover.add_argument(
+        "--start-cold", action="store_true", help="keep memory aside that can't be loaded, and start without it"
+    )
     _host_verbs(verbs)
     for command in (validate, clock, log, notify):
         command.add_argument("--json", action="store_true", help="print JSON")
@@ -130,6 +137,8 @@ def document(options: argparse.Namespace) -> Dict[str, Any]:
     plan_id = getattr(options, "plan_id", None) or getattr(options, "plan", None)
     if plan_id:
         found["plan_id"] = plan_id
+    if getattr(options, "start_cold", False):
+        found["on_restore_failure"] = "start-cold"
     if options.verb == "hold":
         found.update(hold="everything" if options.everything else "deletion", reason=options.reason)
     if options.verb == "renew" and options.if_less_than is not None:

@@ -215,6 +215,15 @@ def notices(told: Sequence[Result]) -> str:
     return "\n".join(printable(line) for line in lines) or "no notice waits"
 
 
+def recover(result: Result) -> str:
+    """A line for each VM."""
+    would = "would be " if result["dry_run"] else ""
+    lines = [
+        f"{would if vm['changed'] else ''}{vm['decision']}: {vm['message']} [{vm['reason']}]" for vm in result["vms"]
+    ]
+    return "\n".join(printable(line) for line in lines) or "nothing is on record"
+
+
 SHAPES: Dict[str, Callable[[Result], str]] = {
     "status": status,
     **dict.fromkeys(("cleanup", "confirm", "undo", "purge"), sweep),
@@ -222,4 +231,5 @@ SHAPES: Dict[str, Callable[[Result], str]] = {
     "shutdown": shutdown,
     "flags": flags,
     "doctor": doctor,
+    "recover": recover,
 }
