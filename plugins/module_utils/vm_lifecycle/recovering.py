@@ -63,17 +63,13 @@ def _disks(world: World, kept: Recovery) -> Optional[EffectError]:
     if missing:
         return EffectError("disk_missing", f"the disk {missing[0]} is not there")
     active = {domain.uuid for domain in world.hypervisor.domains() if domain.active and domain.uuid != kept.uuid}
-    uses = world.hypervisor.storage().attachments
+    # kernels, firmware and media are for many VMs; what is written to is for one
+    uses = [use for use in world.hypervisor.storage().attachments if use.role == "disk" and not use.read_only]
     own = {
-        use.image.identity.file for use in uses if use.uuid == kept.uuid and use.image.identity and not use.read_only
+        use.image.identity.file for use in uses if use.uuid == kept.uuid and use.image.identity and not use.shareable
     }
     for use in uses:
-        if (
-            use.uuid in active
-            and use.image.identity is not None
-            and use.image.identity.file in own
-            and not use.shareable
-        ):
+        if use.uuid in active and use.image.identity is not None and use.image.identity.file in own:
             return EffectError("disk_in_use", f"{use.vm}, which runs, uses the disk {use.image.path}")
     return None
 
@@ -95,6 +91,11 @@ def _bring(run: Run, chain: Chain, action: do.Bring) -> None:
         if problem:
             raise EffectError("memory_mismatch", f"{action.path}: {problem}; nothing was started")
         world.hypervisor.restore_memory(action.uuid, action.path, paused)
+        kept = world.store.recoveries().get(action.uuid)
+        if (
+            kept is not None and kept.memory is not None
+        ):  # its guest has gone on from there: loaded again, it would go back
+            run.later(RememberRecovery(replace(kept, memory=None)))
     else:
         chain.way = load(world, domain, paused, action.on_restore_failure)
     chain.touched = True
