@@ -422,7 +422,7 @@ def test_a_file_that_takes_too_long(qemu: QemuBench) -> None:
 
 
 def test_a_daemon_that_is_killed_while_it_saves(qemu: QemuBench) -> None:
-    """What there is of the file can't be loaded, and does not stay."""
+    """What there is of the file can't be loaded, and does not stay; the next daemon lets the guest go on."""
     running(qemu)
     path = place(qemu) / "a"
     qemu.daemon.slow.touch()
@@ -444,6 +444,8 @@ def test_a_daemon_that_is_killed_while_it_saves(qemu: QemuBench) -> None:
     qemu.daemon.start()
     assert len(problem) == 1
     assert not path.exists()
+    handle = qemu.daemon.open().lookupByUUIDString(A)
+    wait_for(lambda: handle.state()[0] == libvirt.VIR_DOMAIN_RUNNING)
 
 
 @pytest.mark.parametrize("path", ["relative", "/nowhere/at/all/x", ""])
