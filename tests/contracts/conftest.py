@@ -183,8 +183,9 @@ def daemon(only_daemon: Daemon) -> Iterator[Daemon]:
 
 
 @pytest.fixture
-def qemu(daemon: Daemon, tmp_path: Path) -> Iterator[QemuBench]:
-    """Real processes, and a daemon that the test may kill."""
+def qemu(daemon: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[QemuBench]:
+    """Real processes, a daemon that the test may kill, and the directories that are its user's."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(daemon.home / "config"))
     made = QemuBench(daemon, tmp_path)
     yield made
     made.hypervisor.close()  # type: ignore[attr-defined]
@@ -194,6 +195,15 @@ def qemu(daemon: Daemon, tmp_path: Path) -> Iterator[QemuBench]:
 @pytest.fixture(params=["fake", "libvirt", "qemu"])
 def powered(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     """Without domains."""
+    if request.param == "qemu":
+        yield request.getfixturevalue("qemu")
+        return
+    yield from _bench(request.param, tmp_path)
+
+
+@pytest.fixture(params=["fake", "qemu"])
+def memorable(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    """Without domains; their memory is saved in files, which libvirt's `test` driver keeps to itself."""
     if request.param == "qemu":
         yield request.getfixturevalue("qemu")
         return

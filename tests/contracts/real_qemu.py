@@ -94,6 +94,11 @@ while (sysread(STDIN, $piece, 4096)) {{
 ' | {gzip} "$@"
 """
 
+#: Stands in for the programs of an emulated TPM, of which libvirt asks what they can do before it defines a VM with one.
+SWTPM = """#!/bin/sh
+echo '{"type": "swtpm", "features": ["tpm-1.2", "tpm-2.0"]}'
+"""
+
 
 def wait_for(what: Callable[[], object], seconds: float = 30.0) -> None:
     """Until it is so."""
@@ -116,6 +121,9 @@ class Daemon:
         gzip = self.home / "bin" / "gzip"
         gzip.write_text(GZIP.format(slow=self.slow, stuck=self.stuck, gzip=shutil.which("gzip")))
         gzip.chmod(0o755)
+        for name in ("swtpm", "swtpm_setup", "swtpm_ioctl"):
+            (self.home / "bin" / name).write_text(SWTPM)
+            (self.home / "bin" / name).chmod(0o755)
         for name, code in PROGRAMS.items():
             (self.home / "guests" / name).write_bytes(code)
         self._reapers: list[subprocess.Popen[bytes]] = []

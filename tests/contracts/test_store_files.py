@@ -25,12 +25,14 @@ from vm_lifecycle.changes import (
     RememberBoot,
     RememberPlan,
     RememberPools,
+    RememberRecovery,
     RememberSchedule,
     RememberStart,
     RememberState,
 )
 from vm_lifecycle.errors import EffectError
 from vm_lifecycle.model import Intent, Notice, Record, SavedDomain, SweepPlan, UndoRecord
+from vm_lifecycle.recoveries import Configuration, Recovery
 
 NOW = 1795575600
 #: The database as the first release made it; never changed, since hosts have it.
@@ -53,6 +55,13 @@ CREATE TABLE notices (
     attempts INTEGER NOT NULL DEFAULT 0, error TEXT NOT NULL DEFAULT '');
 CREATE TABLE pools (name TEXT PRIMARY KEY, missed_since INTEGER NOT NULL);
 PRAGMA user_version=2;
+"""
+#: And the third one.
+THIRD_RELEASE = """
+CREATE TABLE states (uuid TEXT PRIMARY KEY, state TEXT NOT NULL);
+CREATE TABLE starts (uuid TEXT PRIMARY KEY, start TEXT NOT NULL);
+CREATE TABLE boot (id INTEGER PRIMARY KEY CHECK (id = 1), run TEXT NOT NULL);
+PRAGMA user_version=3;
 """
 PLAN, NOTICE = SweepPlan("p", "d", NOW), Notice("k", "failed", "u", "n", "m", NOW)
 
@@ -115,7 +124,14 @@ def second_release(state: Path) -> None:
         database.commit()
 
 
-RELEASES = {1: first_release, 2: second_release}
+def third_release(state: Path) -> None:
+    """A store that the third release left, before any VM was seen to run."""
+    second_release(state)
+    with closing(sqlite3.connect(state / "state.db")) as database:
+        database.executescript(THIRD_RELEASE)
+
+
+RELEASES = {1: first_release, 2: second_release, 3: third_release}
 
 
 def version(state: Path) -> int:
@@ -251,9 +267,10 @@ def test_reading_an_older_release(store: SqliteStore, state: Path, release: int)
     """What is there is read, the rest is empty, and nothing is upgraded by looking."""
     RELEASES[release](state)
     assert store.records() == {uuid_of(1): record()}
-    there = ([PLAN], [NOTICE], {"default": 0}) if release == 2 else ([], [], {})
+    there = ([PLAN], [NOTICE], {"default": 0}) if release >= 2 else ([], [], {})
     assert (store.plans(), store.notices(), store.pools()) == there
     assert (store.undo_records(), store.states(), store.starts(), store.boot()) == ([], {}, {}, None)
+    assert (store.recoveries(), store.manifests()) == ({}, {})
     assert [line.operation for line in store.operations(5)] == ["declare"]
     assert version(state) == release
 
@@ -268,7 +285,10 @@ def test_upgrading_an_older_release(store: SqliteStore, state: Path, release: in
         StartRecord(uuid_of(1), "a", "b", "ready"),
         BootRun("b", NOW),
     )
+    kept = Recovery(uuid_of(1), "a", NOW, NOW, Configuration("<domain/>"))
     for _round in range(2):
+        store.save([RememberRecovery(kept)])
+        assert store.recoveries() == {uuid_of(1): kept}
         store.save([RememberPlan(PLAN), QueueNotice(NOTICE), RememberPools({"default": 0}), Remember(record(2))])
         store.save([RememberState(last), RememberStart(start), RememberBoot(run)])
         assert store.records() == {uuid_of(1): record(), uuid_of(2): record(2)}
@@ -294,7 +314,7 @@ def test_an_upgraded_database_is_that_of_a_new_host(
             return {name: database.execute(f"PRAGMA table_info({name})").fetchall() for name in names}
 
     assert columns(state) == columns(tmp_path / "new")
-    assert {"states", "starts", "boot"} <= set(columns(state))
+    assert {"states", "starts", "boot", "recoveries"} <= set(columns(state))
 
 
 @pytest.mark.parametrize("release", RELEASES)

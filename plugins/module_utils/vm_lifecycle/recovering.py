@@ -46,14 +46,19 @@ def _capture(run: Run, chain: Chain, action: do.Capture) -> None:
 
 
 def _redefine(run: Run, chain: Chain, action: do.Redefine) -> None:
-    """Names, UUIDs and disks are looked at again; what turns out to be impossible leaves nothing behind."""
+    """Names, UUIDs and disks are looked at again; what turns out to be impossible leaves nothing behind.
+
+    But saved memory may have outlived the definition, and would go with it: then the definition stays.
+    """
     world, kept = run.world, action.recovery
     world.hypervisor.define_xml(kept.configuration.xml)
     chain.touched = True
     problem = _disks(world, kept)
     if problem is not None:
-        world.hypervisor.undefine(kept.uuid, keep_nvram=True, keep_tpm=True)
-        chain.touched = False
+        domain = world.hypervisor.domain(kept.uuid)
+        if domain is not None and not domain.saved:
+            world.hypervisor.undefine(kept.uuid, keep_nvram=True, keep_tpm=True)
+            chain.touched = False
         raise problem
     run.save_now(RememberRecovery(replace(kept, removed=False)), run.log(chain.entry, "restore", "done", "defined"))
 

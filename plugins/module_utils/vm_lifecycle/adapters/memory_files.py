@@ -53,10 +53,10 @@ def image_problem(path: str) -> str:
 
 
 def is_unfinished(path: str) -> bool:
-    """Whether it is what a save left that was interrupted."""
+    """Whether it is what a save left that was interrupted, which may be no byte at all."""
     try:
         with open(path, "rb") as stream:
-            return stream.read(len(UNFINISHED)) == UNFINISHED
+            return stream.read(len(UNFINISHED)) in (UNFINISHED, b"")
     except OSError:
         return False
 
