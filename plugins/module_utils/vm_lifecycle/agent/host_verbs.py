@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from typing import Any, Dict, List
 
+from ..errors import EffectError, LifecycleError
 from ..ports import World
 from ..run import run
 from ..tasks import boot, cleanup, shutdown
@@ -22,18 +23,34 @@ def boot_host(options: argparse.Namespace, world: World) -> Dict[str, Any]:
     dry_run = options.dry_run or options.plan
     result = run(boot.TASK, wish, world, dry_run)
     doomed: List[str] = result.pop("destroy")
-    if doomed:
-        named = [{"uuid": uuid} for uuid in doomed]
-        wish = {"vms": named, "ignore": ["expiry", "window"], "at_boot": True, "missing": "skip"}
-        swept = run(cleanup.TASK, wish, world, dry_run)
-        rows = {row["uuid"]: row for row in swept["vms"]}
-        result["vms"] = [rows.get(row["uuid"], row) if row["uuid"] in doomed else row for row in result["vms"]]
-        result["warnings"] += swept["warnings"]
-        result["changed"] = result["changed"] or swept["changed"]
-        result["failed"] = result["failed"] or (swept["failed"] and swept.get("alert", True))
-    if not dry_run:
-        boot.finish(world)
+    try:
+        if doomed:
+            _delete(doomed, result, world, dry_run)
+    except LifecycleError as error:  # VMs were started, and the result tells of them
+        _complain(result, f"nothing was deleted: {'; '.join(map(str, error.problems))}")
+    try:
+        if not dry_run:
+            boot.finish(world)
+    except EffectError as error:
+        _complain(result, f"it is not recorded that this boot's VMs were started: {error.message}")
     return result
+
+
+def _delete(doomed: List[str], result: Dict[str, Any], world: World, dry_run: bool) -> None:
+    """Hand VMs to the clean-up, and put its rows into the result. Raises LifecycleError when it refuses."""
+    named = [{"uuid": uuid} for uuid in doomed]
+    wish = {"vms": named, "ignore": ["expiry", "window"], "at_boot": True, "missing": "skip"}
+    swept = run(cleanup.TASK, wish, world, dry_run)
+    rows = {row["uuid"]: row for row in swept["vms"]}
+    result["vms"] = [rows.get(row["uuid"], row) if row["uuid"] in doomed else row for row in result["vms"]]
+    result["warnings"] += swept["warnings"]
+    result["changed"] = result["changed"] or swept["changed"]
+    result["failed"] = result["failed"] or (swept["failed"] and swept.get("alert", True))
+
+
+def _complain(result: Dict[str, Any], problem: str) -> None:
+    result["warnings"].append(problem)
+    result["failed"] = True
 
 
 def stop_host(options: argparse.Namespace, world: World) -> Dict[str, Any]:
