@@ -13,7 +13,6 @@ import sys
 import time
 import uuid as uuids
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timezone, tzinfo
 from functools import cache
@@ -115,6 +114,9 @@ class LinuxHost:
         """The caller works, too, and takes the first job: its thread has a connection to libvirt already."""
         if not jobs:
             return
+        # most runs do one thing at a time, and this import is a slow one
+        from concurrent.futures import ThreadPoolExecutor
+
         waiting = deque(jobs[1:])
 
         def work() -> None:

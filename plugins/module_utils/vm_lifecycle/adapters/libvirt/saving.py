@@ -86,6 +86,9 @@ def save_memory(handle: Any, uri: str, seconds: float) -> None:
         problem = error.message
     if not handle.isActive() and handle.hasManagedSaveImage():
         return  # at the very end
+    if handle.isActive() and saving.ended():
+        # Half an image: some versions of libvirt leave it, and would take the VM for saved after the next boot.
+        Asked(uri, uuid, lambda own: own.managedSaveRemove()).ended(GIVE_UP_LIMIT)
     if ran:
         _let_go_on(handle, uri, uuid)
     raise EffectError("save_failed", problem)
