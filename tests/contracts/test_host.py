@@ -115,6 +115,18 @@ def test_clock(make: Make) -> None:
     assert abs((second.now - first.now) - (second.boottime - first.boottime)) < 1
 
 
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [("0f3c2a1b4d5e4f608192a3b4c5d6e7f8", "0f3c2a1b-4d5e-4f60-8192-a3b4c5d6e7f8"), ("", None), ("nonsense", None)],
+)
+def test_boot_of_a_unit(told: str, expected: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A unit believes systemd rather than the /proc of its sandbox; written as the kernel writes it."""
+    host = LinuxHost(tmp_path, tmp_path)
+    kernel = host.clock().boot_id
+    monkeypatch.setenv("VM_LIFECYCLE_BOOT_ID", told)
+    assert host.clock().boot_id == (expected or kernel)
+
+
 def test_zone(make: Make) -> None:
     """A zone that can tell local time."""
     assert datetime.fromtimestamp(0, make([], None).zone()).utcoffset() is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import sqlite3
 import stat
@@ -354,6 +355,50 @@ def test_an_upgrade_of_the_second_release_that_fails(store: SqliteStore, state: 
         database.execute("DROP TABLE boot")
     store.save([RememberState(LastState(uuid_of(1), "a", "running"))])
     assert (version(state), set(store.states())) == (SCHEMA_VERSION, {uuid_of(1)})
+
+
+# A full disk.
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """No file grows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_reading_on_a_full_disk(store: SqliteStore, state: Path) -> None:
+    """What nobody has open is read as it is, again and again; nothing is written, and later it goes on."""
+    store.save([Remember(record())])
+    with full_disk():
+        for _again in range(2):
+            assert (store.records(), store.states()) == ({uuid_of(1): record()}, {})
+            with pytest.raises(EffectError) as caught:
+                store.save([Remember(record(2))])
+            assert caught.value.code == "store_unusable"
+    store.save([Remember(record(2))])
+    assert set(store.records()) == {uuid_of(1), uuid_of(2)}
+    assert not list(state.glob("state.db.damaged*"))
+
+
+def test_reading_half_a_database_on_a_full_disk(store: SqliteStore, state: Path) -> None:
+    """What is in the journal still would be missing."""
+    store.save([Remember(record())])
+    with closing(sqlite3.connect(state / "state.db")) as other:
+        other.execute("SELECT count(*) FROM vms").fetchone()  # so that the journal stays
+        store.save([Remember(record(2))])
+        kept = state / "kept"
+        kept.mkdir()
+        for name in ("state.db", "state.db-wal"):
+            shutil.copy(state / name, kept / name)
+    with full_disk(), pytest.raises(EffectError) as caught:
+        SqliteStore(kept).records()
+    assert caught.value.code == "store_unusable"
+    assert set(SqliteStore(kept).records()) == {uuid_of(1), uuid_of(2)}
 
 
 # Damage.

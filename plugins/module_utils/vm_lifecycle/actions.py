@@ -240,6 +240,8 @@ class Conduct:
     alert: bool = False
     #: Whether files outside pools may go.
     unpooled: bool = False
+    #: Whether nothing is done at all when the store can't be written. Without it that is a failure, but stops nothing.
+    needs_store: bool = True
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ FINDINGS: Dict[str, Ailment] = {
     "unit_failed": Ailment(
         "error",
         "A unit of this software has failed.",
-        "See journalctl -u with the unit's name, then systemctl reset-failed and start it again.",
+        "See journalctl -u with its name. When that is mended: systemctl reset-failed, and start it unless it is that of the boot.",
     ),
     "host_unit_inactive": Ailment(
         "error",

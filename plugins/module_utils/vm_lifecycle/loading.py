@@ -78,5 +78,6 @@ def end_manifest(world: World, domain: Domain, path: str = "") -> Optional[Memor
     if facts.memory is None:
         return None
     now = int(world.host.clock().now)
-    world.store.write_manifest(Manifest(domain.uuid, domain.name, now, facts.memory, facts.machine, facts.disks))
+    seen = facts.disks if all(disk.size >= 0 for disk in facts.disks) else ()  # one that is out of sight proves nothing
+    world.store.write_manifest(Manifest(domain.uuid, domain.name, now, facts.memory, facts.machine, seen))
     return facts.memory

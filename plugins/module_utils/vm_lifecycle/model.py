@@ -288,5 +288,7 @@ class Observed:
     damage: Tuple[str, ...] = ()
     #: Why storage could not be read although it was needed.
     storage_problem: str = ""
+    #: Why the store could not be read although something is done all the same; then nothing is written to it first.
+    store_problem: str = ""
     #: Features whose units are enabled on this host: cleanup, boot, supervisor.
     features: FrozenSet[str] = frozenset()

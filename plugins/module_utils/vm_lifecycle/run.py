@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, Mapping, Type
+from typing import Any, Callable, Dict, List, Mapping, Tuple, Type
 
 from .actions import Plan
 from .apply import apply
@@ -40,14 +40,16 @@ def run(task: Task, document: Mapping[str, Any], world: World, dry_run: bool = F
     request = task.decode(document, world)
     observed = task.observe(request, world)
     plan = task.plan(request, observed)
+    unkept: Tuple[str, ...] = ()
     if dry_run or not task.handlers:
         chains = [predicted(entry) for entry in plan.entries]
     else:
         verdict = judge(observed.clock, observed.memory)
-        _keep_books(world, observed.memory, verdict, plan)
+        unkept = _keep_books(world, observed, verdict, plan)
         chains = task.carry_out(plan, world, observed.memory if not verdict.sane else verdict.memory, task.handlers)
     result = task.report(request, observed, chains)
-    result["warnings"] = [*plan.warnings, *(text for entry in plan.entries for text in entry.warnings)]
+    result["failed"] = result["failed"] or bool(unkept)
+    result["warnings"] = [*unkept, *plan.warnings, *(text for entry in plan.entries for text in entry.warnings)]
     result["dry_run"] = dry_run
     return result
 
@@ -58,12 +60,19 @@ def predicted(entry: Any) -> Chain:
     return Chain(entry, done=done, verdicts=entry.verdicts, schedule=entry.schedule, predicted=True)
 
 
-def _keep_books(world: World, memory: ClockMemory, verdict: ClockVerdict, plan: Plan) -> None:
-    """Remember the clock before anything relies on it; creates the store, so an unusable one stops the run here."""
-    changes = [*([RememberClock(verdict.memory)] if verdict.memory != memory else []), *plan.books]
-    if not changes:
-        return
+def _keep_books(world: World, observed: Observed, verdict: ClockVerdict, plan: Plan) -> Tuple[str, ...]:
+    """Remember the clock before anything relies on it; creates the store, so an unusable one stops the run here.
+
+    Returns a warning when it could not be kept by a plan that is carried out all the same.
+    """
+    changes = [*([RememberClock(verdict.memory)] if verdict.memory != observed.memory else []), *plan.books]
     try:
-        world.store.save(changes)
+        if observed.store_problem:  # what was not read must not be written over
+            raise EffectError("store_unusable", observed.store_problem)
+        if changes:
+            world.store.save(changes)
     except EffectError as error:
-        raise refuse(error.code, error.message) from error
+        if plan.conduct.needs_store:
+            raise refuse(error.code, error.message) from error
+        return (f"nothing can be recorded: {error.message}",)
+    return ()

@@ -93,8 +93,11 @@ def _down(run: Run, chain: Chain, action: do.Stop) -> None:
     chain.way = _way(run, chain, action, domain)
     chain.touched = True
     clock = run.world.host.clock()
-    last = stopped(run.world.store.states().get(uuid), domain, "host_shutdown", clock.now, clock.boot_id)
-    run.save_now(RememberState(last), run.log(chain.entry, "stop", "done", chain.way))
+    try:
+        last = stopped(run.world.store.states().get(uuid), domain, "host_shutdown", clock.now, clock.boot_id)
+        run.save_now(RememberState(last), run.log(chain.entry, "stop", "done", chain.way))
+    except EffectError as error:
+        run.world.host.progress(f"{chain.entry.name}: not recorded: {error.message}")
 
 
 def _way(run: Run, chain: Chain, action: do.Stop, domain: Domain) -> str:

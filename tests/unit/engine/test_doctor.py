@@ -122,6 +122,7 @@ NO_BOOT = replace(SEEN, features=frozenset({"cleanup"}))
         (HEALTHY, replace(SEEN, strangers=(replace(LEGACY, power_state="shutoff"),))),
         (HEALTHY, replace(SEEN, starts={"u1": replace(FAILED, outcome="ready"), "gone": FAILED})),
         (HEALTHY, replace(SEEN, worst_case=300.0)),
+        (with_unit(SUPERVISOR, state="activating"), SEEN),
         (HEALTHY, replace(SEEN, habits={})),
     ],
 )
@@ -141,6 +142,13 @@ def test_a_host_without_systemd() -> None:
     """Nothing is said of units of which nothing is known."""
     facts = Examination(problems=("systemd does not answer",))
     assert codes(facts, replace(SEEN, strangers=(LEGACY,), worst_case=9000.0)) == ["not_examined"]
+
+
+def test_a_boot_that_failed_because_of_its_vms() -> None:
+    """Is told by them, and not a second time."""
+    facts = with_unit(BOOT, state="failed")
+    assert codes(facts, replace(SEEN, starts={"u1": FAILED})) == ["start_failed"]
+    assert codes(facts, SEEN) == ["unit_failed"]
 
 
 def test_a_host_unit_that_is_missing() -> None:

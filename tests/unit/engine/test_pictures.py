@@ -302,7 +302,7 @@ def test_a_boot_that_happened() -> None:
     assert lines[3] == "not started: old: Its on_host_reboot is keep-stopped [keep_stopped]"
     assert lines[4:6] == ["removed: ci is deleted [destroy_at_boot]", "  removed default/ci.qcow2 [only_user]"]
     assert lines[6].startswith("  [ssh_silent] ")
-    assert lines[-1] == "2 started, 1 failed, 1 not started, 1 removed"
+    assert lines[-1] == "1 started, 1 ran already, 1 failed, 1 not started, 1 removed"
 
 
 def test_flags() -> None:

@@ -11,8 +11,8 @@ import json
 import os
 import sys
 import time
+import uuid as uuids
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timezone, tzinfo
 from functools import cache
@@ -26,6 +26,9 @@ from ..model import ClockReading, Hooks, Pressure
 from ..ports import Jobs
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+#: In it a unit is told by systemd which boot this is. Its sandbox may have a /proc of its own, and on a host that is a container
+#: that one has the machine's boot, not the container's.
+BOOT_ID_VARIABLE = "VM_LIFECYCLE_BOOT_ID"
 PRESSURE = Path("/proc/pressure")
 #: Feature -> the link that systemd makes when its unit is enabled.
 UNIT_LINKS = {
@@ -33,6 +36,13 @@ UNIT_LINKS = {
     "boot": "multi-user.target.wants/vm-lifecycle-boot.service",
     "supervisor": "multi-user.target.wants/vm-lifecycle-supervisor.service",
 }
+
+
+def _boot_id() -> str:
+    try:
+        return str(uuids.UUID(os.environ.get(BOOT_ID_VARIABLE, "")))  # systemd leaves out the dashes
+    except ValueError:
+        return BOOT_ID.read_text("ascii").strip()
 
 
 class LinuxHost:
@@ -47,7 +57,7 @@ class LinuxHost:
         return ClockReading(
             now=time.time(),
             boottime=time.clock_gettime(time.CLOCK_BOOTTIME),
-            boot_id=BOOT_ID.read_text("ascii").strip(),
+            boot_id=_boot_id(),
             synchronised=_synchronised(),
         )
 
@@ -104,6 +114,9 @@ class LinuxHost:
         """The caller works, too, and takes the first job: its thread has a connection to libvirt already."""
         if not jobs:
             return
+        # most runs do one thing at a time, and this import is a slow one
+        from concurrent.futures import ThreadPoolExecutor
+
         waiting = deque(jobs[1:])
 
         def work() -> None:

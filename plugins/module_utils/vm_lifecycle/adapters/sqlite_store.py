@@ -146,20 +146,38 @@ class SqliteStore:
         files.write(uuid, asdict(value))
 
     def _read(self, query: str, parameters: Sequence[Any] = (), since: int = 1) -> List[Any]:
-        """Rows of a query on tables that a database has since a version; none from an older one."""
+        """Rows of a query on tables that a database has since a version; none from an older one.
 
-        def read() -> List[Any]:
+        SQLite makes files for reading, too, which a full disk has no place for. A database that nobody has open is whole without them.
+        """
+
+        def read(connect: Callable[[], sqlite3.Connection]) -> List[Any]:
             if not self._database.exists():
                 return []
-            with closing(self._connect()) as database:
+            with closing(connect()) as database:
                 if not since <= _version(database) <= SCHEMA_VERSION:
                     return []
                 return database.execute(query, parameters).fetchall()
 
         try:
-            return self._guarded(read)
+            return self._guarded(lambda: read(self._connect))
         except _Damaged:
             return []  # counts as lost; the next writer sets it aside
+        except EffectError:
+            if self._guarded(self._has_journal):
+                raise
+            try:
+                return self._guarded(lambda: read(self._connect_as_is))
+            except _Damaged as damaged:
+                raise EffectError("store_unusable", f"{self._database} can't be read") from damaged
+
+    def _has_journal(self) -> bool:
+        """Whether some of the database is in its journal still. A reader that failed may have left an empty one."""
+        path = self._directory / f"{self._database.name}-wal"
+        return path.exists() and path.stat().st_size > 0
+
+    def _connect_as_is(self) -> sqlite3.Connection:
+        return sqlite3.connect(f"{self._database.absolute().as_uri()}?immutable=1", uri=True)
 
     def _connect(self) -> sqlite3.Connection:
         database = sqlite3.connect(str(self._database), timeout=BUSY_TIMEOUT)

@@ -108,7 +108,7 @@ def _timeline(options: argparse.Namespace, store: Store) -> int:
         try:
             options.svg.write_text(timeline_svg(last), encoding="utf-8")
         except OSError as error:
-            raise refuse("invalid_option", str(error), field="svg") from error
+            raise refuse("invalid_option", f"{options.svg}: {error.strerror}", field="svg") from error
     return _say(options, last, pictures.timeline(last))
 
 

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Tuple
 
+from ..errors import EffectError, LifecycleError
 from ..ports import World
 from ..run import run
 from ..tasks import boot, cleanup, shutdown
@@ -21,37 +22,66 @@ def boot_host(options: argparse.Namespace, world: World) -> Dict[str, Any]:
     """
     wish = {"again": options.again, "mark": options.mark, "preview": options.plan}
     dry_run = options.dry_run or options.plan
-    made = _lost(options, world, dry_run)
+    made, problem = _lost(options, world, dry_run)
     result = run(boot.TASK, wish, world, dry_run)
     doomed: List[str] = result.pop("destroy")
-    if doomed:
-        named = [{"uuid": uuid} for uuid in doomed]
-        wish = {"vms": named, "ignore": ["expiry", "window"], "at_boot": True, "missing": "skip"}
-        swept = run(cleanup.TASK, wish, world, dry_run)
-        rows = {row["uuid"]: row for row in swept["vms"]}
-        result["vms"] = [rows.get(row["uuid"], row) if row["uuid"] in doomed else row for row in result["vms"]]
-        result["warnings"] += swept["warnings"]
-        result["changed"] = result["changed"] or swept["changed"]
-        result["failed"] = result["failed"] or (swept["failed"] and swept.get("alert", True))
-    result["vms"] += [row for row in made if row["uuid"] not in {each["uuid"] for each in result["vms"]}]
-    result["changed"] = result["changed"] or any(row["changed"] for row in made)
-    result["failed"] = result["failed"] or any(row.get("failed") for row in made)
-    if not dry_run:
-        boot.finish(world)
+    try:
+        if doomed:
+            _delete(doomed, result, world, dry_run)
+    except LifecycleError as error:  # VMs were started, and the result tells of them
+        _complain(result, f"nothing was deleted: {'; '.join(map(str, error.problems))}")
+    _put_in(result, made)
+    if problem:
+        _complain(result, problem)
+    try:
+        if not dry_run:
+            boot.finish(world)
+    except EffectError as error:
+        _complain(result, f"it is not recorded that this boot's VMs were started: {error.message}")
     return result
 
 
-def _lost(options: argparse.Namespace, world: World, dry_run: bool) -> List[Dict[str, Any]]:
-    """Definitions that were lost while the host was down are made again before anything is started; once a boot, too."""
-    known = world.store.boot()
-    over = known is not None and known.boot_id == world.host.clock().boot_id and known.ended_unix > 0
-    if options.mark or options.again or over:
-        return []
-    kept = [recovery.uuid for recovery in world.store.recoveries().values() if not recovery.removed]
-    if not kept or set(kept) <= {domain.uuid for domain in world.hypervisor.domains()}:
-        return []
-    rows: List[Dict[str, Any]] = run(recoveries.TASK, {"state": "restored", "lost": True}, world, dry_run)["vms"]
-    return rows
+def _lost(options: argparse.Namespace, world: World, dry_run: bool) -> Tuple[List[Dict[str, Any]], str]:
+    """Definitions that were lost while the host was down are made again before anything is started; once a boot, too.
+
+    Returns a row for each, and why it could not be tried: that keeps no other VM down.
+    """
+    if options.mark or options.again:
+        return [], ""
+    try:
+        known = world.store.boot()
+        over = known is not None and known.boot_id == world.host.clock().boot_id and known.ended_unix > 0
+        kept = {recovery.uuid for recovery in world.store.recoveries().values() if not recovery.removed}
+        if over or not kept or kept <= {domain.uuid for domain in world.hypervisor.domains()}:
+            return [], ""
+        rows: List[Dict[str, Any]] = run(recoveries.TASK, {"state": "restored", "lost": True}, world, dry_run)["vms"]
+        return rows, ""
+    except (LifecycleError, EffectError) as error:
+        return [], f"lost definitions were not looked for: {error}"
+
+
+def _put_in(result: Dict[str, Any], made: List[Dict[str, Any]]) -> None:
+    told = {row["uuid"] for row in result["vms"]}
+    result["vms"] += [row for row in made if row["uuid"] not in told]
+    result["changed"] = result["changed"] or any(row["changed"] for row in made)
+    result["failed"] = result["failed"] or any(row.get("failed") for row in made)
+
+
+def _delete(doomed: List[str], result: Dict[str, Any], world: World, dry_run: bool) -> None:
+    """Hand VMs to the clean-up, and put its rows into the result. Raises LifecycleError when it refuses."""
+    named = [{"uuid": uuid} for uuid in doomed]
+    wish = {"vms": named, "ignore": ["expiry", "window"], "at_boot": True, "missing": "skip"}
+    swept = run(cleanup.TASK, wish, world, dry_run)
+    rows = {row["uuid"]: row for row in swept["vms"]}
+    result["vms"] = [rows.get(row["uuid"], row) if row["uuid"] in doomed else row for row in result["vms"]]
+    result["warnings"] += swept["warnings"]
+    result["changed"] = result["changed"] or swept["changed"]
+    result["failed"] = result["failed"] or (swept["failed"] and swept.get("alert", True))
+
+
+def _complain(result: Dict[str, Any], problem: str) -> None:
+    result["warnings"].append(problem)
+    result["failed"] = True
 
 
 def stop_host(options: argparse.Namespace, world: World) -> Dict[str, Any]:

@@ -112,16 +112,18 @@ def boot(result: Result) -> str:
         word = "runs" if vm["reason"] == "already_running" else word
         lines.append(f"{word}: {vm['name']}: {why(vm)} [{vm['reason']}]")
     lines += remedies(result["vms"])
-    decisions = [vm["decision"] for vm in result["vms"]]
+    decisions = ["runs" if vm["reason"] == "already_running" else vm["decision"] for vm in result["vms"]]
     counts = [
-        f"{decisions.count(word)} {said}" for word, said in COUNTED.items() if word != "removed" or word in decisions
+        f"{decisions.count(word)} {said}"
+        for word, said in COUNTED.items()
+        if word in decisions or word not in ("removed", "runs")
     ]
     lines.append(", ".join(counts))
     return "\n".join(printable(line) for line in lines)
 
 
 #: Decision -> how the VMs that it was made for are counted after a boot.
-COUNTED = {"started": "started", "failed": "failed", "kept": "not started", "removed": "removed"}
+COUNTED = {"started": "started", "runs": "ran already", "failed": "failed", "kept": "not started", "removed": "removed"}
 BOOT_OVER = (
     "This boot's VMs were started already. vm-lifecycle boot --again starts what should run and does not, "
     "vm-lifecycle boot --timeline shows how it went."

@@ -114,10 +114,11 @@ def _starts(seen: Seen) -> Iterator[Raw]:
 
 
 def _units(facts: Examination, seen: Seen) -> Iterator[Raw]:
-    """Units of this software, and of libvirt."""
+    """Units of this software, and of libvirt. A boot that failed because of VMs is told by those."""
+    told = (BOOT,) if any(True for _start in _starts(seen)) else ()
     for name in OWN:
         unit = facts.units.get(name)
-        if unit is not None and unit.state == "failed":
+        if unit is not None and unit.state == "failed" and name not in told:
             yield "unit_failed", name, "it has failed"
     if "boot" not in seen.features or not facts.units:
         return

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from .. import actions as do
 from .. import booting
@@ -32,24 +32,26 @@ class Request:
     """again: also when this boot's VMs were started already, but nothing is deleted then. mark: only note that they were.
 
     preview, for dry runs only: when they were started already, the plan is that of the next boot.
+    remarks: what is wrong with the host's own policy, which keeps no VM down.
     """
 
     cap: int
     again: bool = False
     mark: bool = False
     preview: bool = False
+    remarks: Tuple[str, ...] = ()
 
 
 def decode(document: Mapping[str, Any], world: World) -> Request:
-    """The host's own policy says how many VMs start at once."""
-    policy = reads.boot_policy(world.host)
-    wishes = (bool(document.get(name)) for name in ("again", "mark", "preview"))
-    return Request(int(policy["max_concurrent_starts"]), *wishes)
+    """The host's own policy says how many VMs start at once; one that is not valid is as if there were none."""
+    policy, remarks = reads.lenient_boot_policy(world.host)
+    again, mark, preview = (bool(document.get(name)) for name in ("again", "mark", "preview"))
+    return Request(int(policy["max_concurrent_starts"]), again, mark, preview, remarks)
 
 
-def observe(_request: Request, world: World) -> HostSeen:
-    """Everything but storage."""
-    return reads.whole(world)
+def observe(request: Request, world: World) -> HostSeen:
+    """Everything but storage. To note something down takes a store, to start VMs does not."""
+    return reads.whole(world, needs_store=request.mark)
 
 
 def plan(request: Request, observed: Observed) -> do.Plan:
@@ -62,7 +64,9 @@ def plan(request: Request, observed: Observed) -> do.Plan:
         return do.Plan(books=(RememberBoot(run), *reads.states_now(seen, everybody)))
     if over and not request.again and not request.preview:
         return do.Plan()
-    warnings = tuple(str(problem) for problem in boot_order.problems(reads.declared(seen), reads.strangers(seen)))
+    warnings = request.remarks + tuple(
+        str(problem) for problem in boot_order.problems(reads.declared(seen), reads.strangers(seen))
+    )
     if over and not request.again:
         return do.Plan(tuple(_entries(reads.upcoming(seen), request)), (*observed.damage, *warnings))
     entries = _entries(seen, request)
@@ -71,7 +75,9 @@ def plan(request: Request, observed: Observed) -> do.Plan:
     leaving = [entry.uuid for entry in entries if entry.decision == "kept"]
     starting = [entry.uuid for entry in entries if entry.decision == "started"]
     books = (*run_books, *reads.states_now(seen, leaving, starting))
-    return do.Plan(tuple(entries), (*observed.damage, *warnings), books, do.Conduct(workers=request.cap))
+    return do.Plan(
+        tuple(entries), (*observed.damage, *warnings), books, do.Conduct(workers=request.cap, needs_store=False)
+    )
 
 
 def _seen(observed: Observed) -> HostSeen:
@@ -185,7 +191,7 @@ def report(request: Request, observed: Observed, chains: List[Chain]) -> Documen
     rows = [_row(chain, seen) for chain in chains]
     return {
         "changed": any(row["changed"] for row in rows),
-        "failed": any(row.get("failed") for row in rows),
+        "failed": bool(request.remarks) or any(row.get("failed") for row in rows),
         "already_done": is_over(seen),
         "next_boot": is_over(seen) and request.preview and not request.again,
         "vms": rows,

@@ -30,20 +30,29 @@ class HostSeen(Observed):
     budget: float = 0.0
 
 
-def whole(world: World) -> HostSeen:
-    """Everything but storage. Raises LifecycleError when libvirt or the store can't be read."""
-    observed = reads.whole(world)
+def whole(world: World, needs_store: bool = True) -> HostSeen:
+    """Everything but storage. Raises LifecycleError when libvirt can't be read, or the store, unless that is not needed.
+
+    Without a store nobody knows what VMs were, but what they declare is known, and a full disk must not keep them down.
+    """
     try:
-        return HostSeen(
-            **vars(observed),
-            states=world.store.states(),
-            starts=world.store.starts(),
-            boot=world.store.boot(),
-            going_down=world.host.going_down(),
-            budget=world.host.stop_budget(),
-        )
+        return _seen(world)
+    except EffectError as error:
+        if needs_store or error.code != "store_unusable":
+            raise refuse(error.code, error.message) from error
+        problem = error.message
+    try:
+        return replace(_seen(world, store=False), store_problem=problem)
     except EffectError as error:
         raise refuse(error.code, error.message) from error
+
+
+def _seen(world: World, store: bool = True) -> HostSeen:
+    observed, host = reads.at_once(world, store), world.host
+    known = HostSeen(**vars(observed), going_down=host.going_down(), budget=host.stop_budget())
+    if not store:
+        return known
+    return replace(known, states=world.store.states(), starts=world.store.starts(), boot=world.store.boot())
 
 
 def boot_policy(host: Host) -> Document:
@@ -53,6 +62,14 @@ def boot_policy(host: Host) -> Document:
     if found:
         raise LifecycleError([Problem("invalid_configuration", f"{p.field}: {p.message}") for p in found])
     return with_defaults("VmBootPolicy", stored)
+
+
+def lenient_boot_policy(host: Host) -> Tuple[Document, Tuple[str, ...]]:
+    """The same, with the schema's defaults for one that is not valid, and what is wrong with it."""
+    try:
+        return boot_policy(host), ()
+    except LifecycleError as error:
+        return with_defaults("VmBootPolicy", {}), tuple(str(problem) for problem in error.problems)
 
 
 def boot_problems(document: Mapping[str, object], where: str) -> List[Problem]:

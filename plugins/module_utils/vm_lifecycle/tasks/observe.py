@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Callable, Generic, List, Mapping, Optional, Tuple, TypeVar
 
 from ..errors import EffectError, LifecycleError, Problem, refuse
-from ..model import Observed
+from ..model import ClockMemory, Observed
 from ..policy.cleanup_policy import CleanupPolicy, decode
 from ..ports import Host, World
 
@@ -19,15 +19,18 @@ Seen = TypeVar("Seen")
 def whole(world: World, cleanup: bool = False) -> Observed:
     """Clock, domains, records, schedules and intents: everything but storage. cleanup: what only a sweep asks, too."""
     try:
-        seen = _seen(world)
+        seen = at_once(world)
         return _with_history(seen, world) if cleanup else seen
     except EffectError as error:
         raise refuse(error.code, error.message) from error
 
 
-def _seen(world: World) -> Observed:
-    """libvirt and the store are read at the same time: on hosts with many VMs each keeps its reader waiting."""
-    domains, books = _Read(world.hypervisor.domains), _Read(lambda: _books(world))
+def at_once(world: World, store: bool = True) -> Observed:
+    """libvirt and the store are read at the same time: on hosts with many VMs each keeps its reader waiting.
+
+    store: whether that is read at all. Raises EffectError.
+    """
+    domains, books = _Read(world.hypervisor.domains), _Read(lambda: _books(world) if store else _blank(world))
     world.host.parallel([domains, books], 2)
     return replace(books.result(), domains=tuple(domains.result()))
 
@@ -42,6 +45,10 @@ def _books(world: World) -> Observed:
         damage=tuple(world.store.damage()),
         features=world.host.features(),
     )
+
+
+def _blank(world: World) -> Observed:
+    return Observed(world.host.clock(), ClockMemory(), features=world.host.features())
 
 
 class _Read(Generic[Seen]):

@@ -40,7 +40,7 @@ def decode(document: Mapping[str, Any], _world: World) -> Request:
 
 def observe(_request: Request, world: World) -> HostSeen:
     """Everything but storage."""
-    return reads.whole(world)
+    return reads.whole(world, needs_store=False)
 
 
 def plan(request: Request, observed: Observed) -> do.Plan:
@@ -63,7 +63,7 @@ def plan(request: Request, observed: Observed) -> do.Plan:
             continue
         action = do.Stop(stop.guard, stop.place, stop.how, stop.seconds * share)
         entries.append(do.Entry(domain.uuid, domain.name, "stopped", stop.how, f"{domain.name}: {stop.how}", (action,)))
-    return do.Plan(tuple(entries), warnings, tuple(reads.states_now(observed)))
+    return do.Plan(tuple(entries), warnings, tuple(reads.states_now(observed)), do.Conduct(needs_store=False))
 
 
 def stops_of(observed: Observed) -> Dict[str, do.Stop]:

@@ -112,6 +112,9 @@ def _save(handle: Any, uri: str, seconds: float, call: Callable[[Any], Any], is_
         problem = error.message
     if not handle.isActive() and is_saved():
         return  # at the very end
+    if handle.isActive() and saving.ended():
+        # Half an image: some versions of libvirt leave it, and would take the VM for saved after the next boot.
+        Asked(uri, uuid, lambda own: own.managedSaveRemove()).ended(GIVE_UP_LIMIT)
     if ran:
         _let_go_on(handle, uri, uuid)
     raise EffectError("save_failed", problem)
