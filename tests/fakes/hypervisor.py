@@ -246,7 +246,16 @@ class FakeHypervisor:
                 found = identity(state, use["path"])
                 disks.append(DiskMark(use["path"], found.size if found else -1, found.changed_ns if found else 0))
         made = MachineType(state["qemu"], domain["machine"], "")
-        return MemoryFacts(memory, made, tuple(disks), image["problem"] if image else "")
+        return MemoryFacts(
+            memory, made, tuple(disks), image["problem"] if image else "", bool(image and image.get("interrupted"))
+        )
+
+    def drop_interrupted_memory(self, uuid: str) -> None:
+        domain = self._get(uuid)
+        if not domain["image"].get("interrupted"):
+            raise EffectError("effect_failed", "the saved memory is whole, and is not dropped")
+        with self._machine.effect("drop_interrupted_memory", domain["name"], domain):
+            domain.update(saved=False, image=None)
 
     def set_memory_aside(self, uuid: str, directory: str) -> str:
         domain = self._get(uuid)

@@ -32,6 +32,7 @@ EFFECTS = {
     "save_memory": "save_failed",
     "save_memory_to": "save_failed",
     "set_memory_aside": "effect_failed",
+    "drop_interrupted_memory": "effect_failed",
     "restore_memory": "effect_failed",
     "write_manifest": "store_unusable",
     "drop_manifest": "store_unusable",

@@ -155,6 +155,18 @@ def test_row(state: str, event: Any) -> None:
         assert loaded != (after["image"] == image)
 
 
+def test_the_power_fails_while_memory_is_saved() -> None:
+    """Half an image is no memory: the VM comes back without it, whatever it declares, and says so."""
+    machine = host("running")
+    machine.power_cut()
+    machine.named("vm").update(
+        saved=True, image={"size": 10, "modified_ns": 1, "problem": "incomplete", "interrupted": True}
+    )
+    outcome = call(machine, BOOT)
+    assert (outcome["vms"][0]["reason"], machine.named("vm")["state"]) == ("was_running", "running")
+    assert "the power failed" in machine.store["starts"][VM]["message"]
+
+
 @pytest.mark.parametrize("event", [image_unloadable, disk_changed])
 def test_start_cold(event: Any) -> None:
     """With start-cold the memory is kept aside, and a lasting note says where."""

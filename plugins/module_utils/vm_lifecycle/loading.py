@@ -35,7 +35,11 @@ def load(world: World, domain: Domain, paused: bool, on_failure: str) -> str:
     Raises EffectError memory_mismatch or restore_failed when it may not start without its memory; the image stays then.
     """
     said = ""
-    if domain.saved:
+    if domain.saved and world.hypervisor.memory_facts(domain.uuid).interrupted:
+        world.hypervisor.drop_interrupted_memory(domain.uuid)
+        world.store.drop_manifest(domain.uuid)
+        said = "started without its memory: the power failed while that was being saved"
+    elif domain.saved:
         code, problem = _resumed(world, domain, paused)
         if not code:
             return ""

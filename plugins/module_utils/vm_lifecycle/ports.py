@@ -97,6 +97,9 @@ class Hypervisor(Protocol):
         Returns the path. Nothing is dropped before the file is durable there.
         """
 
+    def drop_interrupted_memory(self, uuid: str) -> None:
+        """Have libvirt drop its own image of a save that was interrupted. Raises EffectError for one that is anything else."""
+
     def save_memory_to(self, uuid: str, path: str, seconds: float) -> None:
         """Save the running domain's memory into a new file, which stops it; given up as in save_memory."""
 

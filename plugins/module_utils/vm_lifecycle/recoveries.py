@@ -56,13 +56,14 @@ class Manifest:
 class MemoryFacts:
     """What is there now of a VM's saved memory, and what it would be loaded over. memory None: there is none.
 
-    problem: why the image can't be read, "" when its beginning is sound.
+    problem: why the image can't be read, "" when its beginning is sound. interrupted: saving it was, so it is no memory at all.
     """
 
     memory: Optional[Memory]
     machine: Machine
     disks: Tuple[DiskMark, ...] = ()
     problem: str = ""
+    interrupted: bool = False
 
 
 @dataclass(frozen=True)

@@ -219,6 +219,12 @@ class LibvirtHypervisor:
         with translated(uuid):
             return set_memory_aside(self._handle(uuid), self._connections.uri, directory)
 
+    def drop_interrupted_memory(self, uuid: str) -> None:
+        from .memory import drop_interrupted_memory
+
+        with translated(uuid):
+            drop_interrupted_memory(self._handle(uuid), self._connections.uri)
+
     def save_memory_to(self, uuid: str, path: str, seconds: float) -> None:
         from .saving import save_memory_to
 

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 from ...errors import EffectError
 from ...recoveries import Machine, Memory, MemoryFacts
-from ..memory_files import disk_mark, image_problem, keep_aside, memory_of
+from ..memory_files import disk_mark, image_problem, is_unfinished, keep_aside, memory_of
 from .saving import saves
 
 try:
@@ -40,7 +40,8 @@ def memory_facts(connection: Any, uri: str, uuid: str, path: str) -> MemoryFacts
         definitions += [within] if within is not None else []
     paths = dict.fromkeys(found for each in definitions for found in _writable(connection, each))
     machine = _machine(definition, connection.getVersion())
-    return MemoryFacts(memory, machine, tuple(disk_mark(each) for each in paths), problem)
+    interrupted = memory is not None and not path and is_unfinished(memory.path)
+    return MemoryFacts(memory, machine, tuple(disk_mark(each) for each in paths), problem, interrupted)
 
 
 def _memory(handle: Any, uri: str, path: str) -> Tuple[Optional[Memory], str]:
@@ -108,6 +109,15 @@ def _volume_path(connection: Any, pool: str, volume: str) -> str:
 
 def _pool_path(pool: Any) -> str:
     return ElementTree.fromstring(pool.XMLDesc()).findtext("target/path", "")
+
+
+def drop_interrupted_memory(handle: Any, uri: str) -> None:
+    """What is left of a save that a power cut ended was never anybody's memory. Raises EffectError, libvirtError."""
+    if not handle.hasManagedSaveImage():
+        return
+    if not is_unfinished(image_path(handle, uri)):
+        raise EffectError("effect_failed", "the saved memory is whole, and is not dropped")
+    handle.managedSaveRemove(0)
 
 
 def set_memory_aside(handle: Any, uri: str, directory: str) -> str:
