@@ -99,7 +99,7 @@ def test_every_boot_has_its_picture(directory: Any) -> None:
         ends = {row["name"]: row["start"] for row in last["vms"]}
         path = last["critical_path"]
         assert ends[path[-1]]["ended_seconds"] == max(row["ended_seconds"] for row in ends.values()) if path else True
-        assert all(ends[later]["waited_for"] == earlier for earlier, later in pairwise(path))
+        assert all(ends[later]["turn_seconds"] == ends[earlier]["ended_seconds"] for earlier, later in pairwise(path))
         assert timeline_svg(last).count("<g>") == len(last["vms"])
     assert plan_tree(run(boot.TASK, {"preview": True}, world, dry_run=True))
     assert text.shutdown(run(shutdown.TASK, {"now": True}, world, dry_run=True))

@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 import pytest
-from vm_lifecycle.agent.supervisor import watch
+from vm_lifecycle.agent.supervisor import MOST_EVENTS, watch
 from vm_lifecycle.boots import PowerEvent
 from vm_lifecycle.errors import EffectError
 from vm_lifecycle.recorder import ASKED_FOR, Recorder
@@ -156,3 +156,49 @@ def test_the_end() -> None:
     source = Script([event("stopped", 1)])
     watch(source, Recorder(ports(machine())), ending)
     assert source.closed and source.batches
+
+
+class Filling(Script):
+    """A connection that tells one batch a time, while the disk fills up and is freed again."""
+
+    def __init__(self, host: Machine, ending: threading.Event, *steps: tuple[str, list[PowerEvent]]) -> None:
+        super().__init__(*(batch for _problem, batch in steps))
+        self.host, self.ending, self.problems = host, ending, [problem for problem, _batch in steps]
+
+    def events(self, seconds: float) -> list[PowerEvent]:
+        if not self.batches:
+            self.ending.set()
+            return []
+        self.host.store["problem"] = self.problems.pop(0)
+        return super().events(seconds)
+
+
+def test_a_full_disk() -> None:
+    """What was heard meanwhile is recorded when there is space again, with its reason, and is complained of once."""
+    host = machine()
+    ending = threading.Event()
+    steps = [("full", [event("shutdown", 1)]), ("full", [event("stopped", 0)]), ("full", []), ("", [])]
+    watch(Filling(host, ending, *steps), Recorder(ports(host)), ending)
+    assert last(host) == ("shutoff", "guest", "running")
+    assert sum("full" in message for message in host.messages) == 1
+
+
+def test_a_disk_that_is_full_from_the_beginning() -> None:
+    """The look is made up for."""
+    host = machine()
+    host.store["problem"] = "full"
+    ending = threading.Event()
+    watch(Filling(host, ending, ("full", []), ("", []), ("", [])), Recorder(ports(host)), ending)
+    assert last(host) == ("running", "", "running")
+
+
+def test_a_disk_that_stays_full() -> None:
+    """Events are not kept without limit; a look says what they would have."""
+    host = machine()
+    ending = threading.Event()
+    many = [*[event("suspended"), event("resumed")] * MOST_EVENTS, event("stopped", 0)]
+    recorder = Recorder(ports(host))
+    recorder.look()
+    host.stop(host.named("db"))
+    watch(Filling(host, ending, ("full", many), ("full", []), ("", [])), recorder, ending)
+    assert last(host) == ("shutoff", "unknown", "running")

@@ -56,15 +56,21 @@ class Recorder:
         return count
 
     def take(self, events: Sequence[PowerEvent]) -> int:
-        """Record what a batch of events says, durable before it returns; returns how many states changed."""
+        """Record what a batch of events says, durable before it returns; returns how many states changed.
+
+        Raises EffectError when that is not possible; the same batch may then be given once more.
+        """
+        if not events:
+            return 0
         stops = [event for event in events if event.kind == "stopped"]
         going_down = bool(stops) and self.world.host.going_down()
         records, states, starts = self._declared(), dict(self.world.store.states()), self.world.store.starts()
         clock = self.world.host.clock()
+        notes = dict(self.notes)
         changes: List[StoreChange] = []
         count = 0
         for event in events:
-            note = self._noted(event, clock.boottime)
+            note = _noted(notes, event, clock.boottime)
             record = records.get(event.uuid)
             if record is None:
                 continue
@@ -77,6 +83,7 @@ class Recorder:
             states[event.uuid] = state
             changes += _changes(state, record, starts.get(event.uuid), clock, event.kind == "started")
         self._save([*changes, *self._redefined(events, records)])
+        self.notes = notes
         return count
 
     def _definitions(self, records: Mapping[str, Record]) -> List[StoreChange]:
@@ -120,23 +127,24 @@ class Recorder:
         memory = kept.memory if kept is not None else None
         return [RememberRecovery(Recovery(domain.uuid, domain.name, created, now, configuration, memory))]
 
-    def _noted(self, event: PowerEvent, boottime: float) -> Note:
-        """What came before this event; a stop or a start ends it."""
-        note = self.notes.get(event.uuid, Note())
-        if event.kind == "shutdown":
-            self.notes[event.uuid] = replace(note, shutdown_detail=event.detail)
-        elif event.kind == "powerdown":
-            self.notes[event.uuid] = replace(note, asked=boottime)
-        elif event.kind in ("stopped", "started", "undefined"):
-            self.notes.pop(event.uuid, None)
-        return note
-
     def _declared(self) -> Mapping[str, Record]:
         return {uuid: record for uuid, record in self.world.store.records().items() if record.document}
 
     def _save(self, changes: List[StoreChange]) -> None:
         if changes:
             self.world.store.save(changes)
+
+
+def _noted(notes: Dict[str, Note], event: PowerEvent, boottime: float) -> Note:
+    """What came before this event; a stop or a start ends it."""
+    note = notes.get(event.uuid, Note())
+    if event.kind == "shutdown":
+        notes[event.uuid] = replace(note, shutdown_detail=event.detail)
+    elif event.kind == "powerdown":
+        notes[event.uuid] = replace(note, asked=boottime)
+    elif event.kind in ("stopped", "started", "undefined"):
+        notes.pop(event.uuid, None)
+    return note
 
 
 def _changes(

@@ -89,6 +89,20 @@ def test_dependants_of_a_failure(policy: str, expected: str) -> None:
     assert phases(found)["c"] == ("waiting" if expected == "starting" else "skipped")
 
 
+@pytest.mark.parametrize("unmet", [{}, {"skipped": "gone"}, {"skipped": "above of a higher start_order"}])
+def test_a_skipped_vm_lets_no_higher_order_pass(unmet: Dict[str, str]) -> None:
+    """It is done no earlier than those of lower orders: whoever waits for it waits for them through it."""
+    skipped = place("skipped", order=1.0, depends_on=("above",) if "above" in str(unmet) else ("fails",))
+    order, moves = begun(place("fails"), place("slow"), skipped, place("above", order=2.0), unmet=unmet)
+    steps = {**moves.steps, "fails": order.started("fails", moves.steps["fails"], 1.0, ("effect_failed", "no"))}
+    found = order.advance(steps, 1.0)
+    assert (phases(found)["skipped"], phases(found)["above"]) == ("waiting", "waiting")
+    steps = {**found.steps, "slow": order.started("slow", found.steps["slow"], 60.0)}
+    found = order.advance(steps, 60.0)
+    assert (phases(found)["skipped"], phases(found)["above"]) == ("skipped", "starting")
+    assert (found.steps["skipped"].after, found.steps["above"].turn) == ("slow", 60.0)
+
+
 def test_unmet() -> None:
     """A dependency that nobody starts keeps the VM down at once, and what depends on it."""
     _order, moves = begun(place("a"), place("b", depends_on=("a",)), place("c"), unmet={"a": "gone"})

@@ -46,8 +46,8 @@ def ordered(code: str) -> Seen:
 
 CASES: Dict[str, Tuple[Examination, Seen, str]] = {
     "invalid_configuration": (
-        HEALTHY, replace(SEEN, configuration=(Problem("invalid_option", "must be 1", "", "boot.json.x"),)),
-        "/etc/vm-lifecycle",
+        HEALTHY, replace(SEEN, configuration=(Problem("invalid_configuration", "/etc/vm-lifecycle/boot.json.x: no"),)),
+        "/etc/vm-lifecycle/boot.json.x",
     ),
     "unknown_dependency": (HEALTHY, ordered("unknown_dependency"), "db1"),
     "cyclic_dependency": (HEALTHY, ordered("cyclic_dependency"), "db1"),
@@ -129,6 +129,12 @@ NO_BOOT = replace(SEEN, features=frozenset({"cleanup"}))
 def test_what_is_well_is_not_found(facts: Examination, seen: Seen) -> None:
     """Near misses."""
     assert codes(facts, seen) == []
+
+
+def test_a_configuration_without_a_place() -> None:
+    """Is said of the directory."""
+    found = examine(HEALTHY, replace(SEEN, configuration=(Problem("invalid_configuration", "words: more"),)))
+    assert [(finding.subject, finding.message) for finding in found] == [("/etc/vm-lifecycle", "words: more")]
 
 
 def test_an_unmanaged_vm_is_safe_with_libvirt_guests() -> None:

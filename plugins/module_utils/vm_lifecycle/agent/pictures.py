@@ -37,7 +37,7 @@ def timeline(last: Result) -> str:
     if last["boot"] is None:
         return NOTHING_STARTED
     rows = last["vms"]
-    name = min(max(width(printable(row["name"])) for row in rows), NAME)
+    name = min(max(len("VM"), *(width(printable(row["name"])) for row in rows)), NAME)
     after = min(max(width(printable(row["start"]["waited_for"] or "")) for row in rows), AFTER)
     after = max(after, len("WAITED FOR"))
     room = COLUMNS - len("* ") - name - len("  ") - STATE - len("  ") - after - len("  ")

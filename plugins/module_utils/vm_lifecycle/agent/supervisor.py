@@ -19,6 +19,8 @@ from ..recorder import Recorder
 WAIT = 5.0
 #: Seconds between two tries to reach libvirt: at first, and at most.
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
+#: Events that are kept while they can't be recorded.
+MOST_EVENTS = 10_000
 
 
 class Source(Protocol):
@@ -62,11 +64,34 @@ def supervise(uri: str, world: World) -> int:
 
 
 def watch(source: Source, recorder: Recorder, ending: threading.Event) -> None:
-    """Record the events of one connection until it is lost (EffectError) or the end is asked for."""
+    """Record the events of one connection until it is lost (EffectError) or the end is asked for.
+
+    A store that is full for a while loses none of them: they are kept, and when they become too many, a look replaces them.
+    """
+    heard: List[PowerEvent] = []
+    looked = complained = False
     try:
-        changed = recorder.look()
-        recorder.world.host.progress(f"watching; {changed} VMs had changed")
-        while not ending.is_set():
-            recorder.take(source.events(WAIT))
+        while True:
+            try:
+                looked = looked or _look(recorder)
+                recorder.take(heard)
+                heard, complained = [], False
+            except EffectError as error:
+                if error.code != "store_unusable":
+                    raise
+                if not complained:
+                    recorder.world.host.progress(f"not recorded yet: {error.message}")
+                complained = True
+                if len(heard) > MOST_EVENTS:
+                    heard, looked = [], False
+            if ending.is_set():
+                return
+            heard += source.events(WAIT)
     finally:
         source.close()
+
+
+def _look(recorder: Recorder) -> bool:
+    changed = recorder.look()
+    recorder.world.host.progress(f"watching; {changed} VMs had changed")
+    return True

@@ -86,14 +86,19 @@ class Order:
     def _next(self, uuid: str, step: Step, known: Mapping[str, Step], now: float) -> Step:
         if step.phase != "waiting":
             return step
+        waited, order = self._waits_for[uuid], self.places[uuid].order
+        if not all(known[each].done for each in waited if self.places[each].order < order):
+            return (
+                step  # also one that will be skipped: higher orders wait for it, and so for all that are lower than it
+            )
+        done = sorted(each for each in waited if known[each].done)
+        last = max(done, key=lambda each: (known[each].since, known[each].phase != "skipped"), default="")
         failed = self._failed_dependency(uuid, known)
         if failed:
-            return replace(step, phase="skipped", since=now, turn=now, reason="dependency_failed", message=failed)
-        waited = self._waits_for[uuid]
-        if not all(known[each].done for each in waited):
-            return step
-        last = max(sorted(waited), key=lambda each: known[each].since, default="")
-        return replace(step, phase="delayed", since=now, turn=now, after=last)
+            return replace(
+                step, phase="skipped", since=now, turn=now, after=last, reason="dependency_failed", message=failed
+            )
+        return replace(step, phase="delayed", since=now, turn=now, after=last) if len(done) == len(waited) else step
 
     def _failed_dependency(self, uuid: str, known: Mapping[str, Step]) -> str:
         """Why it can't be started, "" as long as it may be."""

@@ -77,10 +77,7 @@ def habits(xml: str) -> Habits:
 def examine(facts: Examination, seen: Seen) -> List[Finding]:
     """All findings, the worst first; [] for a host that is well."""
     found = [
-        *(
-            ("invalid_configuration", "/etc/vm-lifecycle", f"{p.field}: {p.message}" if p.field else p.message)
-            for p in seen.configuration
-        ),
+        *(("invalid_configuration", *_placed(problem.message)) for problem in seen.configuration),
         *((problem.code, problem.vm, problem.message) for problem in seen.order),
         *_starts(seen),
         *_units(facts, seen),
@@ -99,6 +96,12 @@ def examine(facts: Examination, seen: Seen) -> List[Finding]:
         findings,
         key=lambda finding: (SEVERITIES.index(finding.severity), list(FINDINGS).index(finding.code), finding.subject),
     )
+
+
+def _placed(message: str) -> Tuple[str, str]:
+    """The file that a message about a configuration begins with, and the rest of it."""
+    place, _colon, said = message.partition(": ")
+    return (place, said) if said and place.startswith("/") else ("/etc/vm-lifecycle", message)
 
 
 #: (code, subject, message)

@@ -60,7 +60,10 @@ def _row(start: StartRecord) -> Document:
 
 
 def critical_path(starts: Sequence[StartRecord]) -> List[str]:
-    """Names of the VMs that the end waited for, from the first to the last: each was waited for by the next one."""
+    """Names of the VMs that the end waited for, from the first to the last: each was waited for by the next one.
+
+    VMs that were skipped are left out: they took no time of their own.
+    """
     by_name = {start.name: start for start in starts}
     at = max(
         (start for start in starts if start.outcome in TOOK_TIME),
@@ -68,7 +71,9 @@ def critical_path(starts: Sequence[StartRecord]) -> List[str]:
         default=None,
     )
     path: List[str] = []
-    while at is not None and at.name not in path:
-        path.append(at.name)
+    seen = set()
+    while at is not None and at.name not in seen:
+        seen.add(at.name)
+        path += [at.name] if at.outcome in TOOK_TIME else []
         at = by_name.get(at.after)
     return path[::-1]
