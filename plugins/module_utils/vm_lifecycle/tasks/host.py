@@ -32,16 +32,20 @@ class HostSeen(Observed):
 
 def whole(world: World) -> HostSeen:
     """Everything but storage. Raises LifecycleError when libvirt or the store can't be read."""
-    observed = reads.whole(world)
+    observed = known(world)
     try:
-        return HostSeen(
-            **vars(observed),
-            states=world.store.states(),
-            starts=world.store.starts(),
-            boot=world.store.boot(),
-            going_down=world.host.going_down(),
-            budget=world.host.stop_budget(),
+        return replace(
+            observed, boot=world.store.boot(), going_down=world.host.going_down(), budget=world.host.stop_budget()
         )
+    except EffectError as error:
+        raise refuse(error.code, error.message) from error
+
+
+def known(world: World, cleanup: bool = False) -> HostSeen:
+    """What is known of every VM: its declaration, its last state and its last start in order. cleanup: as for observe.whole."""
+    observed = reads.whole(world, cleanup)
+    try:
+        return HostSeen(**vars(observed), states=world.store.states(), starts=world.store.starts())
     except EffectError as error:
         raise refuse(error.code, error.message) from error
 
