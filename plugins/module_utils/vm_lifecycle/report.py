@@ -21,7 +21,6 @@ ACTING: Mapping[str, str] = {
     "restart_policy": "supervisor",
     "policy.on_host_reboot": "boot",
     "policy.on_host_shutdown": "boot",
-    "policy.host_shutdown_timeout_seconds": "boot",
     "autostart": "boot",
     "policy.on_memory_pressure": "supervisor",
     "policy.on_disk_full": "supervisor",

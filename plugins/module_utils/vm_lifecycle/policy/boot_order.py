@@ -70,7 +70,7 @@ def broken(vms: Sequence[Declared], others: Sequence[str] = ()) -> List[Broken]:
 def _broken(place: Place, name: str, other: Optional[Declared], unmanaged: bool) -> Optional[Broken]:
     if other is None and unmanaged:
         said = f"{name} is not managed, so nothing starts it; declare it first"
-        return Broken(place.name, name, "never_started", said, "would not be managed any more")
+        return Broken(place.name, name, "never_started", said, "is not managed")
     if other is None:
         return Broken(place.name, name, "unknown_dependency", f"this host has no VM {name}", "is gone")
     if other.never:
@@ -79,7 +79,7 @@ def _broken(place: Place, name: str, other: Optional[Declared], unmanaged: bool)
         return None
     if math.isinf(other.place.order):
         said = f"{name} has no place in the order, so it comes last; declare one with vm_autostart"
-        return Broken(place.name, name, "dependency_order", said, "would have no place in the order any more")
+        return Broken(place.name, name, "dependency_order", said, "has no place in the order")
     said = f"{name} comes later: its start_order is {other.place.order:.0f}, and that of {place.name} {place.order:.0f}"
     return Broken(place.name, name, "dependency_order", said)
 

@@ -132,7 +132,7 @@ def _block(subject: Subject, options: Document) -> Optional[Document]:
     if options.get("state", "present") == "absent":
         return None
     if given.get("vm_name", subject.name) != subject.name:
-        raise Refusal(subject, "invalid_option", f"its name is another one than {given['vm_name']}", "vm_name")
+        raise Refusal(subject, "invalid_option", f"its name is another one than {given['vm_name']}", "autostart.vm_name")
     return with_defaults("VmAutoStartConfig", {**given, "vm_name": subject.name})
 
 
@@ -208,9 +208,9 @@ def order_remarks(subject: Subject, options: Document, document: Document) -> Li
     if persistence["auto_start"] and not block["enabled"]:
         said.append("its place in the order is not enabled, which overrides auto_start at host boot")
     if block["enabled"] and never(document):
-        said.append(f"its place in the order has no effect at host boot: it {never(document)}")
+        said.append(f"its place in the order has no effect, since it {never(document)}")
     elif block["enabled"] and persistence["mode"] == "temporary" and earlier != document["autostart"]:
-        said.append("it is temporary, so its place in the order starts it only if it ran when its host went down")
+        said.append("it is temporary, so its place only orders it: it starts at host boot if it ran when its host went down")
     return [f"{subject.name}: {text}" for text in said]
 
 

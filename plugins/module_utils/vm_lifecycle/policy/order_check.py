@@ -60,4 +60,4 @@ def judge(before: Order, after: Order, placed: Collection[str]) -> Tuple[List[Pr
 def _needed(name: str, found: List[Broken]) -> Problem:
     who = ", ".join(each.vm for each in found)
     verb = "depends" if len(found) == 1 else "depend"
-    return Problem("needed_by", f"{who} {verb} on it, and it {found[0].lost}", name)
+    return Problem("needed_by", f"{who} {verb} on it, which then {found[0].lost}", name)

@@ -9,10 +9,10 @@ import math
 from dataclasses import replace
 from typing import Any, Dict, List, Mapping
 
-from ..actions import KeepRecord, RemoveMetadata, WriteMetadata
-from ..boots import LastState, Place
+from ..actions import KeepRecord, WriteMetadata
+from ..boots import Place
 from ..chain import Chain
-from ..model import Document, Domain, Observed
+from ..model import Document, Observed
 from ..policy import boot_order, host_boot
 from ..policy.host_boot import AtBoot
 from . import host as reads
@@ -22,7 +22,7 @@ from .host import HostSeen
 
 def boot_plan(observed: Observed, chains: List[Chain]) -> Document:
     """The next boot as the chains leave the host, if it came now: what runs now counts as what ran when it went down."""
-    seen = _rebooted(observed, chains)
+    seen = reads.upcoming(HostSeen(**vars(_after(observed, chains))))
     decided = decisions(seen)
     places = {domain.uuid: host_boot.place(domain, document) for domain, document in reads.managed(seen)}
     wanted = [places[uuid] for uuid, decision in decided.items() if decision.action == "start"]
@@ -34,30 +34,18 @@ def boot_plan(observed: Observed, chains: List[Chain]) -> Document:
     return {**picture(starts), "vms": _rows(places, decided, waves)}
 
 
-def _rebooted(observed: Observed, chains: List[Chain]) -> HostSeen:
-    """The host after its next boot, before anything was started."""
+def _after(observed: Observed, chains: List[Chain]) -> Observed:
+    """The host with all that the chains declared."""
     domains = {domain.uuid: domain for domain in observed.domains}
     records = dict(observed.records)
     for chain in chains:
         for action in chain.done:
             if isinstance(action, KeepRecord):
                 records[action.record.uuid] = action.record
-            elif isinstance(action, (WriteMetadata, RemoveMetadata)):
-                text = action.text if isinstance(action, WriteMetadata) else None
+            elif isinstance(action, WriteMetadata):
                 uuid = action.guard.uuid
-                domains[uuid] = replace(domains[uuid], metadata=text, metadata_error="")
-    states = {domain.uuid: LastState(domain.uuid, domain.name, domain.power_state) for domain in domains.values()}
-    seen = replace(
-        observed,
-        clock=replace(observed.clock, boot_id="next"),
-        domains=tuple(_off(domain) for domain in domains.values()),
-        records=records,
-    )
-    return HostSeen(**{**vars(seen), "states": states})
-
-
-def _off(domain: Domain) -> Domain:
-    return replace(domain, power_state="shutoff")
+                domains[uuid] = replace(domains[uuid], metadata=action.text, metadata_error="")
+    return replace(observed, domains=tuple(domains.values()), records=records)
 
 
 def _rows(places: Mapping[str, Place], decided: Mapping[str, AtBoot], waves: Mapping[str, int]) -> List[Dict[str, Any]]:

@@ -63,7 +63,9 @@ def order_problems(
 
 
 def _order(observed: Observed, documents: Optional[Mapping[str, Document]] = None) -> Order:
-    return Order(tuple(reads.declared(observed, documents)), tuple(reads.strangers(observed, documents)))
+    vms = tuple(reads.declared(observed, documents))
+    known = {vm.place.name for vm in vms}
+    return Order(vms, tuple(domain.name for domain in observed.domains if domain.name not in known))
 
 
 def report(policy: Optional[CleanupPolicy], observed: Observed, chains: List[Chain]) -> Document:
