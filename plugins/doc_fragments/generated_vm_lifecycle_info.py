@@ -52,12 +52,14 @@ options:
           - held
           - expired
           - failed
+          - start_failed
           - invalid
           - unmanaged
         description:
           - V(held) - protected by a hold.
           - V(expired) - temporary, with a deadline that has passed.
           - V(failed) - the last attempt to clean it up failed.
+          - V(start_failed) - its last start in order failed, or a VM that it depends on did not come up.
           - V(invalid) - its metadata cannot be used, so the VM is never touched.
           - V(unmanaged) - nothing was declared about it, so the VM is never touched.
       expires_within_hours:

@@ -199,6 +199,79 @@ options:
             choices:
               - fail
               - start-cold
+      autostart:
+        type: dict
+        description:
+          - The VM's place in the order in which VMs start when their host boots, as M(vmops.lifecycle.vm_autostart)
+            declares it.
+          - Given, it declares the whole place, so what is omitted in it takes its default. Omitted, a place declared
+            earlier stays as it is.
+          - The order of the whole host is checked with all that the call declares, before anything is changed.
+        suboptions:
+          state:
+            type: str
+            choices:
+              - present
+              - absent
+            description:
+              - V(absent) - the VM has no place in the order any more.
+              - Defaults to V(present).
+          vm_name:
+            description:
+              - Name of the VM on its host.
+            type: str
+          enabled:
+            description:
+              - Whether this entry acts. On a permanent VM it starts the VM when its host boots; on a temporary
+                one it only gives it a place in the order. When V(false), the VM is not started at boot.
+              - Defaults to V(true).
+            type: bool
+          start_order:
+            description:
+              - Place in the order, from 0; lower numbers start first, equal ones together. At host shutdown the
+                order is reversed.
+              - Defaults to V(0).
+            type: int
+          start_delay_seconds:
+            description:
+              - Seconds to wait before the VM is started, counted from the moment at which its turn came.
+              - Defaults to V(0).
+            type: int
+          wait_for_ssh:
+            description:
+              - Whether the VM counts as ready only once its SSH server answers with a banner. When V(false), it
+                is ready as soon as it runs.
+              - Defaults to V(true).
+            type: bool
+          ssh_timeout_seconds:
+            description:
+              - Seconds to wait for the SSH banner before the start counts as failed. Without effect unless O(vms[].autostart.wait_for_ssh).
+              - Defaults to V(300).
+            type: int
+          on_start_failure:
+            description:
+              - 'What happens when the VM does not start or does not become ready. V(stop): it is not tried again,
+                and VMs that depend on it are not started. V(retry): it is tried up to O(vms[].autostart.max_start_retries)
+                times, then as V(stop); a VM that runs is never power-cycled. V(ignore): VMs that depend on it start
+                as if it were ready. All other VMs start in any case.'
+              - Defaults to V(retry).
+            type: str
+            choices:
+              - stop
+              - retry
+              - ignore
+          max_start_retries:
+            description:
+              - Number of starts to try, 5 seconds apart, under O(vms[].autostart.on_start_failure=retry).
+              - Defaults to V(3).
+            type: int
+          depends_on:
+            description:
+              - Names of VMs on the same host that must be ready before this one is started. Cycles, unknown names
+                and VMs with a higher O(vms[].autostart.start_order) are refused before anything is started.
+              - Defaults to an empty list.
+            type: list
+            elements: str
       hold:
         type: str
         choices:
@@ -388,6 +461,79 @@ options:
         choices:
           - fail
           - start-cold
+  autostart:
+    type: dict
+    description:
+      - The VM's place in the order in which VMs start when their host boots, as M(vmops.lifecycle.vm_autostart)
+        declares it.
+      - Given, it declares the whole place, so what is omitted in it takes its default. Omitted, a place declared
+        earlier stays as it is.
+      - The order of the whole host is checked with all that the call declares, before anything is changed.
+    suboptions:
+      state:
+        type: str
+        choices:
+          - present
+          - absent
+        description:
+          - V(absent) - the VM has no place in the order any more.
+          - Defaults to V(present).
+      vm_name:
+        description:
+          - Name of the VM on its host.
+        type: str
+      enabled:
+        description:
+          - Whether this entry acts. On a permanent VM it starts the VM when its host boots; on a temporary one
+            it only gives it a place in the order. When V(false), the VM is not started at boot.
+          - Defaults to V(true).
+        type: bool
+      start_order:
+        description:
+          - Place in the order, from 0; lower numbers start first, equal ones together. At host shutdown the order
+            is reversed.
+          - Defaults to V(0).
+        type: int
+      start_delay_seconds:
+        description:
+          - Seconds to wait before the VM is started, counted from the moment at which its turn came.
+          - Defaults to V(0).
+        type: int
+      wait_for_ssh:
+        description:
+          - Whether the VM counts as ready only once its SSH server answers with a banner. When V(false), it is
+            ready as soon as it runs.
+          - Defaults to V(true).
+        type: bool
+      ssh_timeout_seconds:
+        description:
+          - Seconds to wait for the SSH banner before the start counts as failed. Without effect unless O(autostart.wait_for_ssh).
+          - Defaults to V(300).
+        type: int
+      on_start_failure:
+        description:
+          - 'What happens when the VM does not start or does not become ready. V(stop): it is not tried again, and
+            VMs that depend on it are not started. V(retry): it is tried up to O(autostart.max_start_retries) times,
+            then as V(stop); a VM that runs is never power-cycled. V(ignore): VMs that depend on it start as if
+            it were ready. All other VMs start in any case.'
+          - Defaults to V(retry).
+        type: str
+        choices:
+          - stop
+          - retry
+          - ignore
+      max_start_retries:
+        description:
+          - Number of starts to try, 5 seconds apart, under O(autostart.on_start_failure=retry).
+          - Defaults to V(3).
+        type: int
+      depends_on:
+        description:
+          - Names of VMs on the same host that must be ready before this one is started. Cycles, unknown names and
+            VMs with a higher O(autostart.start_order) are refused before anything is started.
+          - Defaults to an empty list.
+        type: list
+        elements: str
   hold:
     type: str
     choices:

@@ -36,6 +36,7 @@ attributes:
     description: Hosts that run libvirt with QEMU.
 seealso:
   - module: vmops.lifecycle.vm_persistence
+  - module: vmops.lifecycle.vm_autostart
   - module: vmops.lifecycle.vm_cleanup
 """
 
@@ -155,6 +156,70 @@ vms:
       description: The VM's VmAutoStartConfig, null when none was declared.
       type: dict
       returned: always
+    start:
+      description:
+        - How its last start in order went; null when there was none. Times are seconds since that boot's run began.
+        - A start that failed stays here until the next good one.
+      type: dict
+      returned: always
+      contains:
+        outcome:
+          description: V(ready), V(failed), or V(skipped) when a VM that it depends on did not come up.
+          type: str
+          returned: always
+        reason:
+          description: Stable code of why it failed.
+          type: str
+          returned: when it failed
+        message:
+          description: Why it failed, in words.
+          type: str
+          returned: when it failed
+        at:
+          description: When that was settled, in ISO 8601.
+          type: str
+          returned: always
+        attempts:
+          description: Number of starts that were tried.
+          type: int
+          returned: always
+        waited_for:
+          description: Name of the VM that it waited for last; null when it waited for none.
+          type: str
+          returned: always
+        turn_seconds:
+          description: When its turn came.
+          type: float
+          returned: always
+        begun_seconds:
+          description: When its first start began; V(0) when none did.
+          type: float
+          returned: always
+        started_seconds:
+          description: When it ran; V(0) when it did not.
+          type: float
+          returned: always
+        ended_seconds:
+          description: When it was ready, or given up.
+          type: float
+          returned: always
+    last_state:
+      description: What the VM was last seen to be by the units of the host; null when they never saw it.
+      type: dict
+      returned: always
+      contains:
+        state:
+          description: libvirt's word for its state, such as V(running). While the host goes down it stays what it was before that.
+          type: str
+          returned: always
+        reason:
+          description: Why it does not run, such as V(guest), V(asked), V(forced), V(failed) or V(host_shutdown); null while it runs.
+          type: str
+          returned: always
+        at:
+          description: Since when that is so, in ISO 8601.
+          type: str
+          returned: always
     hold:
       description: The hold on the VM (scope, reason, since_unix), null when there is none.
       type: dict

@@ -33,7 +33,11 @@ notes:
     One VM that can not be served refuses the whole call before anything is touched. A VM that fails later does not
     stop the others; the task fails at its end with RV(vms) complete.
   - >-
-    Until the boot unit is enabled, O(auto_start) acts through the autostart flag of libvirt.
+    Until the boot unit is enabled, O(auto_start) acts through the autostart flag of libvirt. Once it is, that flag is
+    turned off and the unit starts the VM; V(absent) puts the flag's own value back in either case.
+  - >-
+    A VM that others depend on, see M(vmops.lifecycle.vm_autostart), is neither forgotten nor declared such that it is
+    never started at boot, unless the same call takes it out of their O(autostart.depends_on).
 extends_documentation_fragment:
   - vmops.lifecycle.generated_vm_persistence
 attributes:
@@ -48,6 +52,7 @@ attributes:
     platforms: linux
     description: Hosts that run libvirt with QEMU.
 seealso:
+  - module: vmops.lifecycle.vm_autostart
   - module: vmops.lifecycle.vm_cleanup
   - module: vmops.lifecycle.vm_lifecycle_info
 """
@@ -77,6 +82,19 @@ EXAMPLES = r"""
     auto_start: true
     policy:
       on_host_shutdown: save-state
+
+- name: The same in one call with its place in the order
+  vmops.lifecycle.vm_persistence:
+    vms:
+      - name: db1
+        auto_start: true
+        autostart:
+          start_order: 10
+      - name: web1
+        auto_start: true
+        autostart:
+          start_order: 20
+          depends_on: [db1]
 
 - name: Protect a VM from deletion
   vmops.lifecycle.vm_persistence:

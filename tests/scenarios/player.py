@@ -15,7 +15,7 @@ from typing import Any
 from vm_lifecycle.agent.host_verbs import boot_host
 from vm_lifecycle.errors import EffectError, LifecycleError
 from vm_lifecycle.run import run
-from vm_lifecycle.tasks import boot, cleanup, info, persistence, recovery, shutdown
+from vm_lifecycle.tasks import autostart, boot, cleanup, flags, info, persistence, recovery, shutdown
 
 from tests.fakes.build import build
 from tests.fakes.manager import act
@@ -25,7 +25,7 @@ from .checker import Auditor
 
 HERE = Path(__file__).parent
 TASKS = {
-    task.name: task for task in (cleanup.TASK, info.TASK, persistence.TASK, boot.TASK, shutdown.TASK, recovery.TASK)
+    module.TASK.name: module.TASK for module in (autostart, boot, cleanup, flags, info, persistence, recovery, shutdown)
 }
 
 
@@ -169,7 +169,20 @@ def outcome_lines(task: str, outcome: dict[str, Any]) -> Iterator[str]:
             yield from _host_row(row)
         else:
             yield from _vm_row(row)
+    yield from _boot_plan(outcome.get("boot_plan"))
     yield from (f"warning: {_one_line(text)}" for text in outcome["warnings"])
+
+
+def _boot_plan(plan: dict[str, Any] | None) -> Iterator[str]:
+    if plan is None:
+        return
+    waves = " | ".join(" ".join(wave) for wave in plan["waves"])
+    path = " -> ".join(plan["critical_path"])
+    yield _one_line(f"next boot: {waves or 'nothing'}; at worst {plan['worst_case_seconds']} s by {path or 'nothing'}")
+    for row in plan["vms"]:
+        how = f"in wave {row['wave']}" if row["start"] else "stays down"
+        place = f", order {row['start_order']}, depends on {' '.join(row['depends_on']) or 'nothing'}"
+        yield _one_line(f"  {row['name']} {how}: {row['reason']}{place}")
 
 
 def _host_row(row: dict[str, Any]) -> Iterator[str]:
@@ -215,8 +228,8 @@ def _row(row: dict[str, Any]) -> Iterator[str]:
     yield _one_line(
         " ".join([row["name"], *(text for text in said if text), *(["CHANGED"] if row.get("changed") else [])])
     )
-    for key in ("persistence", "policy", "hold", "scheduled_cleanup_at", "effective_cleanup_at", "unenforced",
-                "metadata_problem", "schedule"):  # fmt: skip
+    for key in ("persistence", "policy", "autostart", "hold", "scheduled_cleanup_at", "effective_cleanup_at", "unenforced",
+                "metadata_problem", "schedule", "start", "last_state"):  # fmt: skip
         if row.get(key):
             yield f"  {key} {_json(row[key])}"
 

@@ -43,6 +43,7 @@ def test_check_mode_predicts(directory: Path) -> None:
         if directory.name not in UNFORESEEN:
             assert plan_of(outcome) == plan_of(made.outcome)
         assert outcome.get("digest") == made.outcome.get("digest")
+        assert outcome.get("boot_plan") == made.outcome.get("boot_plan")
 
 
 #: A clock runs on while a guest shuts down, a removal that is resumed or that was put off for an undo looks at its disks

@@ -36,10 +36,11 @@ class RemoveMetadata:
 
 @dataclass(frozen=True)
 class SetAutostart:
-    """libvirt's autostart flag becomes value."""
+    """libvirt's autostart flag becomes value. guard: when the declaration that asks for it is not written just before."""
 
     uuid: str
     value: bool
+    guard: Optional[Guard] = None
 
 
 @dataclass(frozen=True)

@@ -185,6 +185,8 @@ def _remove_metadata(run: Run, chain: Chain, action: do.RemoveMetadata) -> None:
 
 
 def _set_autostart(run: Run, chain: Chain, action: do.SetAutostart) -> None:
+    if action.guard is not None:
+        check(run, action.guard)
     run.world.hypervisor.set_autostart(action.uuid, action.value)
     chain.touched = True
 

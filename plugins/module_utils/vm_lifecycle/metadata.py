@@ -107,7 +107,7 @@ def _complete(document: Document) -> Document:
     added = whole.pop("policy_additional", {})
     if whole.get("policy") is not None:
         whole["policy"] = {**whole["policy"], **added}
-    for block, schema in (("policy", "VmLifecyclePolicy"), ("hold", "VmHold")):
+    for block, schema in (("policy", "VmLifecyclePolicy"), ("autostart", "VmAutoStartConfig"), ("hold", "VmHold")):
         if whole.get(block) is not None:
             whole[block] = with_defaults(schema, whole[block])
     return whole

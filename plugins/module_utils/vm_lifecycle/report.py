@@ -15,12 +15,13 @@ from .times import iso
 #: Values that ask for nothing, so that nobody has to act on them.
 INERT = (None, False, "none", "no")
 
-#: Feature whose unit acts on a field. auto_start acts through libvirt's own flag, without a unit of ours.
+#: Feature whose unit acts on a field. Without the boot unit auto_start acts through libvirt's own flag.
 ACTING: Mapping[str, str] = {
     "ttl_hours": "cleanup",
     "restart_policy": "supervisor",
     "policy.on_host_reboot": "boot",
     "policy.on_host_shutdown": "boot",
+    "autostart": "boot",
     "policy.on_memory_pressure": "supervisor",
     "policy.on_disk_full": "supervisor",
     "policy.enforce_memory_limit": "supervisor",
@@ -35,6 +36,7 @@ def unenforced(document: Document, features: FrozenSet[str]) -> List[Dict[str, s
     temporary = persistence["mode"] == "temporary"
     wanted: Dict[str, Any] = {f"policy.{name}": value for name, value in policy.items()}
     wanted["ttl_hours"] = temporary and persistence["auto_cleanup"]
+    wanted["autostart"] = document.get("autostart")
     wanted["restart_policy"] = None if temporary else persistence["restart_policy"]
     return [
         {"field": name, "enable": feature}

@@ -13,10 +13,10 @@ import yaml
 from tests.scenarios.player import Call, directories, load, play
 from tools.reference_pages.engine import ROOT
 
-MODULES = ("vm_cleanup", "vm_lifecycle_info", "vm_persistence")
+MODULES = ("vm_autostart", "vm_cleanup", "vm_lifecycle_info", "vm_persistence")
 #: Keys of every module's result, which Ansible describes; and what module.py takes away before it leaves.
 COMMON = {"changed", "failed", "diff", "warnings", "alert"}
-TYPES = {"str": str, "bool": bool, "int": int, "dict": dict, "list": list}
+TYPES = {"str": str, "bool": bool, "int": int, "float": (int, float), "dict": dict, "list": list}
 
 
 @cache
@@ -105,8 +105,10 @@ def parents(value: Any, path: list[str]) -> Iterator[dict[str, Any]]:
 
 
 def test_modules_describe_a_vm_alike() -> None:
-    """vm_persistence and vm_lifecycle_info return the same description of a VM."""
-    one, other = (block(module)["vms"]["contains"] for module in ("vm_persistence", "vm_lifecycle_info"))
-    shared = set(one) & set(other) - {"changed"}
-    assert {"persistence", "hold", "scheduled_cleanup_at", "unenforced"} <= shared
-    assert [name for name in sorted(shared) if one[name]["description"] != other[name]["description"]] == []
+    """vm_persistence, vm_autostart and vm_lifecycle_info return the same description of a VM."""
+    one = block("vm_persistence")["vms"]["contains"]
+    for module in ("vm_autostart", "vm_lifecycle_info"):
+        other = block(module)["vms"]["contains"]
+        shared = set(one) & set(other) - {"changed"}
+        assert {"persistence", "autostart", "hold", "scheduled_cleanup_at", "unenforced"} <= shared
+        assert [name for name in sorted(shared) if one[name]["description"] != other[name]["description"]] == []

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
-from typing import Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
+from typing import Collection, Dict, FrozenSet, List, Mapping, Optional, Sequence, Set, Tuple
 
 from ..boots import Place
 from ..errors import Problem
@@ -28,35 +28,92 @@ class Declared:
     never: str = ""
 
 
-def problems(vms: Sequence[Declared], others: Sequence[str] = ()) -> List[Problem]:
-    """Everything that is wrong with the order of a host's VMs. others: names of VMs that are not managed."""
-    by_name = {vm.place.name: vm for vm in vms}
-    found = [problem for vm in vms for problem in _dependencies(vm.place, by_name, frozenset(others))]
-    ring = cycle({vm.place.name: vm.place.depends_on for vm in vms})
-    if ring:
-        found.append(Problem("cyclic_dependency", f"cycle {' -> '.join(ring)}", ring[0], "depends_on"))
+@dataclass(frozen=True)
+class Broken:
+    """A dependency that can't be kept. lost: what is wrong with the VM depended on, as a predicate; "" if it only comes later."""
+
+    vm: str
+    dependency: str
+    code: str
+    message: str
+    lost: str = ""
+
+
+def problems(vms: Sequence[Declared], others: Sequence[str] = (), first: Collection[str] = ()) -> List[Problem]:
+    """Everything that is wrong with the order of a host's VMs. others: names of VMs that are not managed. first: as of rings."""
+    found = [Problem(each.code, each.message, each.vm, "depends_on") for each in broken(vms, others)]
+    return [*found, *(ring_problem(ring) for ring in rings(dependencies(vms), first))]
+
+
+def ring_problem(ring: Sequence[str]) -> Problem:
+    """The problem of a ring, said of the VM that begins it."""
+    return Problem("cyclic_dependency", f"cycle {' -> '.join(ring)}", ring[0], "depends_on")
+
+
+def dependencies(vms: Sequence[Declared]) -> Dict[str, Tuple[str, ...]]:
+    """Name -> names that it depends on."""
+    return {vm.place.name: vm.place.depends_on for vm in vms}
+
+
+def broken(vms: Sequence[Declared], others: Sequence[str] = ()) -> List[Broken]:
+    """Every dependency that can't be kept, but for those that only are part of a ring."""
+    by_name, unmanaged = {vm.place.name: vm for vm in vms}, frozenset(others)
+    return [
+        found
+        for vm in vms
+        for name in dict.fromkeys(vm.place.depends_on)
+        for found in [_broken(vm.place, name, by_name.get(name), name in unmanaged)]
+        if found is not None
+    ]
+
+
+def _broken(place: Place, name: str, other: Optional[Declared], unmanaged: bool) -> Optional[Broken]:
+    if other is None and unmanaged:
+        said = f"{name} is not managed, so nothing starts it; declare it first"
+        return Broken(place.name, name, "never_started", said, "is not managed")
+    if other is None:
+        return Broken(place.name, name, "unknown_dependency", f"this host has no VM {name}", "is gone")
+    if other.never:
+        return Broken(place.name, name, "never_started", f"{name} {other.never}", other.never)
+    if other.place.order <= place.order or name == place.name:
+        return None
+    if math.isinf(other.place.order):
+        said = f"{name} has no place in the order, so it comes last; declare one with vm_autostart"
+        return Broken(place.name, name, "dependency_order", said, "has no place in the order")
+    said = f"{name} comes later: its start_order is {other.place.order:.0f}, and that of {place.name} {place.order:.0f}"
+    return Broken(place.name, name, "dependency_order", said)
+
+
+def rings(depends_on: Mapping[str, Sequence[str]], first: Collection[str] = ()) -> List[List[str]]:
+    """Rings of names, each depending on the next, that end where they began: at least one for every VM that is in any.
+
+    VMs of first begin the rings that they are in.
+    """
+    if not cycle(depends_on):
+        return []
+    found: List[List[str]] = []
+    known: Set[str] = set()
+    for name in [*sorted(set(first) & set(depends_on)), *sorted(depends_on)]:
+        ring = [] if name in known else _shortest_ring(name, depends_on)
+        if ring:
+            found.append(ring)
+            known.update(ring)
     return found
 
 
-def _dependencies(place: Place, by_name: Mapping[str, Declared], others: FrozenSet[str]) -> List[Problem]:
-    found = []
-    for name in dict.fromkeys(place.depends_on):
-        other = by_name.get(name)
-        if other is None:
-            said = f"{name} is not managed, so nothing starts it; declare it first" if name in others else ""
-            code = "never_started" if said else "unknown_dependency"
-            found.append(Problem(code, said or f"this host has no VM {name}", place.name, "depends_on"))
-        elif other.never:
-            found.append(Problem("never_started", f"{name} {other.never}", place.name, "depends_on"))
-        elif other.place.order > place.order and name != place.name:
-            found.append(Problem("dependency_order", _later(place, other.place), place.name, "depends_on"))
-    return found
-
-
-def _later(place: Place, other: Place) -> str:
-    if math.isinf(other.order):
-        return f"{other.name} has no place in the order, so it comes last; declare one with vm_autostart"
-    return f"{other.name} comes later: its start_order is {other.order:.0f}, and that of {place.name} {place.order:.0f}"
+def _shortest_ring(name: str, depends_on: Mapping[str, Sequence[str]]) -> List[str]:
+    paths: Dict[str, List[str]] = {}
+    at = [[name]]
+    while at:
+        following = [[*path, each] for path in at for each in depends_on.get(path[-1], ())]
+        at = []
+        for path in following:
+            if path[-1] == name:
+                return path
+            if path[-1] not in paths:
+                paths[path[-1]] = path
+                at.append(path)
+    return []
 
 
 def cycle(depends_on: Mapping[str, Sequence[str]]) -> List[str]:

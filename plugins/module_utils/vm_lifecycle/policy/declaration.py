@@ -13,6 +13,7 @@ from ..metadata import VERSION
 from ..model import Document
 from ..schema import with_defaults
 from .expiry import base_of, deadline, exceeds_life_limit, hours_left
+from .host_boot import never
 
 #: Options that mean something for one mode only.
 ONLY_TEMPORARY = ("ttl_hours", "auto_cleanup", "force_cleanup", "cleanup_grace_period")
@@ -37,8 +38,13 @@ class Refusal(Exception):
         super().__init__(message)
 
 
-def declare(subject: Subject, options: Document, policy: Optional[Document], now: int) -> Document:
-    """state: present. options are those that were given of VmPersistence; what was omitted takes the seed's default."""
+def declare(
+    subject: Subject, options: Document, policy: Optional[Document], now: int, autostart: Optional[Document] = None
+) -> Document:
+    """state: present. options are those that were given of VmPersistence; what was omitted takes the seed's default.
+
+    autostart: as for placed, beside state: absent; None leaves the place in the order as it is.
+    """
     previous = subject.previous or {}
     earlier = previous.get("persistence")
     persistence = with_defaults("VmPersistence", options)
@@ -52,7 +58,7 @@ def declare(subject: Subject, options: Document, policy: Optional[Document], now
         "vm_id": subject.uuid,
         "persistence": persistence,
         "policy": with_defaults("VmLifecyclePolicy", policy) if policy is not None else previous.get("policy"),
-        "autostart": previous.get("autostart"),
+        "autostart": previous.get("autostart") if autostart is None else _block(subject, autostart),
         "hold": previous.get("hold"),
         "temporary_since_unix": since,
         "libvirt_autostart_before": previous.get("libvirt_autostart_before", subject.autostart),
@@ -102,6 +108,36 @@ def _scheduled(subject: Subject, earlier: Optional[Document], base: int, since: 
     return scheduled
 
 
+def placed(subject: Subject, options: Document, now: Optional[int]) -> Document:
+    """The VM has this place in the order. options are those that were given of VmAutoStartConfig, without vm_name.
+
+    A VM that was not managed is declared as a permanent one. now None: the clock is not believed.
+    """
+    if subject.previous is not None:
+        return {**subject.previous, "autostart": _block(subject, options)}
+    if now is None:
+        message = "it is not managed yet, and the host's clock can't be right: its creation would be recorded wrongly"
+        raise Refusal(subject, "insane_clock", f"{message}; synchronise it, or run vm-lifecycle clock-accept")
+    return declare(subject, {}, None, now, options)
+
+
+def displaced(subject: Subject) -> Document:
+    """The VM has no place in the order any more."""
+    return {key: value for key, value in _managed(subject).items() if key != "autostart"}
+
+
+def _block(subject: Subject, options: Document) -> Optional[Document]:
+    """The VmAutoStartConfig, complete; None for state: absent."""
+    given = {key: value for key, value in options.items() if key != "state"}
+    if options.get("state", "present") == "absent":
+        return None
+    if given.get("vm_name", subject.name) != subject.name:
+        raise Refusal(
+            subject, "invalid_option", f"its name is another one than {given['vm_name']}", "autostart.vm_name"
+        )
+    return with_defaults("VmAutoStartConfig", {**given, "vm_name": subject.name})
+
+
 def hold(subject: Subject, scope: str, reason: str, now: int) -> Document:
     """state: held. The same hold again keeps its moment."""
     document = _managed(subject)
@@ -138,7 +174,9 @@ def _managed(subject: Subject) -> Document:
     return dict(subject.previous)
 
 
-def remarks(subject: Subject, options: Document, document: Document, now: int) -> List[str]:
+def remarks(
+    subject: Subject, options: Document, document: Document, now: int, autostart: Optional[Document] = None
+) -> List[str]:
     """Warnings about a declaration that is carried out: options without effect, and surprises."""
     persistence = document["persistence"]
     policy = document.get("policy") or {}
@@ -155,7 +193,42 @@ def remarks(subject: Subject, options: Document, document: Document, now: int) -
         said.append("libvirt's autostart flag was on and is turned off; state absent puts it back")
     if policy.get("on_host_reboot") == "keep-stopped" and persistence["auto_start"]:
         said.append("policy.on_host_reboot keep-stopped overrides auto_start at host boot")
+    return [f"{subject.name}: {text}" for text in said] + order_remarks(subject, autostart or {}, document)
+
+
+def order_remarks(subject: Subject, options: Document, document: Document) -> List[str]:
+    """Warnings about a place in the order that is declared, or that was: what has no effect, or another one than hoped."""
+    if document.get("autostart") is None:
+        return []
+    block, persistence = with_defaults("VmAutoStartConfig", document["autostart"]), document["persistence"]
+    earlier = (subject.previous or {}).get("autostart")
+    said = []
+    if "ssh_timeout_seconds" in options and not block["wait_for_ssh"]:
+        said.append("ssh_timeout_seconds has no effect without wait_for_ssh")
+    if "max_start_retries" in options and block["on_start_failure"] != "retry":
+        said.append(f"max_start_retries has no effect with on_start_failure {block['on_start_failure']}")
+    if persistence["auto_start"] and not block["enabled"]:
+        said.append("its place in the order is not enabled, which overrides auto_start at host boot")
+    if block["enabled"] and never(document):
+        said.append(f"its place in the order has no effect, since it {never(document)}")
+    elif block["enabled"] and persistence["mode"] == "temporary" and earlier != document["autostart"]:
+        said.append(
+            "it is temporary, so its place only orders it: it starts at host boot if it ran when its host went down"
+        )
     return [f"{subject.name}: {text}" for text in said]
+
+
+def flag(document: Document, boot: bool) -> bool:
+    """What libvirt's autostart flag has to be. boot: whether the boot unit is enabled, which then starts the VM."""
+    return bool(document["persistence"]["auto_start"]) and not boot
+
+
+def flag_remarks(subject: Subject, document: Document, boot: bool) -> List[str]:
+    """A warning when a VM that libvirt started at host boot gets a place in the order that no unit acts on."""
+    if boot or not subject.autostart or flag(document, boot):
+        return []
+    text = "libvirt's autostart flag was on and is turned off; without the boot unit only auto_start starts it at host boot"
+    return [f"{subject.name}: {text}"]
 
 
 def _without_none(document: Document) -> Document:

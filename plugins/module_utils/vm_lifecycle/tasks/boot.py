@@ -117,14 +117,14 @@ def _entries(observed: HostSeen, request: Request) -> List[do.Entry]:
     managed = reads.managed(observed)
     places = {domain.uuid: host_boot.place(domain, document) for domain, document in managed}
     starting = [places[uuid] for uuid, decision in decided.items() if decision.action == "start"]
-    unmet = _unmet(starting, observed)
+    doomed = unmet(starting, observed)
     return [
-        _entry(domain, document, decided[domain.uuid], places[domain.uuid], observed, unmet.get(domain.uuid, ""))
+        _entry(domain, document, decided[domain.uuid], places[domain.uuid], observed, doomed.get(domain.uuid, ""))
         for domain, document in managed
     ]
 
 
-def _unmet(starting: List[Place], observed: HostSeen) -> Dict[str, str]:
+def unmet(starting: List[Place], observed: HostSeen) -> Dict[str, str]:
     """UUID -> a dependency that nobody starts and that does not run; or its ring, since nobody in it can be first."""
     names = {place.name for place in starting}
     running = {domain.name for domain in observed.domains if domain.active}
@@ -164,7 +164,7 @@ def _with_dependants(starting: List[Place], found: Dict[str, str]) -> Dict[str, 
 
 
 def _entry(
-    domain: Domain, document: Document, decision: AtBoot, place: Place, observed: HostSeen, unmet: str
+    domain: Domain, document: Document, decision: AtBoot, place: Place, observed: HostSeen, missing: str
 ) -> do.Entry:
     actions: tuple[do.Action, ...] = ()
     if decision.action == "start":
@@ -174,7 +174,7 @@ def _entry(
         if paused:
             place = replace(place, wait_for_ssh=False)  # whose processors stand still answers nobody
         choice = host_boot.policy_of(document)["on_restore_failure"]
-        actions = (do.Start(guard, place, last, unmet, paused, choice),)
+        actions = (do.Start(guard, place, last, missing, paused, choice),)
     word = WORDS[decision.action]
     return do.Entry(
         domain.uuid, domain.name, word, decision.reason, f"{domain.name}: {BOOT_REASONS[decision.reason].meaning}", actions,

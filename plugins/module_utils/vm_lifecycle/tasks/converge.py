@@ -12,39 +12,59 @@ from ..actions import Action, DropRecord, Entry, Guard, KeepRecord, RemoveMetada
 from ..model import Document, Domain, Record
 from ..policy import declaration as policy
 
+#: State of vm_persistence, and those of vm_autostart -> the word for what was done.
 WORDS = {
     "present": "declared",
     "held": "held",
     "released": "released",
     "renewed": "renewed",
+    "placed": "placed in the order",
+    "displaced": "taken out of the order",
 }
 
 
 def converge(
     domain: Domain, record: Optional[Record], state: str, wish: Mapping[str, Any], now: int, seen_at: int
 ) -> Entry:
-    """The entry of one VM. seen_at: now, or 0 when the clock is not believed. Raises policy.Refusal for a wish unmet."""
+    """The entry of one VM. seen_at: now, or 0 when the clock is not believed. Raises policy.Refusal for a wish unmet.
+
+    wish: options, policy, autostart, hold, reason, if_less_than_hours, repair, and boot: whether the boot unit is enabled.
+    """
     carried = metadata.read(domain, record)
     if state == "absent":
-        return _forget(domain, record, carried)
-    previous, remarks = _previous(domain, record, carried, bool(wish.get("repair")))
+        return _forget(domain, record, carried, bool(wish.get("boot")))
+    previous, remarks = _previous(domain, record, carried, bool(wish.get("repair")), state)
     subject = policy.Subject(domain.uuid, domain.name, previous, domain.autostart)
+    if state == "displaced" and previous is None:
+        return Entry(domain.uuid, domain.name, "unchanged", "unchanged", f"{domain.name}: unchanged")
     if not domain.persistent:
         raise policy.Refusal(subject, "transient_domain", "it has no persistent definition to keep a declaration in")
+    document, said = _document(subject, state, wish, now, bool(seen_at))
+    return _written(domain, record, carried, document, state, bool(wish.get("boot")), (*remarks, *said), seen_at)
+
+
+def _document(
+    subject: policy.Subject, state: str, wish: Mapping[str, Any], now: int, clock_sane: bool
+) -> Tuple[Document, List[str]]:
+    """The declaration as it will be, and remarks on it."""
     if state == "present":
-        document = policy.declare(subject, wish["options"], wish.get("policy"), now)
-        remarks += policy.remarks(subject, wish["options"], document, now)
-    elif state == "held":
-        document = policy.hold(subject, wish.get("hold") or "deletion", wish.get("reason") or "", now)
-    elif state == "released":
-        document = policy.release(subject)
-    else:
-        document = policy.renew(subject, now, wish.get("if_less_than_hours"))
-    return _written(domain, record, carried, document, state, tuple(remarks), seen_at)
+        document = policy.declare(subject, wish["options"], wish.get("policy"), now, wish.get("autostart"))
+        return document, policy.remarks(subject, wish["options"], document, now, wish.get("autostart"))
+    if state == "placed":
+        document = policy.placed(subject, wish["options"], now if clock_sane else None)
+        said = policy.order_remarks(subject, wish["options"], document)
+        return document, said + policy.flag_remarks(subject, document, bool(wish.get("boot")))
+    if state == "displaced":
+        return policy.displaced(subject), []
+    if state == "held":
+        return policy.hold(subject, wish.get("hold") or "deletion", wish.get("reason") or "", now), []
+    if state == "released":
+        return policy.release(subject), []
+    return policy.renew(subject, now, wish.get("if_less_than_hours")), []
 
 
 def _previous(
-    domain: Domain, record: Optional[Record], carried: metadata.Declaration, repair: bool
+    domain: Domain, record: Optional[Record], carried: metadata.Declaration, repair: bool, state: str
 ) -> Tuple[Optional[Document], List[str]]:
     """The declaration to go on from: the domain's own, or what the store knows when the domain's is gone or wrong."""
     if carried.valid:
@@ -63,7 +83,8 @@ def _previous(
         return remembered, [f"{name}: it is a clone, {carried.detail}; it is declared anew [metadata_cloned]"]
     if not repair:
         subject = policy.Subject(domain.uuid, domain.name, None)
-        message = f"{carried.detail} [{carried.reason}]; declare it again with repair: true to replace it"
+        how = "vm_persistence and repair: true" if state in ("placed", "displaced") else "repair: true"
+        message = f"{carried.detail} [{carried.reason}]; declare it again with {how} to replace it"
         raise policy.Refusal(subject, "repair_needed", message, "metadata")
     return remembered, [f"{name}: its metadata was not valid and is replaced: {carried.detail}"]
 
@@ -74,6 +95,7 @@ def _written(
     carried: metadata.Declaration,
     document: Document,
     state: str,
+    boot: bool,
     remarks: Tuple[str, ...],
     seen_at: int,
 ) -> Entry:
@@ -87,9 +109,9 @@ def _written(
         actions.append(WriteMetadata(Guard(domain.uuid, carried.digest), text))
     else:
         document = before
-    autostart = bool(document["persistence"]["auto_start"])
-    if autostart != domain.autostart and state == "present":
-        actions.append(SetAutostart(domain.uuid, autostart))
+    flag = policy.flag(document, boot)
+    if flag != domain.autostart and state in ("present", "placed"):
+        actions.append(SetAutostart(domain.uuid, flag))
     seen = observed_record(domain, record, document, metadata.digest(text) or "", seen_at)
     if seen != record:
         actions.append(KeepRecord(seen))
@@ -112,14 +134,17 @@ def observed_record(domain: Domain, record: Optional[Record], document: Document
     return Record(domain.uuid, domain.name, int(document["revision"]), digest, document, domain.power_state, since)
 
 
-def _forget(domain: Domain, record: Optional[Record], carried: metadata.Declaration) -> Entry:
-    """state: absent. Our metadata goes, whatever it holds; libvirt's flag goes back to what it was; the VM stays."""
+def _forget(domain: Domain, record: Optional[Record], carried: metadata.Declaration, boot: bool) -> Entry:
+    """state: absent. Our metadata goes, whatever it holds; libvirt's flag goes back to what it was; the VM stays.
+
+    A flag that somebody else changed stays; with the boot unit enabled it may still be as it was without.
+    """
     actions: List[Action] = []
     document = carried.document if carried.valid else (record.document if record else {})
     if domain.metadata is not None or domain.metadata_error:
         before = document.get("libvirt_autostart_before")
-        declared = document.get("persistence", {}).get("auto_start")
-        if before is not None and domain.autostart == declared and before != domain.autostart:
+        ours = {policy.flag(document, enabled) for enabled in (False, boot)} if document else set()
+        if before is not None and domain.autostart in ours and before != domain.autostart:
             actions.append(SetAutostart(domain.uuid, before))
         actions.append(RemoveMetadata(Guard(domain.uuid, carried.digest)))
     word = "forgotten" if actions else "unchanged"

@@ -55,6 +55,15 @@ def _seen(world: World, store: bool = True) -> HostSeen:
     return replace(known, states=world.store.states(), starts=world.store.starts(), boot=world.store.boot())
 
 
+def known(world: World, cleanup: bool = False) -> HostSeen:
+    """What is known of every VM: its declaration, its last state and its last start in order. cleanup: as for observe.whole."""
+    observed = reads.whole(world, cleanup)
+    try:
+        return HostSeen(**vars(observed), states=world.store.states(), starts=world.store.starts())
+    except EffectError as error:
+        raise refuse(error.code, error.message) from error
+
+
 def boot_policy(host: Host) -> Document:
     """The host's VmBootPolicy, /etc/vm-lifecycle/boot.json. Raises LifecycleError when it is not valid."""
     stored = host.configuration("boot") or {}

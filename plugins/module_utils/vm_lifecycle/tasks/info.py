@@ -10,6 +10,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from .. import metadata
 from ..actions import Entry, Plan
+from ..boots import StartRecord
 from ..chain import Chain
 from ..errors import LifecycleError, refuse
 from ..model import Document, Domain, Observed, SweepPlan
@@ -22,12 +23,15 @@ from ..ports import World
 from ..report import described, metadata_problem
 from ..run import Task
 from ..times import iso
+from . import host
 from . import observe as reads
+from .boot import timeline
+from .host import HostSeen
 from .targets import Wish, resolve, unknown_problems, wishes
 
 FILTERS: Mapping[str, Tuple[str, ...]] = {
     "mode": ("permanent", "temporary"),
-    "state": ("held", "expired", "failed", "invalid", "unmanaged"),
+    "state": ("held", "expired", "failed", "start_failed", "invalid", "unmanaged"),
     "expires_within_hours": (),
 }
 
@@ -56,9 +60,9 @@ def decode(document: Mapping[str, Any], world: World) -> Request:
     return Request(tuple(named), document.get("missing", "fail") == "skip", filters, policy, tuple(warnings))
 
 
-def observe(_request: Request, world: World) -> Observed:
+def observe(_request: Request, world: World) -> HostSeen:
     """Everything but storage."""
-    return reads.whole(world, cleanup=True)
+    return host.known(world, cleanup=True)
 
 
 def plan(request: Request, observed: Observed) -> Plan:
@@ -106,7 +110,14 @@ def _states(observed: Observed, domain: Domain, carried: metadata.Declaration) -
     schedule = current(domain, carried.document, observed.schedules.get(domain.uuid, {}), False)
     if schedule is not None and schedule.get("cleanup_error"):
         states.append("failed")
+    start = _start_of(observed, domain)
+    if start is not None and start.outcome != "ready":
+        states.append("start_failed")
     return states
+
+
+def _start_of(observed: Observed, domain: Domain) -> Optional[StartRecord]:
+    return observed.starts.get(domain.uuid) if isinstance(observed, HostSeen) else None
 
 
 def report(request: Request, observed: Observed, chains: List[Chain]) -> Document:
@@ -149,12 +160,28 @@ def _row(request: Request, observed: Observed, domain: Domain) -> Dict[str, Any]
     row["managed"] = document is not None
     row["metadata_problem"] = metadata_problem(carried)
     row["schedule"] = None
+    row["start"] = _start(_start_of(observed, domain))
+    row["last_state"] = _last_state(observed, domain)
     if document is not None:
         begun = any(intent.uuid == domain.uuid for intent in observed.intents)
         row["schedule"] = current(domain, document, observed.schedules.get(domain.uuid, {}), begun)
         if row["schedule"] is not None and request.policy is not None:
             _with_policy(row, request.policy, observed.clock.now)
     return row
+
+
+def _start(start: Optional[StartRecord]) -> Optional[Document]:
+    """How its last start in order went. Why it failed stays until the next good start."""
+    if start is None:
+        return None
+    shown = {**timeline(start), "at": iso(start.at_unix)}
+    return shown if start.outcome == "ready" else {**shown, "reason": start.reason, "message": start.message}
+
+
+def _last_state(observed: Observed, domain: Domain) -> Optional[Document]:
+    """What it was last seen to be, and why it does not run."""
+    last = observed.states.get(domain.uuid) if isinstance(observed, HostSeen) else None
+    return None if last is None else {"state": last.state, "reason": last.reason or None, "at": iso(last.at_unix)}
 
 
 def _with_policy(row: Dict[str, Any], policy: CleanupPolicy, now: float) -> None:

@@ -6,22 +6,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, List, Mapping, Optional, Tuple
 
-from .. import metadata
 from .._generated.schemas import SCHEMAS
-from ..actions import Entry, Plan, WriteMetadata
+from ..actions import Entry, Plan
 from ..apply import DECLARATIONS
 from ..chain import Chain
 from ..errors import LifecycleError, Problem
-from ..model import Document, Domain, Observed, Record
+from ..model import Document, Domain, Observed
 from ..policy.cleanup_policy import CleanupPolicy
 from ..policy.clock import judge
 from ..policy.declaration import Refusal
 from ..ports import World
-from ..report import described
 from ..run import Task
 from ..schema import violations
+from . import declaring
 from . import observe as reads
 from .converge import converge
 from .targets import Wish, resolve, unknown_problems, wishes
@@ -29,10 +28,10 @@ from .targets import Wish, resolve, unknown_problems, wishes
 STATES = ("present", "absent", "held", "released", "renewed")
 OPTIONS = tuple(SCHEMAS["VmPersistenceInput"]["properties"])
 #: Options of the call that are the default of each item of vms.
-INHERITED = (*OPTIONS, "policy", "hold", "reason", "if_less_than_hours", "state")
+INHERITED = (*OPTIONS, "policy", "autostart", "hold", "reason", "if_less_than_hours", "state")
 #: Options that each state uses.
 USED: Mapping[str, Tuple[str, ...]] = {
-    "present": (*OPTIONS, "policy"),
+    "present": (*OPTIONS, "policy", "autostart"),
     "absent": (),
     "held": ("hold", "reason"),
     "released": (),
@@ -56,7 +55,8 @@ class Request:
 def decode(document: Mapping[str, Any], world: World) -> Request:
     """Validate every VM's options against the schemas; all problems are reported together."""
     named = wishes(document, INHERITED, required=True)
-    named = [replace(wish, options=_merged(document.get("policy"), wish.options)) for wish in named]
+    for block in ("policy", "autostart"):
+        named = [replace(wish, options=_merged(document.get(block), wish.options, block)) for wish in named]
     problems = [problem for wish in named for problem in _problems(wish)]
     if problems:
         raise LifecycleError(problems)
@@ -65,11 +65,11 @@ def decode(document: Mapping[str, Any], world: World) -> Request:
     return Request(tuple(named), skip, bool(document.get("repair")), policy, tuple(warnings))
 
 
-def _merged(common: Optional[Document], options: Document) -> Document:
-    """The item's policy lies over the call's policy, option by option."""
-    if common is None or options.get("policy") is None:
+def _merged(common: Optional[Document], options: Document, block: str) -> Document:
+    """The item's policy lies over the call's policy, option by option; likewise its place in the order."""
+    if options.get(block) is None:
         return options
-    return {**options, "policy": {**_given(common), **_given(options["policy"])}}
+    return {**options, block: {**_given(common or {}), **_given(options[block])}}
 
 
 def _given(options: Mapping[str, Any]) -> Document:
@@ -86,9 +86,11 @@ def _problems(wish: Wish) -> List[Problem]:
     for broken in violations("VmPersistenceInput", _options(wish)):
         problems.append(Problem("invalid_option", broken.rule, wish.label, broken.field))
     if wish.options.get("policy") is not None:
-        for broken in violations("VmLifecyclePolicy", _given(wish.options["policy"])):
+        for broken in violations("VmLifecyclePolicy", wish.options["policy"]):
             field = ", ".join(f"policy.{name}" for name in broken.field.split(", "))
             problems.append(Problem("invalid_option", broken.rule, wish.label, field))
+    if wish.options.get("autostart") is not None:
+        problems += declaring.place_problems(wish.label, wish.options["autostart"], "autostart.")
     if wish.options.get("hold") not in (None, "deletion", "everything"):
         problems.append(Problem("invalid_option", "must be one of: deletion, everything", wish.label, "hold"))
     if not _printable(wish.options.get("reason")):
@@ -126,7 +128,7 @@ def observe(_request: Request, world: World) -> Observed:
 def plan(request: Request, observed: Observed) -> Plan:
     """One entry for each VM that was named; one VM that can't be served refuses the call before anything is touched."""
     found, unknown, problems = resolve(request.wishes, observed.domains)
-    removed = [wish for wish in unknown if _was_removed(wish, observed)]
+    removed = [wish for wish in unknown if declaring.was_removed(wish, observed)]
     wanted = [wish for wish in unknown if wish.options.get("state") != "absent" and wish not in removed]
     if not request.skip_missing:
         problems += unknown_problems(wanted)
@@ -140,26 +142,17 @@ def plan(request: Request, observed: Observed) -> Plan:
             entries.append(_entry(request, wish, domains[uuid], observed, verdict.sane))
         except Refusal as refusal:
             problems.append(refusal.problem)
+    placed = [name for wish, _uuid, name in found if _places(wish)]
+    refused, warnings = declaring.order_problems(observed, entries, placed)
+    problems += refused
     if problems:
         raise LifecycleError(problems)
-    entries += [_unknown(wish, wish in removed) for wish in unknown]  # skipped, removed by us, or forgotten already
-    return Plan(tuple(entries), request.warnings)
+    entries += [declaring.missing(wish, wish in removed) for wish in unknown]  # skipped, removed, or forgotten already
+    return Plan(tuple(entries), (*request.warnings, *warnings))
 
 
-def _was_removed(wish: Wish, observed: Observed) -> bool:
-    """Whether a declared VM is missing because its time was over: a list of VMs outlives the temporary ones in it."""
-    return wish.options.get("state", "present") == "present" and any(
-        schedule.get("cleanup_status") == "completed"
-        and (wish.uuid == uuid if wish.uuid else wish.name == schedule.get("vm_name"))
-        for uuid, schedule in observed.schedules.items()
-    )
-
-
-def _unknown(wish: Wish, removed: bool) -> Entry:
-    if removed:
-        message = f"{wish.label}: removed by this host when its time was over"
-        return Entry(wish.uuid or "", wish.label, "kept", "already_removed", message, warnings=(message,))
-    return Entry(wish.uuid or "", wish.label, "kept", "unknown_vm", f"{wish.label}: this host has no such VM")
+def _places(wish: Wish) -> bool:
+    return wish.options.get("state", "present") == "present" and wish.options.get("autostart") is not None
 
 
 def _entry(request: Request, wish: Wish, domain: Domain, observed: Observed, clock_sane: bool) -> Entry:
@@ -167,7 +160,7 @@ def _entry(request: Request, wish: Wish, domain: Domain, observed: Observed, clo
         domain,
         observed.records.get(domain.uuid),
         wish.options.get("state", "present"),
-        {**wish.options, "options": _options(wish), "repair": request.repair},
+        {**wish.options, "options": _options(wish), "repair": request.repair, "boot": "boot" in observed.features},
         int(observed.clock.now),
         int(observed.clock.now) if clock_sane else 0,
     )
@@ -176,50 +169,7 @@ def _entry(request: Request, wish: Wish, domain: Domain, observed: Observed, clo
 
 def report(request: Request, observed: Observed, chains: List[Chain]) -> Document:
     """UX: changed, vms, and what a diff shows; from what was done, not from what was wished."""
-    domains = {domain.uuid: domain for domain in observed.domains}
-    vms = [_described(request, observed, domains.get(chain.entry.uuid), chain) for chain in chains]
-    return {
-        "changed": any(vm["changed"] for vm in vms),
-        "failed": any(vm.get("failed") for vm in vms),
-        "vms": vms,
-        "diff": {
-            "before": {c.entry.name: c.entry.before for c in chains if c.changed},
-            "after": {c.entry.name: c.entry.after for c in chains if c.changed},
-        },
-    }
-
-
-def _described(request: Request, observed: Observed, domain: Optional[Domain], chain: Chain) -> Dict[str, Any]:
-    entry = chain.entry
-    if domain is None:
-        return {
-            "name": entry.name,
-            "uuid": entry.uuid,
-            "changed": False,
-            "reason": entry.reason,
-            "message": entry.message,
-        }
-    record = _record_after(observed, chain)
-    written = chain.error is None or any(isinstance(action, WriteMetadata) for action in chain.done)
-    document = entry.after if written else _document_before(domain, observed)
-    vm = described(domain, document, record, request.policy, observed.features, observed.clock.now)
-    vm.update(changed=chain.changed, message=entry.message)
-    if chain.error is not None:
-        vm.update(failed=True, reason=chain.error.code, message=chain.error.message)
-    return vm
-
-
-def _record_after(observed: Observed, chain: Chain) -> Optional[Record]:
-    for action in chain.done:
-        record = getattr(action, "record", None)
-        if isinstance(record, Record):
-            return record
-    return observed.records.get(chain.entry.uuid)
-
-
-def _document_before(domain: Domain, observed: Observed) -> Optional[Document]:
-    declaration = metadata.read(domain, observed.records.get(domain.uuid))
-    return declaration.document if declaration.valid else None
+    return declaring.report(request.policy, observed, chains)
 
 
 TASK = Task("vm_persistence", decode, observe, plan, report, DECLARATIONS)
