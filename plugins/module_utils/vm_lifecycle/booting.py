@@ -21,7 +21,7 @@ from .metadata import digest, read
 from .model import ClockMemory, Domain
 from .policy.boot_run import Moves, Order, Step
 from .policy.host_boot import decide
-from .policy.power import UP, seen
+from .policy.power import UP, seen, stopped_meanwhile
 from .ports import Jobs, World
 
 #: A job's result: (code, message) of what went wrong, empty when nothing did; and whether the VM runs.
@@ -174,6 +174,8 @@ def _start_claimed(world: World, action: do.Start) -> None:
         raise DomainGone(uuid, "the VM is gone")
     if domain.power_state in UP:
         return
+    if action.place.running or _stopped_meanwhile(world, action):
+        raise EffectError("changed_meanwhile", "it was stopped since this run began")
     if digest(domain.metadata) != action.guard.digest:
         carried = read(domain, None)
         allowed = carried.valid and decide(domain, carried.document, action.last, world.host.clock().boot_id)
@@ -188,6 +190,14 @@ def _start_claimed(world: World, action: do.Start) -> None:
             )
         world.hypervisor.activate(need)
     world.hypervisor.start(uuid)
+
+
+def _stopped_meanwhile(world: World, action: do.Start) -> bool:
+    try:
+        last = world.store.states().get(action.guard.uuid)
+    except EffectError:
+        return False
+    return stopped_meanwhile(last, action.last, world.host.clock().boot_id)
 
 
 def _probe(world: World, uuid: str, patience: float) -> None:
