@@ -305,6 +305,23 @@ def test_a_boot_that_happened() -> None:
     assert lines[-1] == "1 started, 1 ran already, 1 failed, 1 not started, 1 removed"
 
 
+def test_a_lasting_warning_is_a_note_of_status() -> None:
+    """Until the next good start."""
+    failed = {"outcome": "failed", "reason": "ssh_silent", "message": "no SSH banner", "at": "2026-11-25T03:05:12Z"}
+    vm: Dict[str, Any] = {
+        "name": "web1", "power_state": "running", "persistence": {"mode": "permanent"}, "scheduled_cleanup_at": None,
+        "effective_cleanup_at": None, "hold": None, "metadata_problem": None, "schedule": None, "unenforced": [],
+    }  # fmt: skip
+    host = {"clock": {"sane": True}, "interrupted": [], "plans": [], "undo": []}
+    for start, note in (
+        (failed, "did not come up 2026-11-25T03:05:12Z: no SSH banner"),
+        ({"outcome": "ready"}, ""),
+        (None, ""),
+    ):
+        line = text.status({**host, "vms": [{**vm, "start": start}]}).split("\n")[1]
+        assert line == f"web1  running  permanent  -        -             {note}".rstrip()
+
+
 def test_flags() -> None:
     """Nothing to do is said, too."""
     assert (
