@@ -139,7 +139,7 @@ def plan(waves: List[List[str]], *rows: Dict[str, Any], **more: Any) -> Dict[str
     """A boot's result in a dry run."""
     return {
         "waves": waves, "vms": list(rows), "critical_path": [wave[0] for wave in waves], "worst_case_seconds": 1260,
-        "already_done": False, "dry_run": True, "next_boot": False, **more,
+        "already_done": False, "dry_run": True, "next_boot": False, "marked": False, **more,
     }  # fmt: skip
 
 
@@ -200,6 +200,7 @@ def test_a_plan_without_vms() -> None:
     """Says what to do."""
     assert "vm_persistence" in trees.plan_tree(plan([]))
     assert "vm_persistence" in text.boot({**plan([]), "dry_run": False})
+    assert text.boot({**plan([], marked=True), "dry_run": False}) == "noted: the VMs of this boot count as started"
     assert "boot --again" in text.boot({**plan([]), "dry_run": False, "already_done": True})
 
 

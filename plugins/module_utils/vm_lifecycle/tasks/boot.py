@@ -194,6 +194,7 @@ def report(request: Request, observed: Observed, chains: List[Chain]) -> Documen
         "changed": any(row["changed"] for row in rows),
         "failed": bool(request.remarks) or any(row.get("failed") for row in rows),
         "already_done": is_over(seen),
+        "marked": request.mark,
         "next_boot": is_over(seen) and request.preview and not request.again,
         "vms": rows,
         "destroy": [chain.entry.uuid for chain in chains if chain.entry.reason == "destroy_at_boot"],
