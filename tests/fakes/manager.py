@@ -6,7 +6,7 @@ import copy
 import json
 from typing import Any
 
-from .world import DESTROYED, Machine
+from .world import CRASHED, DESTROYED, Machine
 
 
 def act(machine: Machine, deed: dict[str, Any]) -> None:
@@ -23,6 +23,11 @@ def start(machine: Machine, vm: str) -> None:
 def stop(machine: Machine, vm: str) -> None:
     """virsh destroy."""
     machine.stop(machine.named(vm), *DESTROYED)
+
+
+def crash(machine: Machine, vm: str) -> None:
+    """kill -9 of its process."""
+    machine.stop(machine.named(vm), *CRASHED)
 
 
 def pause(machine: Machine, vm: str) -> None:
@@ -263,7 +268,7 @@ def let_go(machine: Machine) -> None:
 DEEDS: dict[str, Any] = {
     deed.__name__: deed
     for deed in (
-        start, stop, pause, undefine, define, redefine, rename, clone, set_metadata, revert, save_metadata, edit,
+        start, stop, crash, pause, undefine, define, redefine, rename, clone, set_metadata, revert, save_metadata, edit,
         make_permanent, hold, edit_later, reprieve, replace_file, write_file, overlay, hard_link, delete_file, attach, pool, lose_store,
         break_store, refuse, configure, reboot, go_down, set_clock, claim, let_go, press, drop_pool, notify, network,
         look, lose_definition, change_machine, damage_image,

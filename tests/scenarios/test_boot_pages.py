@@ -14,7 +14,7 @@ from vm_lifecycle.agent.trees import plan_tree
 from vm_lifecycle.policy import host_boot
 from vm_lifecycle.reasons_order import BOOT_REASONS
 from vm_lifecycle.run import run
-from vm_lifecycle.tasks import boot, shutdown
+from vm_lifecycle.tasks import boot, doctor, shutdown
 from vm_lifecycle.tasks.boot_timeline import last_boot
 
 from tests.fakes.build import build
@@ -103,6 +103,26 @@ def test_every_boot_has_its_picture(directory: Any) -> None:
         assert timeline_svg(last).count("<g>") == len(last["vms"])
     assert plan_tree(run(boot.TASK, {"preview": True}, world, dry_run=True))
     assert text.shutdown(run(shutdown.TASK, {"now": True}, world, dry_run=True))
+
+
+def test_the_doctor_page() -> None:
+    """Its findings, on a host after a rename, whose libvirt-guests acts too; and those of a host that is well."""
+    place = {"vm_name": "web1", "depends_on": ["db1"]}
+    names = {"db2": {}, "web1": {"autostart": place}}
+    domains = [{"name": name, "state": "shutoff", "declared": declared} for name, declared in names.items()]
+    units = {
+        "vm-lifecycle-host.service": {"state": "active", "enabled": True},
+        "libvirt-guests.service": {
+            "state": "active",
+            "enabled": True,
+            "commands": "/usr/lib/libvirt/libvirt-guests.sh",
+        },
+    }
+    whole = {"features": ["boot", "supervisor"], "domains": domains, "examination": {"units": units}}
+    result = run(doctor.TASK, {}, ports(Machine(build(whole))))
+    assert printed("doctor.md", "vm-lifecycle doctor") == text.doctor(result)
+    well = run(doctor.TASK, {}, ports(Machine(build({"features": ["boot", "supervisor"]}))))
+    assert f"# vm-lifecycle doctor\n{text.doctor(well)}\n" in blocks("doctor.md", "console")
 
 
 def test_big_hosts_are_drawn() -> None:

@@ -106,6 +106,13 @@ def test_configuration_clock_state_and_metadata() -> None:
     ]  # fmt: skip
 
 
+def test_a_store_that_can_not_be_read() -> None:
+    """Is found, and what does not need it is found as well."""
+    machine = host(vm("a", autostart=True))
+    machine.store["problem"] = "disk I/O error"
+    assert found(machine) == [("store_unusable", "/var/lib/vm-lifecycle"), ("autostart_flag", "a")]
+
+
 def test_every_finding_with_a_remedy_names_a_way() -> None:
     """Short sentences that end."""
     assert [code for code, ailment in FINDINGS.items() if not ailment.meaning.endswith(".")] == []

@@ -22,7 +22,7 @@ from .metadata import digest, read
 from .model import ClockMemory, Domain
 from .policy.boot_run import Moves, Order, Step
 from .policy.host_boot import decide
-from .policy.power import UP, seen
+from .policy.power import UP, seen, stopped_meanwhile
 from .ports import Jobs, World
 
 #: A job's result: (code, message) of what went wrong, the code empty when nothing did; and whether the VM runs.
@@ -183,6 +183,8 @@ def _start_claimed(world: World, action: do.Start) -> str:
         raise DomainGone(uuid, "the VM is gone")
     if domain.power_state in UP:
         return ""
+    if action.place.running or _stopped_meanwhile(world, action):
+        raise EffectError("changed_meanwhile", "it was stopped since this run began")
     if digest(domain.metadata) != action.guard.digest:
         carried = read(domain, None)
         allowed = carried.valid and decide(domain, carried.document, action.last, world.host.clock().boot_id)
@@ -190,6 +192,14 @@ def _start_claimed(world: World, action: do.Start) -> str:
             raise EffectError("changed_meanwhile", "it was declared otherwise after the plan was made")
     activate_needs(world, uuid)
     return load(world, domain, action.paused, action.on_restore_failure)
+
+
+def _stopped_meanwhile(world: World, action: do.Start) -> bool:
+    try:
+        last = world.store.states().get(action.guard.uuid)
+    except EffectError:
+        return False
+    return stopped_meanwhile(last, action.last, world.host.clock().boot_id)
 
 
 def _probe(world: World, uuid: str, patience: float) -> str:

@@ -25,6 +25,11 @@ FINDINGS: Dict[str, Ailment] = {
         "A file in /etc/vm-lifecycle is not valid, so what it configures does not happen.",
         "Correct it in the inventory and run the role, or mend the file; vm-lifecycle validate checks one.",
     ),
+    "store_unusable": Ailment(
+        "error",
+        "The state directory can't be read or written: nothing is removed or declared, and what ran is not kept on record.",
+        "Free space on /var/lib/vm-lifecycle, or mend its file system.",
+    ),
     "unknown_dependency": Ailment(
         "error",
         "A VM depends on one that this host does not have (any more), so it is not started at boot.",

@@ -49,6 +49,7 @@ CASES: Dict[str, Tuple[Examination, Seen, str]] = {
         HEALTHY, replace(SEEN, configuration=(Problem("invalid_configuration", "/etc/vm-lifecycle/boot.json.x: no"),)),
         "/etc/vm-lifecycle/boot.json.x",
     ),
+    "store_unusable": (HEALTHY, replace(SEEN, store_problem="disk I/O error"), "/var/lib/vm-lifecycle"),
     "unknown_dependency": (HEALTHY, ordered("unknown_dependency"), "db1"),
     "cyclic_dependency": (HEALTHY, ordered("cyclic_dependency"), "db1"),
     "dependency_order": (HEALTHY, ordered("dependency_order"), "db1"),

@@ -139,7 +139,7 @@ def plan(waves: List[List[str]], *rows: Dict[str, Any], **more: Any) -> Dict[str
     """A boot's result in a dry run."""
     return {
         "waves": waves, "vms": list(rows), "critical_path": [wave[0] for wave in waves], "worst_case_seconds": 1260,
-        "already_done": False, "dry_run": True, "next_boot": False, **more,
+        "already_done": False, "dry_run": True, "next_boot": False, "marked": False, **more,
     }  # fmt: skip
 
 
@@ -200,6 +200,7 @@ def test_a_plan_without_vms() -> None:
     """Says what to do."""
     assert "vm_persistence" in trees.plan_tree(plan([]))
     assert "vm_persistence" in text.boot({**plan([]), "dry_run": False})
+    assert text.boot({**plan([], marked=True), "dry_run": False}) == "noted: the VMs of this boot count as started"
     assert "boot --again" in text.boot({**plan([]), "dry_run": False, "already_done": True})
 
 
@@ -303,6 +304,23 @@ def test_a_boot_that_happened() -> None:
     assert lines[4:6] == ["removed: ci is deleted [destroy_at_boot]", "  removed default/ci.qcow2 [only_user]"]
     assert lines[6].startswith("  [ssh_silent] ")
     assert lines[-1] == "1 started, 1 ran already, 1 failed, 1 not started, 1 removed"
+
+
+def test_a_lasting_warning_is_a_note_of_status() -> None:
+    """Until the next good start."""
+    failed = {"outcome": "failed", "reason": "ssh_silent", "message": "no SSH banner", "at": "2026-11-25T03:05:12Z"}
+    vm: Dict[str, Any] = {
+        "name": "web1", "power_state": "running", "persistence": {"mode": "permanent"}, "scheduled_cleanup_at": None,
+        "effective_cleanup_at": None, "hold": None, "metadata_problem": None, "schedule": None, "unenforced": [],
+    }  # fmt: skip
+    host = {"clock": {"sane": True}, "interrupted": [], "plans": [], "undo": []}
+    for start, note in (
+        (failed, "did not come up 2026-11-25T03:05:12Z: no SSH banner"),
+        ({"outcome": "ready"}, ""),
+        (None, ""),
+    ):
+        line = text.status({**host, "vms": [{**vm, "start": start}]}).split("\n")[1]
+        assert line == f"web1  running  permanent  -        -             {note}".rstrip()
 
 
 def test_flags() -> None:

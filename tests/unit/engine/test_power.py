@@ -142,6 +142,31 @@ def test_a_stop_that_is_on_record_already() -> None:
     assert (found.state, found.reason) == ("shutoff", "forced")
 
 
+def test_stopped_meanwhile() -> None:
+    """By somebody, in this boot, and after it was known to be otherwise: an old stop says nothing."""
+    known = last("shutoff", "forced", BOOT)
+    later = LastState("u", "vm", "shutoff", "forced", int(NOW), BOOT)
+    assert power.stopped_meanwhile(later, known, BOOT) and power.stopped_meanwhile(later, None, BOOT)
+    assert not power.stopped_meanwhile(known, known, BOOT) and not power.stopped_meanwhile(None, known, BOOT)
+    assert not power.stopped_meanwhile(later, known, "another") and not power.stopped_meanwhile(
+        LastState("u", "vm", "shutoff", "failed", int(NOW), BOOT), known, BOOT
+    )
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "expected"),
+    [("running", "", True), ("shutoff", "guest", True), ("shutoff", "unknown", True), ("shutoff", "failed", False),
+     ("shutoff", "starting", False), ("shutoff", "left", False), ("shutoff", "host_down", False),
+     ("running", "host_shutdown", False), ("shutoff", "", False)],
+)  # fmt: skip
+def test_ran_before(state: str, reason: str, expected: bool) -> None:
+    """In this boot, and since a moment."""
+    known = last(state, reason, BOOT)
+    assert power.ran_before(known, BOOT, int(NOW) - 60) == expected
+    assert not power.ran_before(known, BOOT, int(NOW)) and not power.ran_before(known, "another", 0)
+    assert not power.ran_before(None, BOOT, 0)
+
+
 def test_decisions_of_a_boot() -> None:
     """Left down for its own sake from now on, or counted as running until it is seen to run."""
     off = last("shutoff", "host_down", BOOT, "running")

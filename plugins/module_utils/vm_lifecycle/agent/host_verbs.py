@@ -20,9 +20,9 @@ def boot_host(options: argparse.Namespace, world: World) -> Dict[str, Any]:
 
     Deletion comes last: nothing that people wait for waits for it. A run that was interrupted goes on with it.
     """
-    wish = {"again": options.again, "mark": options.mark, "preview": options.plan}
     dry_run = options.dry_run or options.plan
     made, problem = _lost(options, world, dry_run)
+    wish = {"again": options.again, "mark": options.mark, "preview": dry_run}
     result = run(boot.TASK, wish, world, dry_run)
     doomed: List[str] = result.pop("destroy")
     try:

@@ -99,6 +99,8 @@ def _swept(vm: Mapping[str, Any], would: str) -> List[str]:
 
 def boot(result: Result) -> str:
     """A line for each VM, what to do about those that failed, and the counts; a dry run is a tree."""
+    if result["marked"]:
+        return f"{'would be ' if result['dry_run'] else ''}noted: the VMs of this boot count as started"
     if not result["vms"] and result["already_done"] and not result["dry_run"]:
         return BOOT_OVER
     if result["dry_run"] or not result["vms"]:

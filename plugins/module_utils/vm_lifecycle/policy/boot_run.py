@@ -16,6 +16,8 @@ from ..boots import Place
 from .boot_order import RETRY_PAUSE, waits_for
 
 DONE = ("ready", "failed", "skipped")
+#: Failures that another start does not change: somebody wants it otherwise.
+FINAL = ("changed_meanwhile",)
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,7 @@ class Order:
         if not error[0]:
             phase = "up" if place.wait_for_ssh else "ready"
             return replace(step, phase=phase, since=now, started=now, reason="", message="")
-        again = place.on_failure == "retry" and step.attempts < place.retries
+        again = place.on_failure == "retry" and step.attempts < place.retries and error[0] not in FINAL
         return replace(step, phase="resting" if again else "failed", since=now, reason=error[0], message=error[1])
 
     def probed(self, uuid: str, step: Step, now: float, problem: str, runs: bool) -> Step:

@@ -61,6 +61,7 @@ class Seen:
     worst_case: float = 0.0
     clock_problem: str = ""
     damage: Tuple[str, ...] = ()
+    store_problem: str = ""
     configuration: Tuple[Problem, ...] = ()
 
 
@@ -78,6 +79,7 @@ def examine(facts: Examination, seen: Seen) -> List[Finding]:
     """All findings, the worst first; [] for a host that is well."""
     found = [
         *(("invalid_configuration", *_placed(problem.message)) for problem in seen.configuration),
+        *([("store_unusable", "/var/lib/vm-lifecycle", seen.store_problem)] if seen.store_problem else []),
         *((problem.code, problem.vm, problem.message) for problem in seen.order),
         *_starts(seen),
         *_units(facts, seen),

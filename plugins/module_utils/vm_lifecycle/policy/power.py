@@ -36,6 +36,9 @@ STOPPED: Mapping[int, str] = {1: "forced", 2: "failed", 3: "elsewhere", 4: "save
 BY_GUEST, BY_HOST = 1, 2
 #: Reasons of VMs that are off because their host was.
 BY_HOST_DOWN = ("host_down", "host_shutdown")
+#: Reasons of stops that somebody wanted, and of those that a boot does not take back when it goes on after an interruption.
+BY_SOMEBODY = ("asked", "forced")
+NOT_TAKEN_BACK = (*BY_SOMEBODY, "guest", "killed", "elsewhere", "unknown")
 #: Kind of an event -> the state that the VM is in afterwards.
 AFTER: Mapping[str, str] = {
     "started": "running",
@@ -89,6 +92,20 @@ def starting(state: LastState) -> LastState:
 def left(state: LastState) -> LastState:
     """What is known of a VM that a boot decided not to start: from now on it is off for its own sake."""
     return replace(state, reason="left") if state.state == "shutoff" and state.reason in BY_HOST_DOWN else state
+
+
+def stopped_meanwhile(last: Optional[LastState], known: Optional[LastState], boot_id: str) -> bool:
+    """Whether somebody stopped a VM in this boot, and after it was known to be otherwise."""
+    if last is None or last.boot_id != boot_id or last.reason not in BY_SOMEBODY:
+        return False
+    return known is None or (last.at_unix, last.reason) != (known.at_unix, known.reason)
+
+
+def ran_before(last: Optional[LastState], boot_id: str, since: int) -> bool:
+    """Whether a VM that is off ran in this boot after a moment, and did not just fail."""
+    if last is None or last.boot_id != boot_id or last.at_unix < since:
+        return False
+    return last.reason in NOT_TAKEN_BACK or (last.state in UP and not last.reason)
 
 
 def stopped(last: Optional[LastState], domain: Domain, reason: str, now: float, boot_id: str) -> LastState:

@@ -15,7 +15,7 @@ from ..chain import Chain
 from ..changes import RememberBoot
 from ..metadata import digest
 from ..model import Document, Domain, Observed
-from ..policy import boot_order, host_boot
+from ..policy import boot_order, host_boot, power
 from ..policy.host_boot import AtBoot
 from ..policy.power import before
 from ..ports import World
@@ -102,14 +102,21 @@ def decisions(observed: HostSeen, again: bool = False) -> Dict[str, AtBoot]:
     found = {}
     for domain, document in reads.managed(observed):
         decision = host_boot.decide(domain, document, observed.states.get(domain.uuid), boot_id)
-        start = observed.starts.get(domain.uuid)
-        came_up = start is not None and start.boot_id == boot_id and start.outcome == "ready"
-        if decision.action == "start" and came_up and not domain.active and not again:
+        if decision.action == "start" and not domain.active and not again and _came_up(domain.uuid, observed):
             decision = AtBoot("leave", "stopped_since")  # this boot was interrupted, and a person stopped it meanwhile
         if decision.action == "destroy" and again:
             decision = AtBoot("leave", "not_rebooted_yet")
         found[domain.uuid] = decision
     return found
+
+
+def _came_up(uuid: str, observed: HostSeen) -> bool:
+    """Whether it ran already in this very boot, as far as a run before this one, or the supervisor, wrote that down."""
+    boot_id, start, run = observed.clock.boot_id, observed.starts.get(uuid), observed.boot
+    if start is not None and start.boot_id == boot_id and start.outcome == "ready":
+        return True
+    resumed = run is not None and run.boot_id == boot_id
+    return run is not None and resumed and power.ran_before(observed.states.get(uuid), boot_id, run.began_unix)
 
 
 def _entries(observed: HostSeen, request: Request) -> List[do.Entry]:
@@ -193,6 +200,7 @@ def report(request: Request, observed: Observed, chains: List[Chain]) -> Documen
         "changed": any(row["changed"] for row in rows),
         "failed": bool(request.remarks) or any(row.get("failed") for row in rows),
         "already_done": is_over(seen),
+        "marked": request.mark,
         "next_boot": is_over(seen) and request.preview and not request.again,
         "vms": rows,
         "destroy": [chain.entry.uuid for chain in chains if chain.entry.reason == "destroy_at_boot"],

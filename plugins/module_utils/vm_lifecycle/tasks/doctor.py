@@ -43,8 +43,8 @@ def decode(_document: Mapping[str, Any], _world: World) -> None:
 
 
 def examined(_request: None, world: World) -> Diagnosed:
-    """Everything but storage. Raises LifecycleError when libvirt or the store can't be read."""
-    seen = reads.whole(world)
+    """Everything but storage. Raises LifecycleError when libvirt can't be read; a store that can't is a finding."""
+    seen = reads.whole(world, needs_store=False)
     return Diagnosed(
         **vars(seen), facts=world.host.examination(), habits=_habits(seen, world), configuration=_configuration(world)
     )
@@ -110,6 +110,7 @@ def _seen(observed: Diagnosed) -> Seen:
         worst_case=_worst_case(observed),
         clock_problem=clock.judge(observed.clock, observed.memory).problem,
         damage=observed.damage,
+        store_problem=observed.store_problem,
         configuration=observed.configuration,
     )
 
