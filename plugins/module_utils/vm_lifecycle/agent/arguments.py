@@ -74,6 +74,8 @@ def _host_verbs(verbs: Any) -> None:
     boot.add_argument("--svg", type=Path, metavar="FILE", help="with --timeline: draw it into a file, too")
     shutdown = verbs.add_parser("shutdown", help="stop this host's VMs in their order, when it goes down")
     shutdown.add_argument("--now", action="store_true", help="also on a host that does not go down")
+    flags = verbs.add_parser("flags", help="set libvirt's autostart flags right for the units that are enabled")
+    flags.add_argument("--dry-run", action="store_true", help="show what would be set, and set nothing")
     supervise = verbs.add_parser("supervise", help="keep on record what state each VM is in, until it is stopped")
     for command in (boot, shutdown):
         command.add_argument("--plan", action="store_true", help="show what would be done, and do nothing")

@@ -20,7 +20,7 @@ from ..policy.notice import failure
 from ..ports import Host, Store, World
 from ..run import run
 from ..schema import MissingJsonschemaError, require_jsonschema
-from ..tasks import cleanup, doctor, info, persistence, recovery
+from ..tasks import cleanup, doctor, flags, info, persistence, recovery
 from ..tasks import host as reads
 from ..tasks.boot_timeline import last_boot
 from ..tasks.notify import deliver
@@ -48,6 +48,7 @@ TASKS = {
     "renew": persistence.TASK,
     "recover": recovery.TASK,
     "doctor": doctor.TASK,
+    "flags": flags.TASK,
 }
 
 
