@@ -81,7 +81,7 @@ def _host_verbs(verbs: Any) -> None:
         command.add_argument("--plan", action="store_true", help="show what would be done, and do nothing")
         command.add_argument("--dry-run", action="store_true", help="the same")
     doctor = verbs.add_parser("doctor", help="what is in the way of this host's boots and shutdowns; changes nothing")
-    for command in (boot, shutdown, supervise, doctor):
+    for command in (boot, shutdown, flags, supervise, doctor):
         command.add_argument("--json", action="store_true", help="print JSON")
         command.add_argument("--uri", default=LOCAL_URIS[0], choices=LOCAL_URIS, help="libvirt to use")
 
