@@ -259,6 +259,25 @@ def test_an_image_that_is_spoilt(qemu: QemuBench, kind: str) -> None:
     assert only(qemu) == ("running", False)
 
 
+@pytest.mark.parametrize(
+    ("spoil", "interrupted"), [(unfinished, True), (cut(0), True), (cut(60), False), (cut(10**9), False)]
+)
+def test_what_an_interrupted_save_leaves(qemu: QemuBench, spoil: Callable[[bytes], bytes], interrupted: bool) -> None:
+    """It is no memory, and libvirt may drop it; anything else is refused, and stays."""
+    image = saved(qemu)
+    image.write_bytes(spoil(image.read_bytes()))
+    assert qemu.hypervisor.memory_facts(A).interrupted is interrupted
+    assert not qemu.hypervisor.memory_facts(A, str(image)).interrupted
+    if interrupted:
+        qemu.hypervisor.drop_interrupted_memory(A)
+        qemu.hypervisor.drop_interrupted_memory(A)
+    else:
+        with pytest.raises(EffectError) as caught:
+            qemu.hypervisor.drop_interrupted_memory(A)
+        assert caught.value.code == "effect_failed"
+    assert (only(qemu), image.exists()) == (("shutoff", not interrupted), not interrupted)
+
+
 def test_an_image_whose_end_is_missing(qemu: QemuBench) -> None:
     """Its beginning is sound; libvirt finds out, nothing starts, and what there is of it stays."""
     path = place(qemu) / "a"

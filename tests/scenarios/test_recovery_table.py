@@ -167,6 +167,21 @@ def test_the_power_fails_while_memory_is_saved() -> None:
     assert "the power failed" in machine.store["starts"][VM]["message"]
 
 
+def test_an_image_that_was_whole() -> None:
+    """It is empty now, which is damage: nobody drops it, and the VM does not start without its memory."""
+    machine = host("saved")
+    machine.power_cut()
+    image = machine.named("vm")["image"]
+    image.update(size=0, problem="it ends within its header", interrupted=True)
+    machine.store["manifests"][VM] = {
+        "uuid": VM, "name": "vm", "made_unix": 1, "machine": {}, "disks": [],
+        "memory": {"path": "/save/vm.save", "size": 4096, "modified_ns": 1, "managed": True},
+    }  # fmt: skip
+    outcome = call(machine, BOOT)
+    assert (outcome["vms"][0]["reason"], machine.named("vm")["state"]) == ("memory_mismatch", "shutoff")
+    assert machine.named("vm")["saved"]
+
+
 @pytest.mark.parametrize("event", [image_unloadable, disk_changed])
 def test_start_cold(event: Any) -> None:
     """With start-cold the memory is kept aside, and a lasting note says where."""

@@ -35,7 +35,7 @@ def load(world: World, domain: Domain, paused: bool, on_failure: str) -> str:
     Raises EffectError memory_mismatch or restore_failed when it may not start without its memory; the image stays then.
     """
     said = ""
-    if domain.saved and world.hypervisor.memory_facts(domain.uuid).interrupted:
+    if domain.saved and _was_interrupted(world, domain.uuid):
         world.hypervisor.drop_interrupted_memory(domain.uuid)
         world.store.drop_manifest(domain.uuid)
         said = "started without its memory: the power failed while that was being saved"
@@ -50,6 +50,12 @@ def load(world: World, domain: Domain, paused: bool, on_failure: str) -> str:
         said = f"started without its memory, which is kept in {path}: {problem}"
     world.hypervisor.start(domain.uuid, paused)
     return said
+
+
+def _was_interrupted(world: World, uuid: str) -> bool:
+    """Whether it is half an image. What was whole when it had been saved, and is not now, is damage and no such thing."""
+    manifest = world.store.manifests().get(uuid)
+    return world.hypervisor.memory_facts(uuid).interrupted and (manifest is None or not manifest.memory.size)
 
 
 def _resumed(world: World, domain: Domain, paused: bool) -> Tuple[str, str]:

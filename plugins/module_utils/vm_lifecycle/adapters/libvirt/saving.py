@@ -75,7 +75,18 @@ def _free_mib(directory: Path) -> int:
 
 def save_memory(handle: Any, uri: str, seconds: float) -> None:
     """Save a domain within so many seconds; otherwise it runs on. Raises EffectError save_failed, and DomainGone."""
-    _save(handle, uri, seconds, lambda own: own.managedSave(), lambda: bool(handle.hasManagedSaveImage()))
+    _save(handle, uri, seconds, _managed_save, lambda: bool(handle.hasManagedSaveImage()))
+
+
+def _managed_save(own: Any) -> None:
+    """Half an image some versions of libvirt leave, and would take the VM for saved after the next boot."""
+    try:
+        own.managedSave()
+    except libvirt.libvirtError:
+        with suppress(libvirt.libvirtError):
+            if own.isActive() and not own.jobInfo()[0]:  # else it is somebody else who saves it, and that is his image
+                own.managedSaveRemove()
+        raise
 
 
 def save_memory_to(handle: Any, uri: str, path: str, seconds: float) -> None:
@@ -112,9 +123,6 @@ def _save(handle: Any, uri: str, seconds: float, call: Callable[[Any], Any], is_
         problem = error.message
     if not handle.isActive() and is_saved():
         return  # at the very end
-    if handle.isActive() and saving.ended():
-        # Half an image: some versions of libvirt leave it, and would take the VM for saved after the next boot.
-        Asked(uri, uuid, lambda own: own.managedSaveRemove()).ended(GIVE_UP_LIMIT)
     if ran:
         _let_go_on(handle, uri, uuid)
     raise EffectError("save_failed", problem)
