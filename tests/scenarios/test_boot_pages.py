@@ -167,8 +167,8 @@ ANSWERS: dict[str, Answer] = {
     "already_running": ({"state": "running"}, {}, {}),
     "auto_start": ({}, {}, {"auto_start": True}),
     "autostart": ({}, {}, {"autostart": {"vm_name": "vm"}}),
-    "saved_memory": ({"saved": True}, {}, {}),
     "was_running": ({"last": {}}, {}, {}),
+    "saved_memory": ({"saved": True}, {}, {}),
     "was_stopped": ({"last": {"state": "shutoff", "reason": "guest"}}, {}, {}),
     "never_seen": ({}, {}, {}),
 }

@@ -26,8 +26,8 @@ BOOT_REASONS: Dict[str, Reason] = {
     "already_running": Reason("started", "It runs already; only its readiness is waited for."),
     "auto_start": Reason("started", "auto_start is on."),
     "autostart": Reason("started", "It is permanent and has an enabled place in the order."),
-    "saved_memory": Reason("started", "Its memory was saved: it goes on where it was."),
     "was_running": Reason("started", "It ran when the host went down."),
+    "saved_memory": Reason("started", "Its memory was saved: it goes on where it was."),
     "was_stopped": Reason("kept", "It did not run when the host went down, and nothing else starts it."),
     "never_seen": Reason(
         "kept",
