@@ -160,8 +160,13 @@ def test_a_run_again_is_drawn_alone() -> None:
 Answer = tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
 ANSWERS: dict[str, Answer] = {
     "held_everything": ({}, {}, {"hold": "everything"}),
-    "destroy_at_boot": ({"last": {}}, {"on_host_reboot": "destroy"}, {"mode": "temporary", "auto_start": False}),
     "not_rebooted_yet": ({"last": None}, {"on_host_reboot": "destroy"}, {"mode": "temporary", "auto_start": False}),
+    "started_since": ({"last": {}, "state": "running"}, {"on_host_reboot": "destroy"}, {"mode": "temporary"}),
+    "destroy_at_boot": (
+        {"last": {}, "state": "shutoff"},
+        {"on_host_reboot": "destroy"},
+        {"mode": "temporary", "auto_start": False},
+    ),
     "keep_stopped": ({}, {"on_host_reboot": "keep-stopped"}, {}),
     "start_disabled": ({}, {}, {"autostart": {"vm_name": "vm", "enabled": False}}),
     "already_running": ({"state": "running"}, {}, {}),
@@ -182,8 +187,6 @@ def test_the_order_of_the_questions(code: str) -> None:
     policy: dict[str, Any] = {}
     declared: dict[str, Any] = {}
     for each in reversed(codes[codes.index(code) :]):
-        if each == "destroy_at_boot" and code != each:
-            continue  # it and the one after it exclude each other
         domain.update(ANSWERS[each][0])
         policy.update(ANSWERS[each][1])
         declared.update(ANSWERS[each][2])

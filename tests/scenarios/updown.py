@@ -41,11 +41,15 @@ def may_start(domain: dict[str, Any]) -> bool:
 
 
 def deleted_at_boot(state: State, domain: dict[str, Any]) -> bool:
-    """Whether it is to be deleted at boot, and was known before this boot."""
+    """Whether it is to be deleted at boot, was known before this boot, and is off."""
     document = document_of(domain)
     last = state["store"]["states"].get(domain["uuid"])
     known = last is not None and (last["before"] or last["boot_id"] != state["clock"]["boot_id"])
-    return bool(known) and (document.get("policy") or {}).get("on_host_reboot") == "destroy"
+    return (
+        bool(known)
+        and domain["state"] == "shutoff"
+        and (document.get("policy") or {}).get("on_host_reboot") == "destroy"
+    )
 
 
 def state_lost(state: State, uuid: str) -> bool:
@@ -67,7 +71,9 @@ def verdict(state: State, step: dict[str, Any], kind: str, domain: dict[str, Any
     if step["task"] == "shutdown" and kind in STOPPING:
         right = (state["going_down"] or arguments.get("now", False)) and not untouchable(domain)
         return "" if right else f"{kind} of {domain['name']}, which the host may not stop"
-    if step["task"] == "boot" and kind in (*STOPPING, "undefine"):
+    if step["task"] == "boot" and kind in STOPPING:
+        return f"{kind} of {domain['name']} at boot"
+    if step["task"] == "boot" and kind == "undefine":
         right = deleted_at_boot(state, domain) and not arguments.get("again") and not arguments.get("mark")
         return "" if right else f"{kind} of {domain['name']} at boot, which is not to be deleted then"
     return ""

@@ -19,7 +19,7 @@ FATES = {
 }
 #: Whether a VM comes up -> what the page says.
 UP_OR_DOWN = {True: "starts", False: "stays down"}
-FATES_AT_BOOT = {"destroy_at_boot": "is deleted", "already_running": "runs"}
+FATES_AT_BOOT = {"destroy_at_boot": "is deleted", "already_running": "runs", "started_since": "runs"}
 #: Reasons for which a VM is started, and those that are only found out after the question has been decided.
 UPWARDS = module("policy.host_boot").STARTING
 LATE = ("stopped_since", "dependency_failed")

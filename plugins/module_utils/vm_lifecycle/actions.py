@@ -45,9 +45,10 @@ class SetAutostart:
 
 @dataclass(frozen=True)
 class KeepRecord:
-    """The store mirrors what was declared or seen."""
+    """The store mirrors what was declared or seen. doomed: it is deleted at boot from now on, but not at one that has begun."""
 
     record: Record
+    doomed: bool = False
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from functools import partial
 from typing import Dict, Iterator, List, Sequence, Type
 
 from . import actions as do
+from .boots import LastState
 from .chain import Chain, Handler, Handlers, Run
-from .changes import Forget, QueueNotice, Remember, RememberSchedule
+from .changes import Forget, QueueNotice, Remember, RememberSchedule, RememberState
 from .errors import DomainGone, EffectError
 from .metadata import digest
 from .model import ClockMemory, Intent, Record
@@ -192,7 +193,11 @@ def _set_autostart(run: Run, chain: Chain, action: do.SetAutostart) -> None:
 
 
 def _keep_record(run: Run, _chain: Chain, action: do.KeepRecord) -> None:
-    run.later(Remember(action.record))
+    record, clock = action.record, run.world.host.clock()
+    run.later(Remember(record))
+    if action.doomed:
+        state = LastState(record.uuid, record.name, record.power_state, "", int(clock.now), clock.boot_id)
+        run.later(RememberState(state))
 
 
 def _drop_record(run: Run, _chain: Chain, action: do.DropRecord) -> None:

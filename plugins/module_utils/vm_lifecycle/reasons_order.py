@@ -14,12 +14,17 @@ BOOT_REASONS: Dict[str, Reason] = {
     "held_everything": Reason(
         "kept", "It is held from everything, so it is neither started nor stopped.", "Release it."
     ),
+    "not_rebooted_yet": Reason(
+        "kept", "Its on_host_reboot is destroy, and this host has not gone down since that is known here."
+    ),
+    "started_since": Reason(
+        "kept",
+        "Its on_host_reboot is destroy, and it runs: somebody started it since the host booted.",
+        "Stop it; the next boot deletes it.",
+    ),
     "destroy_at_boot": Reason(
         "kept",
         "Its on_host_reboot is destroy: it is handed to the clean-up, which asks everything but deadline and window.",
-    ),
-    "not_rebooted_yet": Reason(
-        "kept", "Its on_host_reboot is destroy, and this host has not gone down since it is known here."
     ),
     "keep_stopped": Reason("kept", "Its on_host_reboot is keep-stopped.", "Start it yourself, or declare start."),
     "start_disabled": Reason("kept", "Its place in the order is not enabled."),

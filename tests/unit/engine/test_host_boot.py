@@ -41,14 +41,17 @@ def document(mode: str, auto_start: bool, policy: Optional[str], place: str, hol
     return found
 
 
-def wanted(mode: str, auto_start: bool, policy: Optional[str], place: str, hold: str, known: str, saved: bool) -> str:
+def wanted(
+    mode: str, auto_start: bool, policy: Optional[str], place: str, hold: str, known: str, saved: bool, active: bool
+) -> str:
     """The table as the documentation tells it."""
     if hold == "everything":
         return "leave"
     if policy == "destroy" and mode == "temporary":
-        return "leave" if known in ("unknown", "new", "stopped in order") else "destroy"
+        return "leave" if active or known in ("unknown", "new", "stopped in order") else "destroy"
     if policy == "keep-stopped" or place == "disabled":
         return "leave"
+    saved = saved or active
     asked = mode == "permanent" and (auto_start or place == "enabled")
     return "start" if asked or saved or known in RAN else "leave"
 
@@ -69,7 +72,7 @@ def test_truth_table(active: bool) -> None:
     for mode, auto_start, policy, place, hold, known, saved in CASES:
         domain = Domain("u", "vm", "running" if active else "shutoff", saved=saved)
         found = host_boot.decide(domain, document(mode, auto_start, policy, place, hold), LAST[known], BOOT)
-        expected = wanted(mode, auto_start, policy, place, hold, known, saved or active)
+        expected = wanted(mode, auto_start, policy, place, hold, known, saved, active)
         assert found.action == expected, (mode, auto_start, policy, place, hold, known, saved)
         assert (found.reason == "already_running") == (active and found.action == "start")
         assert (found.reason in host_boot.STARTING) == (found.action == "start")

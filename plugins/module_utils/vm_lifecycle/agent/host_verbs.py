@@ -73,10 +73,16 @@ def _delete(doomed: List[str], result: Dict[str, Any], world: World, dry_run: bo
     wish = {"vms": named, "ignore": ["expiry", "window"], "at_boot": True, "missing": "skip"}
     swept = run(cleanup.TASK, wish, world, dry_run)
     rows = {row["uuid"]: row for row in swept["vms"]}
-    result["vms"] = [rows.get(row["uuid"], row) if row["uuid"] in doomed else row for row in result["vms"]]
+    result["vms"] = [rows.get(row["uuid"], _otherwise(row)) if row["uuid"] in doomed else row for row in result["vms"]]
     result["warnings"] += swept["warnings"]
     result["changed"] = result["changed"] or swept["changed"]
     result["failed"] = result["failed"] or (swept["failed"] and swept.get("alert", True))
+
+
+def _otherwise(row: Dict[str, Any]) -> Dict[str, Any]:
+    """A VM that the clean-up does not speak of was started, or declared otherwise, while others were waited for."""
+    said = "it was started, or declared otherwise, while the host's VMs were being started"
+    return {**row, "reason": "changed_meanwhile", "message": f"{row['name']}: {said}"}
 
 
 def _complain(result: Dict[str, Any], problem: str) -> None:

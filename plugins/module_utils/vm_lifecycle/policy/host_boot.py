@@ -31,8 +31,8 @@ def decide(domain: Domain, document: Document, last: Optional[LastState], boot_i
     temporary = persistence["mode"] == "temporary"
     if (document.get("hold") or {}).get("scope") == "everything":
         return AtBoot("leave", "held_everything")
-    if policy["on_host_reboot"] == "destroy" and temporary:
-        return _destroy(last, boot_id)
+    if doomed(document):
+        return _destroy(domain, last, boot_id)
     if policy["on_host_reboot"] == "keep-stopped":
         return AtBoot("leave", "keep_stopped")
     if autostart is not None and not autostart.get("enabled", True):
@@ -53,16 +53,22 @@ def decide(domain: Domain, document: Document, last: Optional[LastState], boot_i
     return AtBoot("leave", "was_stopped" if known else "never_seen")
 
 
-def _destroy(last: Optional[LastState], boot_id: str) -> AtBoot:
-    """Only a VM that an earlier boot of this host knew: one that was made since has not seen a reboot."""
-    return AtBoot("destroy", "destroy_at_boot") if before(last, boot_id) else AtBoot("leave", "not_rebooted_yet")
+def _destroy(domain: Domain, last: Optional[LastState], boot_id: str) -> AtBoot:
+    """Only a VM that an earlier boot of this host knew: one that was made since has not seen a reboot. One that runs is in use."""
+    if not before(last, boot_id):
+        return AtBoot("leave", "not_rebooted_yet")
+    return AtBoot("leave", "started_since") if domain.active else AtBoot("destroy", "destroy_at_boot")
+
+
+def doomed(document: Document) -> bool:
+    """Whether a VM is declared to be deleted when its host boots."""
+    return document["persistence"]["mode"] == "temporary" and bool(policy_of(document)["on_host_reboot"] == "destroy")
 
 
 def never(document: Document) -> str:
     """Why a managed VM is never started at boot, as a predicate; "" if it may be."""
     policy, autostart = policy_of(document), document.get("autostart")
-    temporary = document["persistence"]["mode"] == "temporary"
-    if policy["on_host_reboot"] == "destroy" and temporary:
+    if doomed(document):
         return "is deleted at boot: its on_host_reboot is destroy"
     if policy["on_host_reboot"] == "keep-stopped":
         return "is never started at boot: its on_host_reboot is keep-stopped"

@@ -11,6 +11,7 @@ from .. import metadata
 from ..actions import Action, DropRecord, Entry, Guard, KeepRecord, RemoveMetadata, SetAutostart, WriteMetadata
 from ..model import Document, Domain, Record
 from ..policy import declaration as policy
+from ..policy.host_boot import doomed
 
 #: State of vm_persistence, and those of vm_autostart -> the word for what was done.
 WORDS = {
@@ -114,7 +115,7 @@ def _written(
         actions.append(SetAutostart(domain.uuid, flag))
     seen = observed_record(domain, record, document, metadata.digest(text) or "", seen_at)
     if seen != record:
-        actions.append(KeepRecord(seen))
+        actions.append(KeepRecord(seen, doomed(document) and not (before is not None and doomed(before))))
     word = WORDS[state] if actions and not (len(actions) == 1 and seen != record) else "unchanged"
     return Entry(
         domain.uuid, domain.name, word, word, f"{domain.name}: {word}", tuple(actions),

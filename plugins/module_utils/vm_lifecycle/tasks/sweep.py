@@ -15,7 +15,7 @@ from ..model import HOUR, Document, Domain, Intent, Notice, Observed
 from ..policy import departure, notice
 from ..policy import schedule as schedules
 from ..policy.gate import Circumstances, Decision, Subject, decide, may_resume, timing
-from ..policy.host_boot import policy_of
+from ..policy.host_boot import doomed
 from ..policy.storage import Usage, doubtful, verdicts
 from ..policy.undo import leaving_before, without
 from ..times import iso
@@ -59,8 +59,8 @@ def judged(request: Request, observed: Observed) -> Judged:
             known[domain.name] = carried.reason
         if carried.reason == "not_managed" and not request.named:
             continue
-        if request.at_boot and not (carried.valid and policy_of(carried.document)["on_host_reboot"] == "destroy"):
-            continue  # it was declared otherwise since the boot asked
+        if request.at_boot and (domain.active or not (carried.valid and doomed(carried.document))):
+            continue  # it was started, or declared otherwise, since the boot asked
         current, said = None, None
         if carried.valid:
             kept = observed.schedules.get(domain.uuid, {})
@@ -226,7 +226,7 @@ class Sweep:
         stop: List[do.Action] = []
         if domain.power_state == "running" and grace:  # a paused guest can't obey, so nobody waits for it
             stop.append(do.ShutDown(guard, grace))
-        stop += [do.PowerOff(guard), do.Arm(guard)]
+        stop += [*([] if self.request.at_boot else [do.PowerOff(guard)]), do.Arm(guard)]
         if until:
             return (begin, *stop, do.KeepUndo(guard, carried.document), do.Undefine(guard), do.Finish(domain.uuid))
         return (begin, *stop, do.Undefine(guard), do.DeleteVolumes(domain.uuid), do.Finish(domain.uuid))
