@@ -43,6 +43,7 @@ def undefine(machine: Machine, vm: str) -> None:
         machine.state["domains"].remove(domain)
     else:
         domain.update(persistent=False, metadata=None, autostart=False)
+    machine.tell(domain, ("undefined", 0))
 
 
 def define(machine: Machine, **domain: Any) -> None:
