@@ -104,6 +104,17 @@ def test_while_the_host_goes_down() -> None:
     assert last(host) == ("running", "host_shutdown", "running")
 
 
+def test_saving_suspends_first() -> None:
+    """While the host goes down that is no change of state: the VM ran."""
+    host = machine()
+    recorder = Recorder(ports(host))
+    recorder.take([event("started")])
+    host.state["going_down"] = True
+    recorder.take([event("suspended")])
+    recorder.take([event("stopped", 4)])
+    assert last(host) == ("running", "host_shutdown", "running")
+
+
 def test_a_start_ends_a_lasting_warning() -> None:
     """But no other event does."""
     host = machine()

@@ -62,8 +62,8 @@ class Recorder:
         """
         if not events:
             return 0
-        stops = [event for event in events if event.kind == "stopped"]
-        going_down = bool(stops) and self.world.host.going_down()
+        asks = any(event.kind in ("stopped", "suspended") for event in events)
+        going_down = asks and self.world.host.going_down()
         records, states, starts = self._declared(), dict(self.world.store.states()), self.world.store.starts()
         clock = self.world.host.clock()
         notes = dict(self.notes)

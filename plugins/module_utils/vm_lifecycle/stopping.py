@@ -19,7 +19,7 @@ from .errors import DomainGone, EffectError
 from .loading import begin_manifest, end_manifest
 from .model import ClockMemory, Domain
 from .policy.boot_order import reversed_order, sound
-from .policy.power import stopped
+from .policy.power import seen, stopped
 from .ports import Jobs, World
 
 #: Seconds for which a VM that another run works on is waited for; the machine goes down in any case.
@@ -94,7 +94,10 @@ def _down(run: Run, chain: Chain, action: do.Stop) -> None:
     chain.touched = True
     clock = run.world.host.clock()
     try:
-        last = stopped(run.world.store.states().get(uuid), domain, "host_shutdown", clock.now, clock.boot_id)
+        known = seen(
+            run.world.store.states().get(uuid), domain, clock.now, clock.boot_id
+        )  # as it was before, not as it went
+        last = stopped(known, domain, "host_shutdown", clock.now, clock.boot_id)
         run.save_now(RememberState(last), run.log(chain.entry, "stop", "done", chain.way))
     except EffectError as error:
         run.world.host.progress(f"{chain.entry.name}: not recorded: {error.message}")

@@ -141,6 +141,6 @@ def following(event: PowerEvent, last: Optional[LastState], now: float, boot_id:
     domain = Domain(event.uuid, event.name, AFTER.get(event.kind, "shutoff"))
     if event.kind == "stopped":
         return stopped(last, domain, stop_reason(event, *notes, going_down), now, boot_id)
-    if event.kind not in AFTER:
-        return None
+    if event.kind not in AFTER or (event.kind == "suspended" and going_down):
+        return None  # saving a VM's memory suspends it first
     return LastState(event.uuid, event.name, domain.power_state, "", int(now), boot_id, before(last, boot_id))
