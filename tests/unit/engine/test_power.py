@@ -50,6 +50,7 @@ def test_before(record: Optional[LastState], expected: str) -> None:
     ("record", "now", "expected"),
     [
         (None, "running", ("running", "", "")),
+        (last(boot_id=BOOT), "shutdown", ("running", "", "")),
         (None, "shutoff", ("shutoff", "unknown", "")),
         (last(), "running", ("running", "", "running")),
         (last(), "shutoff", ("shutoff", "host_down", "running")),
@@ -94,10 +95,10 @@ STOPS = [
 
 @pytest.mark.parametrize(("told", "expected"), STOPS)
 def test_stop_reason(told: tuple[int, int, bool], expected: str) -> None:
-    """While the host goes down, all but a crash and a move happen because of that."""
+    """While the host goes down, all but a move happen because of that."""
     event = PowerEvent("u", "vm", "stopped", told[0])
     assert power.stop_reason(event, told[1], told[2], going_down=False) == expected
-    down = expected if expected in ("failed", "elsewhere") else "host_shutdown"
+    down = expected if expected == "elsewhere" else "host_shutdown"
     assert power.stop_reason(event, told[1], told[2], going_down=True) == down
     assert expected in power.STOPS
 

@@ -11,7 +11,7 @@ from typing import Mapping, Optional, Tuple
 from ..boots import LastState, PowerEvent
 from ..model import Domain
 
-#: States in which a VM counts as up. One that is shutting down, or has crashed and was preserved, does not.
+#: States in which a VM counts as up. One that has crashed and was preserved does not.
 UP = ("running", "blocked", "paused", "pmsuspended")
 
 #: Why a VM does not run. The words are kept in the store and shown.
@@ -71,6 +71,8 @@ def was_up(last: Optional[LastState], boot_id: str) -> bool:
 
 def seen(last: Optional[LastState], domain: Domain, now: float, boot_id: str, reason: str = "unknown") -> LastState:
     """What is known of a VM after a look at it. reason: why it does not run, if that is not known already."""
+    if domain.power_state == "shutdown":  # it still runs; why it goes down is told when it has
+        domain = replace(domain, power_state="running")
     if last is not None and last.boot_id == boot_id:
         going_down = last.reason == "host_shutdown" and not domain.active  # then what it was before that counts
         if going_down or last.state == domain.power_state:
@@ -126,7 +128,8 @@ def stop_reason(event: PowerEvent, shutdown_detail: int, asked: bool, going_down
     if reason is None:
         by_host = {BY_HOST: "killed"}.get(shutdown_detail, "guest")
         reason = "asked" if asked and by_host == "guest" else by_host
-    return "host_shutdown" if going_down and reason in ("guest", "asked", "forced", "killed", "saved") else reason
+    # also what looks like a crash: QEMU ends badly when two managers stop it at the same time
+    return "host_shutdown" if going_down and reason != "elsewhere" else reason
 
 
 def following(event: PowerEvent, last: Optional[LastState], now: float, boot_id: str, going_down: bool,
