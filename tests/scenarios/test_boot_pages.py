@@ -82,7 +82,7 @@ def test_the_shutdown_page() -> None:
     for domain in machine.state["domains"]:
         domain["state"] = "shutoff" if domain["name"] == "old" else "running"
     result = run(shutdown.TASK, {"now": True}, ports(machine), dry_run=True)
-    assert printed("host-shutdown.md", "vm-lifecycle shutdown --now --plan") == text.shutdown(result)
+    assert printed("host-shutdown.md", "vm-lifecycle shutdown --plan") == text.shutdown(result)
 
 
 @pytest.mark.parametrize(

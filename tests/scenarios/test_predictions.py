@@ -56,6 +56,7 @@ UNFORESEEN = {
     "boot-silent",
     "cleanup-window-midnight",
     "confirm-killed",
+    "info-start",
     "interrupted-deleted",
     "pool-goes-away",
     "recovery-disks",

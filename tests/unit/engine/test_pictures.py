@@ -230,7 +230,7 @@ def stopped(name: str, reason: str = "shutdown", decision: str = "stopped", **mo
 def stopping(waves: List[List[str]], *rows: Dict[str, Any], **more: Any) -> Dict[str, Any]:
     """A shutdown's result in a dry run."""
     return {
-        "waves": waves, "vms": list(rows), "going_down": False, "worst_case_seconds": 415, "dry_run": True, **more,
+        "waves": waves, "vms": list(rows), "going_down": False, "asked": True, "worst_case_seconds": 415, "dry_run": True, **more,
     }  # fmt: skip
 
 
@@ -269,7 +269,8 @@ def test_a_shutdown_that_happened() -> None:
     assert lines[1] == "failed: web1: libvirt says no [effect_failed]"
     assert lines[2].startswith("left to the host: legacy: ")
     assert lines[-1] == "1 stopped, 1 left to the host, 1 failed"
-    assert "--now" in text.shutdown({**stopping([]), "dry_run": False})
+    assert "--now" in text.shutdown({**stopping([], asked=False), "dry_run": False})
+    assert text.shutdown({**stopping([]), "dry_run": False}) == "no VM runs"
     assert text.shutdown(stopping([])) == "no VM runs"
 
 

@@ -80,8 +80,10 @@ def test_a_check_says_where_it_comes_from() -> None:
 
 def test_what_the_project_adds() -> None:
     assert sorted(set(DOCUMENTS) - set(SEED)) == [
+        "VmBootPolicy",
         "VmCleanupPolicyAdditional",
         "VmHold",
+        "VmLifecyclePolicyAdditional",
         "VmMetadata",
         "VmPersistenceInput",
     ]
@@ -93,7 +95,7 @@ def test_what_the_project_adds() -> None:
     assert DOCUMENTS["VmMetadata"]["required"] == ["version", "vm_id", "revision", "persistence"]
     assert DOCUMENTS["VmMetadata"]["properties"]["version"]["enum"] == [1]
     assert sorted(DOCUMENTS["VmMetadata"]["definitions"]) == [
-        "VmAutoStartConfig", "VmHold", "VmLifecyclePolicy", "VmPersistence",
+        "VmAutoStartConfig", "VmHold", "VmLifecyclePolicy", "VmLifecyclePolicyAdditional", "VmPersistence",
     ]  # fmt: skip
 
 

@@ -91,5 +91,6 @@ def _complain(result: Dict[str, Any], problem: str) -> None:
 
 
 def stop_host(options: argparse.Namespace, world: World) -> Dict[str, Any]:
-    """Stop what runs, if the host goes down or a person wants it."""
-    return run(shutdown.TASK, {"now": options.now}, world, options.dry_run or options.plan)
+    """Stop what runs, if the host goes down or a person wants it. What that would be is told at any time."""
+    dry_run = options.dry_run or options.plan
+    return run(shutdown.TASK, {"now": options.now or dry_run}, world, dry_run)

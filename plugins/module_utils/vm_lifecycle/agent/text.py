@@ -135,7 +135,7 @@ BOOT_OVER = (
 def shutdown(result: Result) -> str:
     """A line for each VM that ran; a dry run tells the order and the times."""
     if not result["vms"]:
-        return "no VM runs" if result["going_down"] or result["dry_run"] else NOT_GOING_DOWN
+        return "no VM runs" if result["going_down"] or result["asked"] else NOT_GOING_DOWN
     if result["dry_run"]:
         return stop_tree(result)
     lines = []
@@ -152,7 +152,7 @@ def shutdown(result: Result) -> str:
 
 
 NOT_GOING_DOWN = (
-    "This host is not going down, so its VMs go on. vm-lifecycle shutdown --now stops them, --now --plan shows how."
+    "This host is not going down, so its VMs go on. vm-lifecycle shutdown --now stops them, --plan shows how."
 )
 
 

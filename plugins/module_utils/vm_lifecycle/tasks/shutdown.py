@@ -101,7 +101,7 @@ def _share(stops: List[do.Stop], budget: float) -> tuple[float, tuple[str, ...]]
     return share, (f"{said}; run the role again",)
 
 
-def report(_request: Request, observed: Observed, chains: List[Chain]) -> Document:
+def report(request: Request, observed: Observed, chains: List[Chain]) -> Document:
     """What became of each VM that ran, how long it may take, and waves: names of VMs that are stopped together."""
     rows = [_row(chain) for chain in chains]
     stops = [action for chain in chains for action in chain.entry.actions if isinstance(action, do.Stop)]
@@ -109,6 +109,7 @@ def report(_request: Request, observed: Observed, chains: List[Chain]) -> Docume
         "changed": any(chain.changed for chain in chains),
         "failed": any(row.get("failed") for row in rows),
         "going_down": isinstance(observed, HostSeen) and observed.going_down,
+        "asked": request.now,
         "worst_case_seconds": int(worst_case(stops) + SLACK),
         "declared_seconds": int(worst_case(list(stops_of(observed).values())) + SLACK),
         "waves": _waves([stop.place for stop in stops]),
