@@ -37,8 +37,8 @@ def test_check_mode_predicts(directory: Path) -> None:
         outcome = call(checked, {**made.step, "check": True})
         assert checked.effects == []
         assert checked.state == made.before
-        if not comparable(made.step, checked):
-            continue
+        if not comparable(made.step, checked) or outcome.get("next_boot"):
+            continue  # when a boot is over, the plan is that of the next one
         assert outcome.get("refused") == made.outcome.get("refused")
         if directory.name not in UNFORESEEN:
             assert plan_of(outcome) == plan_of(made.outcome)

@@ -213,3 +213,19 @@ def test_a_disk_that_stays_full() -> None:
     host.stop(host.named("db"))
     watch(Filling(host, ending, ("full", many), ("full", []), ("", [])), recorder, ending)
     assert last(host) == ("shutoff", "unknown", "running")
+
+
+def test_vms_that_are_declared_later() -> None:
+    """They are looked for once; one that is declared and not there, never again."""
+    host = machine()
+    record = host.store["records"].pop(DB)
+    recorder = Recorder(ports(host))
+    assert (recorder.look(), recorder.catch_up()) == (0, 0)
+    host.store["records"].update({DB: record, uuid_of(9): {**record, "uuid": uuid_of(9)}})
+    assert recorder.catch_up() == 1
+    assert last(host) == ("running", "", "running")
+    host.state["refuse"]["domains"] = "nobody has to ask"
+    assert recorder.catch_up() == 0
+    del host.store["states"][DB]  # it was forgotten and declared anew
+    with pytest.raises(EffectError):
+        recorder.catch_up()

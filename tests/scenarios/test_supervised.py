@@ -51,9 +51,11 @@ class Watched(Machine):
 
     def _record(self) -> None:
         heard, self._heard = self._heard, []
-        if heard:
-            with self._recording():
+        with self._recording():
+            if heard:
                 self._recorder.take(heard)
+            else:
+                self._recorder.catch_up()
 
     @contextmanager
     def _recording(self) -> Iterator[None]:
@@ -121,3 +123,13 @@ def test_a_person_who_stops_a_vm(deeds: list[str]) -> None:
         after = "3" if len(deeds) == 1 else "1"
         play(watched, [{**BOOT, "meanwhile": {after: [{"do": each, "vm": "vm"} for each in deed]}}], [])
         assert watched.named("vm")["state"] == expected
+
+
+def test_a_vm_that_is_declared_while_it_runs() -> None:
+    """No event tells of that; it comes back after a power cut all the same."""
+    watched = Watched(build({"domains": [{"name": "vm"}]}), late=False)
+    call(watched, {"task": "vm_persistence", "arguments": {"vms": [{"name": "vm", "mode": "permanent"}]}})
+    watched.advance(5)
+    watched.power_cut()
+    call(watched, BOOT)
+    assert watched.named("vm")["state"] == "running"

@@ -9,7 +9,7 @@ Last state at boot needs it: what is written only at shutdown is lost by a power
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Dict, List, Mapping, Optional, Sequence
+from typing import Dict, FrozenSet, List, Mapping, Optional, Sequence
 
 from .boots import LastState, PowerEvent, StartRecord
 from .changes import Remember, RememberRecovery, RememberStart, RememberState, StoreChange
@@ -33,10 +33,17 @@ class Note:
 
 @dataclass
 class Recorder:
-    """notes: what events said that counts when the VM stops, by UUID."""
+    """notes: what events said that counts when the VM stops, by UUID. missing: declared VMs that were not there at the last look."""
 
     world: World
     notes: Dict[str, Note] = field(default_factory=dict)
+    missing: FrozenSet[str] = frozenset()
+
+    def catch_up(self) -> int:
+        """Look, if a VM was declared since: it runs perhaps, and no event tells of that. Returns how many VMs had changed."""
+        states, boot_id = self.world.store.states(), self.world.host.clock().boot_id
+        known = {uuid for uuid, state in states.items() if state.boot_id == boot_id}
+        return self.look() if set(self._declared()) - known - self.missing else 0
 
     def look(self) -> int:
         """Compare the host with the records, as after a connection was lost; returns how many VMs had changed."""
@@ -44,7 +51,8 @@ class Recorder:
         states, starts, clock = self.world.store.states(), self.world.store.starts(), self.world.host.clock()
         changes: List[StoreChange] = []
         count = 0
-        for domain in self.world.hypervisor.domains():
+        domains = self.world.hypervisor.domains()
+        for domain in domains:
             record = records.get(domain.uuid)
             if record is None:
                 continue
@@ -53,6 +61,7 @@ class Recorder:
                 count += 1
                 changes += _changes(state, record, starts.get(domain.uuid), clock, began=False)
         self._save([*changes, *self._definitions(records)])
+        self.missing = frozenset(records) - {domain.uuid for domain in domains}
         return count
 
     def take(self, events: Sequence[PowerEvent]) -> int:

@@ -58,6 +58,14 @@ def test_unenforced(
     assert fields(persistence, policy, features) == expected
 
 
+@pytest.mark.parametrize(("features", "expected"), [(ALL, []), (frozenset({"cleanup"}), ["autostart -> boot"])])
+@pytest.mark.parametrize("enabled", [True, False])
+def test_a_place_needs_the_boot_unit(features: FrozenSet[str], expected: List[str], enabled: bool) -> None:
+    """One that is not enabled, too: without the unit libvirt starts the VM all the same."""
+    document = {"persistence": {**PERMANENT, "restart_policy": "no"}, "autostart": {"vm_name": "a", "enabled": enabled}}
+    assert [f"{row['field']} -> {row['enable']}" for row in unenforced(document, features)] == expected
+
+
 def test_described() -> None:
     """Documents stay valid by their schemas; extras lie beside them."""
     policy, _problems = decode({}, timezone.utc, "policy")

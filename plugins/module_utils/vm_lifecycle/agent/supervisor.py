@@ -74,7 +74,10 @@ def watch(source: Source, recorder: Recorder, ending: threading.Event) -> None:
         while True:
             try:
                 looked = looked or _look(recorder)
-                recorder.take(heard)
+                if heard:
+                    recorder.take(heard)
+                else:
+                    recorder.catch_up()
                 heard, complained = [], False
             except EffectError as error:
                 if error.code != "store_unusable":

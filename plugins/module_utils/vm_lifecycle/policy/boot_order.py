@@ -176,19 +176,22 @@ def waves(places: Sequence[Place]) -> List[List[Place]]:
 
 
 def longest(places: Sequence[Place], seconds: Optional[Mapping[str, float]] = None) -> Tuple[List[Place], float]:
-    """The critical path and its length in seconds, by how long each VM takes; by its worst case unless given by UUID."""
+    """The critical path and its length in seconds, by how long each VM takes; by its worst case unless given by UUID.
+
+    Of ways that are equally long it is one to the last wave.
+    """
     waiting = waits_for(places)
     known = {place.uuid: place for place in places}
     taken = {uuid: worst_case(place) if seconds is None else seconds[uuid] for uuid, place in known.items()}
-    ends: Dict[str, float] = {}
+    ends: Dict[str, Tuple[float, int]] = {}
     previous: Dict[str, Optional[str]] = {}
-    for wave in waves(places):
+    for number, wave in enumerate(waves(places)):
         for place in wave:
             last = max(sorted(waiting[place.uuid]), key=lambda uuid: ends[uuid], default=None)
             previous[place.uuid] = last
-            ends[place.uuid] = (ends[last] if last else 0.0) + taken[place.uuid]
+            ends[place.uuid] = ((ends[last][0] if last else 0.0) + taken[place.uuid], number)
     at = max(sorted(ends), key=lambda uuid: ends[uuid], default=None)
-    length, path = (ends[at] if at else 0.0), []
+    length, path = (ends[at][0] if at else 0.0), []
     while at is not None:
         path.append(known[at])
         at = previous[at]
