@@ -27,7 +27,7 @@ def fields(persistence: Dict[str, Any], policy: Optional[Dict[str, Any]], featur
 
 
 POLICY = with_defaults("VmLifecyclePolicy", {})
-LIMITS = ["policy.enforce_memory_limit -> supervisor", "policy.enforce_cpu_limit -> supervisor"]
+LIMITS = ["policy.enforce_memory_limit -> ", "policy.enforce_cpu_limit -> "]
 HOST = ["policy.on_host_reboot -> boot", "policy.on_host_shutdown -> boot"]
 
 
@@ -37,16 +37,16 @@ HOST = ["policy.on_host_reboot -> boot", "policy.on_host_shutdown -> boot"]
         (TEMPORARY, None, frozenset(), ["ttl_hours -> cleanup"]),
         (TEMPORARY, None, frozenset({"cleanup"}), []),
         ({**TEMPORARY, "auto_cleanup": False}, None, frozenset(), []),
-        (PERMANENT, None, frozenset(), ["restart_policy -> supervisor"]),
-        (PERMANENT, None, frozenset({"supervisor"}), []),
+        (PERMANENT, None, frozenset(), ["restart_policy -> "]),
+        (PERMANENT, None, frozenset({"supervisor"}), ["restart_policy -> "]),
         ({**PERMANENT, "restart_policy": "no"}, None, frozenset(), []),
         ({**PERMANENT, "auto_start": True, "restart_policy": "no"}, None, frozenset(), []),
         (TEMPORARY, POLICY, frozenset({"cleanup"}), HOST + LIMITS),
         (TEMPORARY, POLICY, frozenset({"cleanup", "boot"}), LIMITS),
-        (TEMPORARY, POLICY, ALL, []),
+        (TEMPORARY, POLICY, ALL, LIMITS),
         (TEMPORARY, {"on_memory_pressure": "suspend", "on_disk_full": "kill", "enforce_disk_limit": True},
-         frozenset({"cleanup"}), ["policy.on_memory_pressure -> supervisor", "policy.on_disk_full -> supervisor",
-                                  "policy.enforce_disk_limit -> supervisor"]),
+         frozenset({"cleanup"}), ["policy.on_memory_pressure -> ", "policy.on_disk_full -> ",
+                                  "policy.enforce_disk_limit -> "]),
         (TEMPORARY, {"on_memory_pressure": "none", "on_disk_full": "none", "enforce_cpu_limit": False},
          frozenset({"cleanup"}), []),
     ],
