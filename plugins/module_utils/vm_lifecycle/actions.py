@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import FrozenSet, Optional, Tuple, Union
 
@@ -244,6 +245,8 @@ class Conduct:
     unpooled: bool = False
     #: Whether nothing is done at all when the store can't be written. Without it that is a failure, but stops nothing.
     needs_store: bool = True
+    #: Seconds that carrying it out may take; infinity for no limit.
+    seconds: float = math.inf
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from ..policy import boot_order, clock, doctor
 from ..policy.doctor import Habits, Seen
 from ..ports import World
 from ..run import Task
+from ..stopping import SLACK
 from . import host as reads
 from . import observe, shutdown
 from .host import HostSeen
@@ -119,7 +120,7 @@ def _worst_case(observed: Diagnosed) -> float:
     """Seconds that a shutdown of what runs now may take, if systemd leaves it all the time in the world."""
     entries = shutdown.plan(shutdown.Request(now=True), replace(observed, budget=math.inf)).entries
     stops = [action for entry in entries for action in entry.actions if isinstance(action, Stop)]
-    return shutdown.worst_case(stops) + shutdown.SLACK if stops else 0.0
+    return shutdown.worst_case(stops) + SLACK if stops else 0.0
 
 
 TASK = Task("doctor", decode, examined, plan, report, {})

@@ -19,11 +19,9 @@ from ..policy import host_boot
 from ..policy.boot_order import longest, reversed_order, sound
 from ..ports import World
 from ..run import Task
+from ..stopping import POWER_OFF, SLACK
 from . import host as reads
 from .host import HostSeen
-
-#: Seconds that libvirt may take to end a process, and that are left for everything else.
-POWER_OFF, SLACK = 15.0, 10.0
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,8 @@ def plan(request: Request, observed: Observed) -> do.Plan:
             continue
         action = do.Stop(stop.guard, stop.place, stop.how, stop.seconds * share)
         entries.append(do.Entry(domain.uuid, domain.name, "stopped", stop.how, f"{domain.name}: {stop.how}", (action,)))
-    return do.Plan(tuple(entries), warnings, tuple(reads.states_now(observed)), do.Conduct(needs_store=False))
+    conduct = do.Conduct(needs_store=False, seconds=observed.budget)
+    return do.Plan(tuple(entries), warnings, tuple(reads.states_now(observed)), conduct)
 
 
 def stops_of(observed: Observed) -> Dict[str, do.Stop]:
