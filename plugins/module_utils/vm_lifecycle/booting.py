@@ -20,6 +20,7 @@ from .errors import DomainGone, EffectError
 from .loading import activate_needs, load
 from .metadata import digest, read
 from .model import ClockMemory, Domain
+from .patience import AWAY, patiently
 from .policy.boot_run import Moves, Order, Step
 from .policy.host_boot import decide
 from .policy.power import UP, seen, stopped_meanwhile
@@ -27,6 +28,11 @@ from .ports import Jobs, World
 
 #: A job's result: (code, message) of what went wrong, the code empty when nothing did; and whether the VM runs.
 Outcome = Tuple[str, str, bool]
+#: Seconds after which a start counts as one that hangs (a large memory takes minutes to load), and those in which a guest's
+#: addresses are found and asked once.
+START_LIMIT, PROBE_LIMIT = 1800.0, 120.0
+#: Seconds for which libvirt's daemon may be away.
+RESTART = 30.0
 
 
 def carry_out(plan: do.Plan, world: World, clock: ClockMemory, _handlers: Handlers) -> List[Chain]:
@@ -56,6 +62,8 @@ class Boot:
         self._began = run.world.host.clock().boottime
         self._boot_id = run.world.host.clock().boot_id
         self._run_unix = int(run.now)
+        #: When a job that goes on counts as one that hangs, by UUID.
+        self._limits: Dict[str, float] = {}
         #: What there is to say of VMs that came up, by UUID.
         self._said: Dict[str, str] = {}
 
@@ -66,13 +74,17 @@ class Boot:
             self._steps = dict(moves.steps)
             self._note(before)
             self._submit(jobs, moves)
-            going = any(step.phase in ("starting", "probing") for step in self._steps.values())
-            if not going and moves.wake is None:
+            moments = [*self._limits.values(), *([] if moves.wake is None else [moves.wake])]
+            if not moments:
                 return
-            ended = jobs.wait(None if moves.wake is None else max(moves.wake - self._now(), 0.0))
+            ended = jobs.wait(max(min(moments) - self._now(), 0.0))
             before = dict(self._steps)
             for uuid, outcome in ended:
-                self._steps[uuid] = self._after(uuid, self._steps[uuid], outcome)
+                if self._limits.pop(uuid, None) is not None:  # else it was given up
+                    self._steps[uuid] = self._after(uuid, self._steps[uuid], outcome)
+            for uuid in [uuid for uuid, limit in self._limits.items() if limit <= self._now()]:
+                del self._limits[uuid]
+                self._steps[uuid] = self._order.hung(self._steps[uuid], self._now())
             self._note(before)
 
     def _now(self) -> float:
@@ -84,10 +96,12 @@ class Boot:
                 uuid,
                 f"starting, attempt {self._steps[uuid].attempts}" if self._steps[uuid].attempts > 1 else "starting",
             )
+            self._limits[uuid] = self._now() + START_LIMIT
             jobs.submit(uuid, partial(_guarded, self._world, uuid, partial(_start, self._world, self._starts[uuid])))
         for uuid in moves.probe:
             self._say(uuid, "runs; waiting for SSH")
             patience = self._order.places[uuid].ssh_timeout
+            self._limits[uuid] = self._now() + patience + PROBE_LIMIT
             jobs.submit(uuid, partial(_guarded, self._world, uuid, partial(_probe, self._world, uuid, patience)))
 
     def _after(self, uuid: str, step: Step, outcome: Outcome) -> Step:
@@ -170,7 +184,7 @@ def _start(world: World, action: do.Start) -> str:
     while True:
         with world.host.claim(action.guard.uuid) as free:
             if free:
-                return _start_claimed(world, action)
+                return patiently(world, RESTART, lambda: _start_claimed(world, action))
         if world.host.clock().boottime - began > SLOT_WAIT:
             raise EffectError("busy", "another run is working on it")
         world.host.sleep(POLL)
@@ -207,7 +221,7 @@ def _probe(world: World, uuid: str, patience: float) -> str:
     began = world.host.clock().boottime
     said = ""
     while True:
-        addresses = world.hypervisor.addresses(uuid)
+        addresses = _addresses(world, uuid)
         if any(world.host.answers_ssh(address) for address in addresses):
             return ""
         said = f"no SSH banner at {', '.join(addresses)}" if addresses else said or "no address of it is known"
@@ -216,6 +230,16 @@ def _probe(world: World, uuid: str, patience: float) -> str:
         if world.host.clock().boottime - began >= patience:
             raise EffectError("ssh_silent", f"{said} within {patience:.0f} s")
         world.host.sleep(min(POLL, max(patience - (world.host.clock().boottime - began), 0.01)))
+
+
+def _addresses(world: World, uuid: str) -> List[str]:
+    """None while libvirt's daemon is being restarted: the guest has as long as it has."""
+    try:
+        return world.hypervisor.addresses(uuid)
+    except EffectError as error:
+        if error.code != AWAY:
+            raise
+        return []
 
 
 def placed(plan: do.Plan) -> List[Place]:

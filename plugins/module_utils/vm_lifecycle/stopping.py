@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Callable, List, Mapping, Optional, Set, Tuple, TypeVar
+from typing import Callable, List, Mapping, Optional, Set, Tuple
 
 from . import actions as do
 from .apply import POLL
@@ -20,6 +20,7 @@ from .changes import RememberState
 from .errors import DomainGone, EffectError
 from .loading import begin_manifest, end_manifest
 from .model import ClockMemory, Domain
+from .patience import AWAY, patiently
 from .policy.boot_order import reversed_order, sound
 from .policy.power import seen, stopped
 from .ports import Jobs, World
@@ -34,12 +35,10 @@ LAST_WORDS = 3.0
 CLAIM_WAIT = 10.0
 #: Seconds after which a guest is asked again: one that was still booting did not hear the first time.
 ASK_AGAIN = 10.0
-#: What a call says that libvirt's daemon did not answer, and the seconds for which it is tried again: it is being restarted.
-AWAY, RESTART = "connection_failed", 10.0
+#: Seconds for which libvirt's daemon may be away: it is being restarted.
+RESTART = 10.0
 #: MiB that stay free beside a saved memory image.
 RESERVE_MIB = 64
-
-Answer = TypeVar("Answer")
 
 
 def carry_out(plan: do.Plan, world: World, clock: ClockMemory, _handlers: Handlers) -> List[Chain]:
@@ -165,7 +164,7 @@ def _claimed(run: Run, chain: Chain, action: do.Stop, off: float) -> None:
 
 def _down(run: Run, chain: Chain, action: do.Stop, off: float) -> None:
     """By the first way that works."""
-    domain = _patiently(run.world, lambda: run.world.hypervisor.domain(action.guard.uuid))
+    domain = patiently(run.world, RESTART, lambda: run.world.hypervisor.domain(action.guard.uuid))
     if domain is None or not domain.active:
         chain.way = "off already"
         return
@@ -223,7 +222,7 @@ def _save(world: World, action: do.Stop, domain: Domain, off: float) -> str:
     """Why its memory was not saved, "" when it was."""
     uuid = action.guard.uuid
     try:
-        cost = _patiently(world, lambda: world.hypervisor.memory_cost(uuid))
+        cost = patiently(world, RESTART, lambda: world.hypervisor.memory_cost(uuid))
         if cost.obstacle:
             return cost.obstacle
         if cost.mib + RESERVE_MIB > cost.free_mib:
@@ -271,16 +270,4 @@ def _is_off(world: World, action: do.Stop) -> bool:
 
 
 def _power_off(world: World, action: do.Stop) -> None:
-    _patiently(world, lambda: world.hypervisor.power_off(action.guard.uuid))
-
-
-def _patiently(world: World, call: Callable[[], Answer]) -> Answer:
-    """A call, once more and again while libvirt's daemon is being restarted. Raises EffectError."""
-    began = world.host.clock().boottime
-    while True:
-        try:
-            return call()
-        except EffectError as error:
-            if error.code != AWAY or world.host.clock().boottime - began >= RESTART:
-                raise
-        world.host.sleep(POLL)
+    patiently(world, RESTART, lambda: world.hypervisor.power_off(action.guard.uuid))

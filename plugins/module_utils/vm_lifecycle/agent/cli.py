@@ -36,6 +36,8 @@ from .svg import timeline_svg
 #: Exit codes, documented in docs/command.md. 2 is argparse's own for wrong usage.
 OK, VM_FAILED, USAGE, REFUSED, UNREACHABLE = 0, 1, 2, 3, 4
 UNREACHABLE_CODES = ("connection_failed", "missing_library", "store_unusable")
+#: Verb of a unit -> seconds for which it waits for libvirt, since it is run once: a boot that came too early would start nobody.
+PATIENCE = {"boot": 60.0, "shutdown": 10.0}
 
 TASKS = {
     "status": info.TASK,
@@ -86,7 +88,8 @@ def _dispatch(options: argparse.Namespace) -> int:
         return OWN[options.verb](options, *open_books(options.uri))
     if options.verb == "boot" and (options.timeline or options.svg):
         return _timeline(options, open_books(options.uri)[0])
-    world = open_world(options.uri, talking=not options.json)
+    acts = not (getattr(options, "plan", False) or getattr(options, "dry_run", False))
+    world = open_world(options.uri, not options.json, PATIENCE.get(options.verb, 0.0) if acts else 0.0)
     if options.verb == "supervise":
         return supervise(options.uri, world)
     result = _result(options, world)

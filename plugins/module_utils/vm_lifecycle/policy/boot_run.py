@@ -152,6 +152,12 @@ class Order:
         again = place.on_failure == "retry" and step.attempts < place.retries and error[0] not in FINAL
         return replace(step, phase="resting" if again else "failed", since=now, reason=error[0], message=error[1])
 
+    def hung(self, step: Step, now: float) -> Step:
+        """A job does not come back. It is not tried again: what hangs holds the VM."""
+        what = "starting it" if step.phase == "starting" else "looking for its addresses"
+        said = f"libvirt has not come back from {what} in {now - step.since:.0f} s"
+        return replace(step, phase="failed", since=now, reason="effect_failed", message=said)
+
     def probed(self, uuid: str, step: Step, now: float, problem: str, runs: bool) -> Step:
         """A wait for SSH ended. problem: why it counts as silent, "" when it answered; runs: whether the VM still does.
 

@@ -1,0 +1,94 @@
+"""A boot ends, and brings up whom it can, whatever its VMs and libvirt do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from vm_lifecycle.boots import Need
+from vm_lifecycle.errors import EffectError
+from vm_lifecycle.model import Domain
+from vm_lifecycle.ports import World
+from vm_lifecycle.run import run
+from vm_lifecycle.tasks import boot
+
+from tests.fakes.build import build
+from tests.fakes.host import FakeHost
+from tests.fakes.hypervisor import FakeHypervisor
+from tests.fakes.store import MemoryStore
+from tests.fakes.turns import Turns
+from tests.fakes.world import Machine
+
+FOR_EVER = 1e7
+
+
+class Odd(FakeHypervisor):
+    """libvirt with VMs that hang by name, and a daemon that is away for a while."""
+
+    def __init__(
+        self, machine: Machine, turns: Turns, hangs: dict[str, tuple[str, float]], away: tuple[float, float]
+    ) -> None:
+        super().__init__(machine, turns)
+        self.hangs, self.away = hangs, away
+
+    def _odd(self, uuid: str, call: str) -> None:
+        passed = self._machine.clock["boottime"] - 5000.0
+        if self.away[0] <= passed < self.away[1]:
+            raise EffectError("connection_failed", "Cannot recv data: Connection reset by peer")
+        which, seconds = self.hangs.get(self._get(uuid)["name"], ("", 0.0))
+        if which == call:
+            self._turns.sleep(seconds)
+
+    def domain(self, uuid: str) -> Domain | None:
+        self._odd(uuid, "domain")
+        return super().domain(uuid)
+
+    def needs(self, uuid: str) -> list[Need]:
+        self._odd(uuid, "needs")
+        return super().needs(uuid)
+
+    def addresses(self, uuid: str) -> list[str]:
+        self._odd(uuid, "addresses")
+        return super().addresses(uuid)
+
+
+def vm(number: int, **given: Any) -> dict[str, Any]:
+    """One of a chain, started after the one before."""
+    place = {"vm_name": f"vm{number}", "start_order": number, "ssh_timeout_seconds": 60, "on_start_failure": "stop"}
+    return {"name": f"vm{number}", "state": "shutoff", "declared": {"autostart": place}, **given}
+
+
+def booting(
+    vms: list[dict[str, Any]], hangs: dict[str, tuple[str, float]] | None = None, away: tuple[float, float] = (0, 0)
+) -> tuple[dict[str, Any], Machine, float]:
+    """The result, the machine afterwards, and the seconds that it took."""
+    machine = Machine(build({"domains": vms, "features": ["boot"]}))
+    turns = Turns(machine.advance, lambda: float(machine.clock["boottime"]))
+    world = World(Odd(machine, turns, hangs or {}, away), MemoryStore(machine), FakeHost(machine, turns))
+    result = run(boot.TASK, {}, world)
+    return result, machine, machine.clock["boottime"] - 5000.0
+
+
+@pytest.mark.parametrize("away", [(0.0, 5.0), (2.0, 8.0), (3.0, 20.0)])
+def test_a_daemon_that_is_restarted(away: tuple[float, float]) -> None:
+    """Whether a VM is being started or waited for: it is tried again, and waiting goes on."""
+    result, machine, _seconds = booting([vm(1), vm(2)], away=away)
+    assert not result["failed"]
+    assert all(domain["state"] == "running" for domain in machine.state["domains"])
+    assert [row["start"]["attempts"] for row in result["vms"]] == [1, 1]
+
+
+@pytest.mark.parametrize("call", ["domain", "needs", "addresses"])
+def test_a_vm_that_hangs(call: str) -> None:
+    """It is given up, and those of higher orders come up."""
+    result, machine, seconds = booting([vm(1), vm(2)], {"vm1": (call, FOR_EVER)})
+    assert seconds < 7200
+    assert machine.named("vm2")["state"] == "running"
+    rows = {row["name"]: row for row in result["vms"]}
+    assert (rows["vm1"]["decision"], rows["vm2"]["decision"]) == ("failed", "started")
+
+
+def test_a_vm_that_takes_long() -> None:
+    """A large memory that was saved is given time, and is no failure."""
+    result, _machine, _seconds = booting([vm(1), vm(2)], {"vm1": ("needs", 1200.0)})
+    assert not result["failed"]
