@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -161,3 +163,23 @@ def test_threads_that_hang_keep_no_process() -> None:
     assert jobs.wait(10.0) == [("ci-1", True)]
     thread.join(10)
     assert not thread.is_alive()
+
+
+def test_more_jobs_than_descriptors(tmp_path: Path) -> None:
+    """Each has connections of its own; on a host with hundreds of VMs these are more than a process has by default."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    together = threading.Barrier(200)
+
+    def job() -> str:
+        with socket.socket(), socket.socket():
+            together.wait(30)
+        return "done"
+
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(list(Path("/proc/self/fd").iterdir())) + 100, hard))
+    try:
+        with LinuxHost(tmp_path / "claims", tmp_path).jobs() as jobs:
+            for number in range(200):
+                jobs.submit(str(number), job)
+            assert {result for _key, result in all_of(jobs, 200)} == {"done"}
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

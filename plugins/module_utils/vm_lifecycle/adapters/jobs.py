@@ -6,21 +6,27 @@
 from __future__ import annotations
 
 import queue
+import resource
 import threading
 import time
+from contextlib import suppress
 from typing import Any, Callable, List, Optional, Tuple
 
 
 class ThreadJobs:
     """A thread for each job: its connection to libvirt is its own, and a QEMU that hangs holds up no other job.
 
-    The threads are daemons, so that one that hangs does not keep the process from ending either.
+    The threads are daemons, so that one that hangs does not keep the process from ending either. Hosts have hundreds of VMs, and
+    libvirt's library ends the whole process when there are no descriptors left, so that limit is raised as far as it may be.
     """
 
     def __init__(self) -> None:
         #: (key, result, what ended the job if it was no result).
         self._ended: queue.SimpleQueue[Tuple[str, Any, Optional[BaseException]]] = queue.SimpleQueue()
         self._going = 0
+        _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
     def submit(self, key: str, job: Callable[[], Any]) -> None:
         self._going += 1
