@@ -16,14 +16,14 @@ from typing import Callable, List, Mapping, Optional, Set, Tuple
 from . import actions as do
 from .apply import POLL
 from .chain import Chain, Handlers, Run
-from .changes import RememberState
+from .changes import RememberState, StoreChange
 from .errors import DomainGone, EffectError
-from .loading import begin_manifest, end_manifest
 from .model import ClockMemory, Domain
-from .patience import AWAY, patiently
+from .patience import patiently
 from .policy.boot_order import reversed_order, sound
 from .policy.power import seen, stopped
 from .ports import Jobs, World
+from .ways_down import RESTART, go_down
 
 #: Seconds that libvirt may take to end a process, and that are left for everything else.
 POWER_OFF, SLACK = 15.0, 10.0
@@ -33,12 +33,8 @@ TOGETHER = 30.0
 LAST_WORDS = 3.0
 #: Seconds for which a VM that another run works on is waited for; the machine goes down in any case.
 CLAIM_WAIT = 10.0
-#: Seconds after which a guest is asked again: one that was still booting did not hear the first time.
-ASK_AGAIN = 10.0
-#: Seconds for which libvirt's daemon may be away: it is being restarted.
-RESTART = 10.0
-#: MiB that stay free beside a saved memory image.
-RESERVE_MIB = 64
+#: Key of the job that writes down what was done; VMs have their UUIDs.
+BOOKS = "books"
 
 
 def carry_out(plan: do.Plan, world: World, clock: ClockMemory, _handlers: Handlers) -> List[Chain]:
@@ -82,23 +78,27 @@ class Shutdown:
         self._begun: Set[str] = set()
         self._forced: Set[str] = set()
         self._down: Set[str] = set()
+        #: What is not on record yet: a chain, and the VM as it was. Whether a job writes it down.
+        self._unwritten: List[Tuple[Chain, Domain]] = []
+        self._writing = False
 
     def _now(self) -> float:
         return self._run.world.host.clock().boottime
 
     def work(self, jobs: Jobs) -> None:
         """Until all are down, or the time is over."""
-        while len(self._down) < len(self._stops):
+        while len(self._down) < len(self._stops) or self._unwritten or self._writing:
             now = self._now()
             if now >= self._limits.end:
                 break
             self._begin(jobs, now)
             self._force(jobs, now)
-            for uuid, _result in jobs.wait(self._next(now)):
-                self._note(uuid)
+            self._write(jobs)
+            for uuid, domain in jobs.wait(self._next(now)):
+                self._note(uuid, domain)
         for uuid in self._stops.keys() - self._down:
             self._stops[uuid][0].error = EffectError("effect_failed", "it was not down when the time was over")
-            self._note(uuid)
+            self._note(uuid, None)
 
     def _next(self, now: float) -> Optional[float]:
         """Seconds until something is to be done whatever its VMs do."""
@@ -130,7 +130,19 @@ class Shutdown:
             chain, action = self._stops[uuid]
             jobs.submit(uuid, partial(_guarded, self._run, chain, partial(_forced, self._run, chain, action)))
 
-    def _note(self, uuid: str) -> None:
+    def _write(self, jobs: Jobs) -> None:
+        """All that is not on record yet at once, while others go down: a disk takes its time for each time that it is waited for."""
+        if self._unwritten and not self._writing:
+            batch, self._unwritten, self._writing = self._unwritten, [], True
+            jobs.submit(BOOKS, partial(_keep_books, self._run, batch))
+
+    def _note(self, uuid: str, domain: Optional[Domain]) -> None:
+        """domain: as it was, if it was stopped just now."""
+        if uuid == BOOKS:
+            self._writing = False
+            return
+        if domain is not None:
+            self._unwritten.append((self._stops[uuid][0], domain))
         if uuid in self._down:
             return
         self._down.add(uuid)
@@ -139,135 +151,60 @@ class Shutdown:
         self._run.world.host.progress(f"{chain.entry.name}: {said} ({len(self._down)} of {len(self._stops)} done)")
 
 
-def _guarded(run: Run, chain: Chain, job: Callable[[], None]) -> None:
+def _guarded(run: Run, chain: Chain, job: Callable[[], Optional[Domain]]) -> Optional[Domain]:
     """A job never raises."""
     try:
-        job()
+        return job()
     except DomainGone:
         chain.way = "gone"
     except EffectError as error:
         chain.error = error
     except Exception as error:  # a defect of ours, or of a library
         chain.error = EffectError("effect_failed", f"unexpected: {type(error).__name__}: {error}")
+    return None
 
 
-def _claimed(run: Run, chain: Chain, action: do.Stop, off: float) -> None:
+def _claimed(run: Run, chain: Chain, action: do.Stop, off: float) -> Optional[Domain]:
     host = run.world.host
     until = min(host.clock().boottime + CLAIM_WAIT, off)
     while True:
         with host.claim(action.guard.uuid) as free:
             if free or host.clock().boottime >= until:
-                _down(run, chain, action, off)
-                return
+                return _stopped(run, chain, action, off)
         host.sleep(POLL)
 
 
-def _down(run: Run, chain: Chain, action: do.Stop, off: float) -> None:
-    """By the first way that works."""
+def _stopped(run: Run, chain: Chain, action: do.Stop, off: float) -> Optional[Domain]:
+    """By the first way that works. Returns the VM as it was."""
     domain = patiently(run.world, RESTART, lambda: run.world.hypervisor.domain(action.guard.uuid))
     if domain is None or not domain.active:
         chain.way = "off already"
-        return
-    chain.way = _way(run, chain, action, domain, off)
-    _keep_books(run, chain, domain)
+        return None
+    chain.way = go_down(run.world, chain, action, domain, off)
+    chain.touched = True
+    return domain
 
 
-def _forced(run: Run, chain: Chain, action: do.Stop) -> None:
+def _forced(run: Run, chain: Chain, action: do.Stop) -> Optional[Domain]:
     """The last way, for a VM whose own job does not come back."""
     domain = run.world.hypervisor.domain(action.guard.uuid)
     if domain is None or not domain.active:
-        return
+        return None
     run.world.hypervisor.power_off(domain.uuid)
-    chain.way, chain.fell_back = "powered off, since nothing else ended in time", True
-    _keep_books(run, chain, domain)
+    chain.way, chain.fell_back, chain.touched = "powered off, since nothing else ended in time", True, True
+    return domain
 
 
-def _keep_books(run: Run, chain: Chain, domain: Domain) -> None:
+def _keep_books(run: Run, batch: List[Tuple[Chain, Domain]]) -> None:
     """A store that fails keeps no VM up."""
-    chain.touched, uuid = True, domain.uuid
     clock = run.world.host.clock()
     try:
-        known = seen(
-            run.world.store.states().get(uuid), domain, clock.now, clock.boot_id
-        )  # as it was before, not as it went
-        last = stopped(known, domain, "host_shutdown", clock.now, clock.boot_id)
-        run.save_now(RememberState(last), run.log(chain.entry, "stop", "done", chain.way))
-    except EffectError as error:
-        run.world.host.progress(f"{chain.entry.name}: not recorded: {error.message}")
-
-
-def _way(run: Run, chain: Chain, action: do.Stop, domain: Domain, off: float) -> str:
-    """What became of the VM, in words; each way falls back to the next. Raises EffectError when even the last one fails."""
-    said: List[str] = []
-    if domain.power_state == "crashed":  # and was preserved: there is no guest any more that could be asked, or saved
-        _power_off(run.world, action)
-        return "powered off, since it had crashed"
-    if action.how == "save-state":
-        problem = _save(run.world, action, domain, off)
-        if not problem:
-            return "saved"
-        said.append(f"not saved: {problem}")
-    # a paused guest hears nothing
-    if action.how != "destroy" and domain.power_state != "paused":
-        problem = _shut_down(run.world, action, off)
-        if not problem:
-            return "; ".join([*said, "shut down"])
-        said.append(problem)
-    _power_off(run.world, action)
-    chain.fell_back = bool(said)
-    return "; ".join([*said, "powered off"])
-
-
-def _save(world: World, action: do.Stop, domain: Domain, off: float) -> str:
-    """Why its memory was not saved, "" when it was."""
-    uuid = action.guard.uuid
-    try:
-        cost = patiently(world, RESTART, lambda: world.hypervisor.memory_cost(uuid))
-        if cost.obstacle:
-            return cost.obstacle
-        if cost.mib + RESERVE_MIB > cost.free_mib:
-            return f"{cost.mib} MiB are needed, and {cost.free_mib} MiB are free"
-        begin_manifest(world, domain)
-        world.hypervisor.save_memory(uuid, _left(world, action, off))
-        end_manifest(world, domain)
-    except DomainGone:
-        raise
-    except EffectError as error:
-        return error.message
-    return ""
-
-
-def _left(world: World, action: do.Stop, off: float) -> float:
-    return min(action.seconds, max(off - world.host.clock().boottime, 0.0))
-
-
-def _shut_down(world: World, action: do.Stop, off: float) -> str:
-    """Why its guest did not shut down, "" when it did. A daemon that is away for a while changes nothing."""
-    began, asked_at, heard = world.host.clock().boottime, -math.inf, False
-    until = began + _left(world, action, off)
-    while True:
-        now = world.host.clock().boottime
-        try:
-            found = world.hypervisor.domain(action.guard.uuid)
-            if found is None or not found.active:
-                return ""
-            if now >= until:
-                return f"its guest did not shut down in {now - began:.0f} s"
-            if now >= asked_at + ASK_AGAIN:
-                world.hypervisor.request_shutdown(action.guard.uuid)
-                asked_at, heard = now, True
-        except DomainGone:
-            raise
-        except EffectError as error:
-            if now >= until or not (heard or error.code == AWAY or _is_off(world, action)):
-                return error.message
-        world.host.sleep(POLL)
-
-
-def _is_off(world: World, action: do.Stop) -> bool:
-    found = world.hypervisor.domain(action.guard.uuid)
-    return found is None or not found.active
-
-
-def _power_off(world: World, action: do.Stop) -> None:
-    patiently(world, RESTART, lambda: world.hypervisor.power_off(action.guard.uuid))
+        states = run.world.store.states()
+        changes: List[StoreChange] = []
+        for chain, domain in batch:
+            known = seen(states.get(domain.uuid), domain, clock.now, clock.boot_id)  # as it was before, not as it went
+            last = stopped(known, domain, "host_shutdown", clock.now, clock.boot_id)
+            changes += [RememberState(last), run.log(chain.entry, "stop", "done", chain.way)]
+        run.save_now(*changes)
+    except Exception as error:  # a defect of ours included: others are still on their way down
+        run.world.host.progress(f"not recorded: {error}")
