@@ -57,6 +57,9 @@ def order_problems(
     A call that declares no place is warned of nothing but of the VMs that it names.
     """
     documents = {entry.uuid: entry.after or {} for entry in entries}
+    known = [document for _domain, document in reads.managed(observed)]
+    if not any((document.get("autostart") or {}).get("depends_on") for document in (*known, *documents.values())):
+        return [], ()  # most hosts have no order, and pay for none
     refused, stays = judge(_order(observed), _order(observed, documents), placed)
     named = {entry.name for entry in entries}
     return refused, tuple(str(problem) for problem in stays if placed or problem.vm in named)
