@@ -82,8 +82,10 @@ except ChildProcessError:
 CONFIGURATION = 'save_image_format = "gzip"\nstdio_handler = "file"\n'
 
 #: Stands in for gzip: slow and stuck are files. While there is the one it takes 40 KB a second, as a disk does that is
-#: slow, while there is the other nothing at all.
+#: slow, while there is the other nothing at all. It has no standard error: libvirt 9.0 writes what comes from there to
+#: memory that it has left, when saving was given up before, and dies of that once in a hundred times.
 GZIP = """#!/bin/sh
+exec 2>/dev/null
 while [ -e {stuck} ]; do sleep 0.05; done
 [ -e {slow} ] || exec {gzip} "$@"
 perl -e '
@@ -156,7 +158,9 @@ class Daemon:
             "LIBVIRT_LOG_OUTPUTS": f"1:file:{self.home}/log" if os.environ.get("DEBUG_LIBVIRT") else "3:stderr",
         }  # fmt: skip
         with (self.home / "said").open("ab") as said:
-            process = subprocess.Popen(command, env=environment, stdout=said, stderr=said, stdin=subprocess.DEVNULL)
+            process = subprocess.Popen(
+                command, env=environment, stdout=said, stderr=said, stdin=subprocess.DEVNULL, cwd=self.home
+            )
         self._reapers.append(process)
         wait_for(self._answers)
 
