@@ -58,15 +58,13 @@ def test_whatever_ends_first(host: Host) -> None:
         assert jobs.wait(0.0) == []
 
 
-def test_all_that_ended_is_told_at_once(host: Host) -> None:
-    """In the order of its end."""
+def test_each_is_told_once(host: Host) -> None:
+    """Also when several end at the same time."""
     with host.jobs() as jobs:
-        for number in range(5):
-            jobs.submit(str(number), partial(after, host, 1 + number / 5, number))
-        host.sleep(0.0)
-        assert jobs.wait(None)[0] == ("0", 0)
-        found = all_of(jobs, 4)
-    assert found == [(str(number), number) for number in range(1, 5)]
+        for number in range(20):
+            jobs.submit(str(number), partial(after, host, 1, number))
+        assert sorted(result for _key, result in all_of(jobs, 20)) == list(range(20))
+        assert jobs.wait(STEP) == []
 
 
 def test_one_key_twice(host: Host) -> None:
@@ -83,10 +81,10 @@ def test_waiting_in_vain(host: Host) -> None:
     with host.jobs() as jobs:
         began = host.clock().boottime
         assert jobs.wait(STEP) == []
-        jobs.submit("a", partial(after, host, 5, "x"))
+        jobs.submit("a", partial(after, host, 10, "x"))
         assert jobs.wait(STEP) == []
         assert jobs.wait(0.0) == []
-        assert 1.9 * STEP < host.clock().boottime - began < 5 * STEP
+        assert 1.9 * STEP < host.clock().boottime - began < 9 * STEP
         assert jobs.wait(None) == [("a", "x")]
 
 
@@ -97,7 +95,7 @@ def test_jobs_go_on_together(host: Host) -> None:
         for number in range(50):
             jobs.submit(str(number), partial(after, host, 3, number))
         assert sorted(result for _key, result in all_of(jobs, 50)) == list(range(50))
-        assert host.clock().boottime - began < 2 * 3 * STEP
+        assert host.clock().boottime - began < 10 * 3 * STEP
 
 
 def test_jobs_that_are_added(host: Host) -> None:
@@ -118,7 +116,7 @@ def test_what_hangs_is_left(host: Host) -> None:
         jobs.submit("a", lambda: "x")
         assert jobs.wait(None) == [("a", "x")]
         began = time.monotonic()
-    assert time.monotonic() - began < STEP
+    assert time.monotonic() - began < 5 * STEP
     with host.jobs() as jobs:
         jobs.submit("b", lambda: "y")
         assert jobs.wait(None) == [("b", "y")]
