@@ -21,7 +21,7 @@ ELSEWHERE = {
     "connection_failed": "tests/contracts/test_hypervisor.py",
     "missing_library": "tests/contracts/test_hypervisor.py",
     # a shutdown falls back to the next way, and only says so
-    "save_failed": "tests/contracts/test_power.py",
+    "save_failed": "tests/contracts/test_saving.py",
 }
 ORDER = {**BOOT_REASONS, **SHUTDOWN_REASONS, **RECOVERY_REASONS}
 
