@@ -10,14 +10,11 @@ from dataclasses import dataclass, field
 from typing import FrozenSet, Optional, Tuple, Union
 
 from .changes import StoreChange
-from .host_actions import Bring as Bring
-from .host_actions import Capture as Capture
-from .host_actions import DropRecovery as DropRecovery
-from .host_actions import Guard as Guard
-from .host_actions import Redefine as Redefine
-from .host_actions import Start as Start
-from .host_actions import Stop as Stop
+from .host_actions import Bring, Capture, DropRecovery, Guard, Redefine, Start, Stop
 from .model import Document, Intent, Pressure, Record, VolumeVerdict
+
+# What this module offers of others; its own names need not be listed.
+__all__ = ["Bring", "Capture", "DropRecovery", "Guard", "Redefine", "Start", "Stop"]
 
 
 @dataclass(frozen=True)

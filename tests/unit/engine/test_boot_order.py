@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import Any, Dict, List, Mapping, Sequence, Set
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Set
 
 import pytest
 from vm_lifecycle.boots import Place
@@ -29,9 +29,9 @@ def place(name: str, order: float = 0, *depends_on: str, **given: Any) -> Place:
     return Place(f"u-{name}", name, order, on_failure=given.pop("on_failure", "stop"), depends_on=depends_on, **given)
 
 
-def vms(*places: Place, never: Mapping[str, str] = {}) -> List[Declared]:
+def vms(*places: Place, never: Optional[Mapping[str, str]] = None) -> List[Declared]:
     """Places as others may depend on them. never: name -> why it is never started."""
-    return [Declared(each, never.get(each.name, "")) for each in places]
+    return [Declared(each, (never or {}).get(each.name, "")) for each in places]
 
 
 def names(found: Sequence[Sequence[Place]]) -> List[List[str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
 import pytest
 from vm_lifecycle.boots import Place
@@ -14,9 +14,9 @@ def place(name: str, **given: Any) -> Place:
     return Place(name, name, **{"order": 0.0, "on_failure": "stop", **given})
 
 
-def begun(*places: Place, cap: int = 100, unmet: Dict[str, str] = {}) -> tuple[Order, Moves]:  # noqa: B006
+def begun(*places: Place, cap: int = 100, unmet: Optional[Dict[str, str]] = None) -> tuple[Order, Moves]:
     """An order and its first moves."""
-    order = Order(places, unmet, cap)
+    order = Order(places, unmet or {}, cap)
     return order, order.advance(order.begin(), 0.0)
 
 

@@ -70,5 +70,6 @@ def _memory(stored: Any) -> Optional[Memory]:
 def _require(value: Any, kind: type, *names: str) -> None:
     """A field of another type is as bad as a missing one; True is no number."""
     for name in names:
-        if type(getattr(value, name)) is not kind:
+        found = getattr(value, name)
+        if not isinstance(found, kind) or (isinstance(found, bool) and kind is not bool):
             raise ValueError(f"{name} is not of its type")

@@ -25,7 +25,7 @@ from ..model import ClockMemory, Document, Intent, Notice, Record, SweepPlan, Un
 from ..recoveries import Manifest, Recovery
 from . import store_rows as rows
 from .durable_files import JsonFiles, decoded, make_directory, sync_directory
-from .recovery_rows import unreadable
+from .recovery_rows import decode_manifest, decode_recovery, unreadable
 from .store_tables import TABLES
 
 #: Version of the database; an older one is upgraded where it stands.
@@ -44,7 +44,7 @@ class SqliteStore:
         self._database = directory / "state.db"
         self._intents: JsonFiles[Intent] = JsonFiles(directory / "intents", rows.decode_intent)
         self._undo: JsonFiles[UndoRecord] = JsonFiles(directory / "undo", rows.decode_undo)
-        self._manifests: JsonFiles[Manifest] = JsonFiles(directory / "manifests", rows.decode_manifest)
+        self._manifests: JsonFiles[Manifest] = JsonFiles(directory / "manifests", decode_manifest)
 
     def records(self) -> Dict[str, Record]:
         return decoded(self._read("SELECT uuid, record FROM vms"), rows.decode_record)
@@ -82,7 +82,7 @@ class SqliteStore:
         return decoded(self._read("SELECT 'boot', run FROM boot", since=3), rows.decode_boot).get("boot")
 
     def recoveries(self) -> Dict[str, Recovery]:
-        return decoded(self._read("SELECT uuid, recovery FROM recoveries", since=4), rows.decode_recovery)
+        return decoded(self._read("SELECT uuid, recovery FROM recoveries", since=4), decode_recovery)
 
     def manifests(self) -> Dict[str, Manifest]:
         found, damaged = self._guarded(self._manifests.look)

@@ -47,8 +47,6 @@ from ..model import (
 )
 from ..times import iso
 from .durable_files import decoded
-from .recovery_rows import decode_manifest as decode_manifest
-from .recovery_rows import decode_recovery as decode_recovery
 
 #: A record of which only the revision is known, as JSON.
 TOMBSTONE = '%"document": {}%'

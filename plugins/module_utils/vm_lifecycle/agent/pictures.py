@@ -46,9 +46,9 @@ def timeline(last: Result) -> str:
     lines = [summary(last), "", f"  {fit('VM', name)}  {fit('READY', STATE)}  {axis}  WAITED FOR"]
     for row in rows:
         mark = "*" if row["name"] in last["critical_path"] else " "
-        bar = _bar(row["start"], total, room)
+        drawn = _bar(row["start"], total, room)
         waited = fit(row["start"]["waited_for"] or "", after)
-        lines.append(f"{mark} {fit(row['name'], name)}  {fit(_state(row), STATE)}  {bar}  {waited}".rstrip())
+        lines.append(f"{mark} {fit(row['name'], name)}  {fit(_state(row), STATE)}  {drawn}  {waited}".rstrip())
     legend = [*(f"{BARS[phase]} {said}" for phase, said in PHASES.items()), "● ready", f"✗ {NOT_UP}"]
     lines += ["", "  ".join(legend), *path_taken(last, "*", COLUMNS)]
     return "\n".join([*lines, *troubles(rows)])
