@@ -56,6 +56,20 @@ def overhead_of_fastest(name: str, ours: Sequence[float], other: Sequence[float]
     return replace(whole, ours=round(mine, 3), other=round(theirs, 3), ratio=round(mine / theirs, 2))
 
 
+def paired(name: str, ours: Sequence[float], other: Sequence[float], against: str, n: int) -> Row:
+    """A row of runs one right after the other: its ratio, ours/other, is the median of the pairs' own.
+
+    Starting guests takes all of a machine, so what else it does meanwhile changes the figures, but less so within a pair.
+    """
+    ratios = [mine / theirs for mine, theirs in zip(ours, other, strict=True)]
+    return _row(name, ours, other, against, n, "s", median(ratios))
+
+
+def measured(name: str, ours: Sequence[float], other: Sequence[float], against: str, n: int, unit: str) -> Row:
+    """A row of something else than times; its ratio is ours/other."""
+    return _row(name, ours, other, against, n, unit, median(ours) / median(other))
+
+
 def _row(
     name: str, ours: Sequence[float], other: Sequence[float], against: str, n: int, unit: str, ratio: float
 ) -> Row:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 LAB = ROOT / "tests" / "lab" / "lab"
 NAME = "kvm1"
 PLACE = "/opt/vmops-bench"
+#: What runs on the host.
+ON_HOST = ("on_host.py", "on_host_boots.py", "raw_starts.py")
 
 
 class LabHost:
@@ -36,6 +38,14 @@ class LabHost:
         """What a verb of on_host.py returns."""
         return json.loads(self.shell(f"/usr/bin/python3 {PLACE}/on_host.py {' '.join(arguments)}"))
 
+    def boots(self, *arguments: str) -> Any:
+        """What a verb of on_host_boots.py returns."""
+        return json.loads(self.shell(f"/usr/bin/python3 {PLACE}/on_host_boots.py {' '.join(arguments)}"))
+
+    def add_guests(self, names: Sequence[str]) -> None:
+        """Guests of the lab, off."""
+        _lab("guest", NAME, *names)
+
 
 @contextmanager
 def lab_host(engine: Path, keep: bool) -> Iterator[LabHost]:
@@ -45,7 +55,7 @@ def lab_host(engine: Path, keep: bool) -> Iterator[LabHost]:
         _lab("up", NAME)
         host = LabHost(Path(_lab("inventory").strip()))
         host.shell(f"rm -rf {PLACE} && mkdir -p {PLACE}")
-        host.copy(Path(__file__).with_name("on_host.py"), engine)
+        host.copy(*(Path(__file__).with_name(program) for program in ON_HOST), engine)
         yield host
     finally:
         if not keep:

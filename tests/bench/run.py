@@ -3,12 +3,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Benchmark of the collection on a real libvirtd, against community.libvirt and against raw libvirt-python.
 
-usage: run.py [--keep] [--large N] [--small N] [--sweeps N ...] [--only-sweeps] [--strict] [--no-document]
+usage: run.py [--keep] [--large N] [--small N] [--sweeps N ...] [--only-sweeps | --only-boots]
+              [--strict] [--no-document]
 
 A lab host with N defined domains that are not started. Writes build/bench.json and docs/benchmarks.md, and prints the
 table with what is expected of each row. Both sides take turns, so that what else the machine does meets both. --strict:
 exit status 3 when an expectation is not met. --large, --small, --sweeps: fewer VMs, for a quick look; the names of rows
-follow. --only-sweeps: the rows of sweeps alone, and neither file is written.
+follow. --only-sweeps, --only-boots: these rows alone, and neither file is written.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from tests.bench import document, peer
+from tests.bench.boots import boot_rows
 from tests.bench.figures import Row, faster, judge, overhead, overhead_of_fastest, printable, slopes, write
 from tests.bench.lab_host import LabHost, lab_host
 from tests.bench.playbooks import OTHER, OURS, Controller
@@ -165,7 +167,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--small", type=int, default=100, help="VMs of the smaller comparison")
     parser.add_argument("--large", type=int, default=500, help="VMs of the larger comparison")
     parser.add_argument("--sweeps", type=int, nargs="+", default=[1000, 5000], help="VMs of the sweeps, ascending")
-    parser.add_argument("--only-sweeps", action="store_true", help="measure sweeps alone; writes neither file")
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--only-sweeps", action="store_true", help="measure sweeps alone; writes neither file")
+    only.add_argument("--only-boots", action="store_true", help="measure boots and shutdowns alone; likewise")
     parser.add_argument("--strict", action="store_true", help="exit status 3 when an expectation is not met")
     parser.add_argument("--no-document", action="store_true", help="leave docs/benchmarks.md as it is")
     return parser.parse_args()
@@ -177,7 +181,10 @@ def main() -> int:
     WORK.mkdir(parents=True, exist_ok=True)
     stage()
     with lab_host(ENGINE, options.keep) as host:
-        rows = sweep_rows(host, options.sweeps) if options.only_sweeps else everything(host, options, load)
+        if options.only_boots:
+            rows = boot_rows(host, say)
+        else:
+            rows = sweep_rows(host, options.sweeps) if options.only_sweeps else everything(host, options, load)
     print(printable(rows))
     missed = [row.name for row in rows if judge(row).met is False]
     say(f"{len(rows)} rows in {time.monotonic() - started:.0f} s, load {load:.1f} to {os.getloadavg()[0]:.1f}")
@@ -190,7 +197,8 @@ def everything(host: LabHost, options: argparse.Namespace, load: float) -> list[
     version = peer.unpack(WORK / "collections", WORK / "downloads")
     peer.install_lxml(host, WORK / "downloads")
     circumstances = document.circumstances(host, version, load)
-    rows = [*measure(host, options.small, options.large, version), *sweep_rows(host, options.sweeps)]
+    up_and_down = boot_rows(host, say)
+    rows = [*measure(host, options.small, options.large, version), *sweep_rows(host, options.sweeps), *up_and_down]
     write(rows, ROOT / "build" / "bench.json")
     circumstances["load"] += f", {os.getloadavg()[0]:.1f} at its end"
     if not options.no_document:
