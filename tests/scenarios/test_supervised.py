@@ -120,7 +120,7 @@ def test_a_person_who_stops_a_vm(deeds: list[str]) -> None:
     vm = {"name": "vm", "state": "shutoff", "ssh_after": None, "declared": {"mode": "permanent", "autostart": place}}
     for deed, expected in ((deeds, "shutoff"), ([*deeds[:-1], "crash"], "running")):
         watched = Watched(build({"domains": [vm]}), late=False)
-        after = "3" if len(deeds) == 1 else "1"
+        after = "2" if len(deeds) == 1 else "1"
         play(watched, [{**BOOT, "meanwhile": {after: [{"do": each, "vm": "vm"} for each in deed]}}], [])
         assert watched.named("vm")["state"] == expected
 
@@ -133,3 +133,13 @@ def test_a_vm_that_is_declared_while_it_runs() -> None:
     watched.power_cut()
     call(watched, BOOT)
     assert watched.named("vm")["state"] == "running"
+
+
+@pytest.mark.parametrize("deed", ["crash", "stop", "pause"])
+def test_what_is_heard_right_after_a_start(deed: str) -> None:
+    """The boot does not write over it that the VM runs."""
+    vm = {"name": "vm", "state": "shutoff", "declared": {"mode": "permanent", "auto_start": True}}
+    watched = Watched(build({"domains": [vm]}), late=False)
+    play(watched, [{**BOOT, "meanwhile": {"2": [{"do": deed, "vm": "vm"}]}}], [])
+    (stored,) = watched.store["states"].values()
+    assert stored["state"] == watched.named("vm")["state"]

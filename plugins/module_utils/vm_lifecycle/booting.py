@@ -13,7 +13,7 @@ from typing import Dict, List, Optional, Tuple
 
 from . import actions as do
 from .apply import POLL, SLOT_WAIT
-from .boots import Place, StartRecord
+from .boots import LastState, Place, StartRecord
 from .chain import Chain, Handlers, Run
 from .changes import RememberStart, RememberState, StoreChange
 from .errors import DomainGone, EffectError
@@ -23,7 +23,7 @@ from .model import ClockMemory, Domain
 from .patience import AWAY, patiently
 from .policy.boot_run import Moves, Order, Step
 from .policy.host_boot import decide
-from .policy.power import UP, seen, stopped_meanwhile
+from .policy.power import UP, heard_since, seen, stopped_meanwhile
 from .ports import Jobs, World
 
 #: A job's result: (code, message) of what went wrong, the code empty when nothing did; and whether the VM runs.
@@ -138,6 +138,9 @@ class Boot:
     def _seen(self, uuid: str) -> List[StoreChange]:
         """The VM's state as it is now, unless the supervisor wrote it meanwhile."""
         place, last = self._order.places[uuid], self._starts[uuid].last
+        known = last_of(self._world, uuid)
+        if heard_since(known, self._run_unix, self._boot_id):
+            return []
         running = Domain(uuid, place.name, "paused" if self._starts[uuid].paused else "running")
         return [RememberState(seen(last, running, self._world.host.clock().now, self._boot_id))]
 
@@ -197,7 +200,7 @@ def _start_claimed(world: World, action: do.Start) -> str:
         raise DomainGone(uuid, "the VM is gone")
     if domain.power_state in UP:
         return ""
-    if action.place.running or _stopped_meanwhile(world, action):
+    if action.place.running or stopped_meanwhile(last_of(world, uuid), action.last, world.host.clock().boot_id):
         raise EffectError("changed_meanwhile", "it was stopped since this run began")
     if digest(domain.metadata) != action.guard.digest:
         carried = read(domain, None)
@@ -208,12 +211,12 @@ def _start_claimed(world: World, action: do.Start) -> str:
     return load(world, domain, action.paused, action.on_restore_failure)
 
 
-def _stopped_meanwhile(world: World, action: do.Start) -> bool:
+def last_of(world: World, uuid: str) -> Optional[LastState]:
+    """What is on record of a VM; None also when the store can't be read, which keeps no VM down."""
     try:
-        last = world.store.states().get(action.guard.uuid)
+        return world.store.states().get(uuid)
     except EffectError:
-        return False
-    return stopped_meanwhile(last, action.last, world.host.clock().boot_id)
+        return None
 
 
 def _probe(world: World, uuid: str, patience: float) -> str:

@@ -154,6 +154,16 @@ def test_stopped_meanwhile() -> None:
     )
 
 
+def test_heard_since() -> None:
+    """What a boot noted itself was not heard."""
+    assert power.heard_since(last("running", "", BOOT), int(NOW) - 60, BOOT)
+    assert power.heard_since(last("shutoff", "failed", BOOT), int(NOW) - 60, BOOT)
+    assert not power.heard_since(last("running", "", BOOT), int(NOW), BOOT)
+    assert not power.heard_since(last("running", "", BOOT), 0, "another") and not power.heard_since(None, 0, BOOT)
+    for reason in ("starting", "left", "host_down", "host_shutdown"):
+        assert not power.heard_since(last("shutoff", reason, BOOT), 0, BOOT)
+
+
 @pytest.mark.parametrize(
     ("state", "reason", "expected"),
     [("running", "", True), ("shutoff", "guest", True), ("shutoff", "unknown", True), ("shutoff", "failed", False),

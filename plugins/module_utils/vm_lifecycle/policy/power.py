@@ -103,6 +103,13 @@ def stopped_meanwhile(last: Optional[LastState], known: Optional[LastState], boo
     return known is None or (last.at_unix, last.reason) != (known.at_unix, known.reason)
 
 
+def heard_since(last: Optional[LastState], since: int, boot_id: str) -> bool:
+    """Whether a supervisor heard of a VM in this boot after a moment: what it says is newer than what a boot did itself."""
+    if last is None or last.boot_id != boot_id or last.at_unix < since:
+        return False
+    return last.reason not in ("starting", "left", *BY_HOST_DOWN)
+
+
 def ran_before(last: Optional[LastState], boot_id: str, since: int) -> bool:
     """Whether a VM that is off ran in this boot after a moment, and did not just fail."""
     if last is None or last.boot_id != boot_id or last.at_unix < since:
