@@ -92,12 +92,11 @@ class Boot:
 
     def _submit(self, jobs: Jobs, moves: Moves) -> None:
         for uuid in moves.start:
-            self._say(
-                uuid,
-                f"starting, attempt {self._steps[uuid].attempts}" if self._steps[uuid].attempts > 1 else "starting",
-            )
             self._limits[uuid] = self._now() + START_LIMIT
             jobs.submit(uuid, partial(_guarded, self._world, uuid, partial(_start, self._world, self._starts[uuid])))
+        for uuid in moves.start:  # told afterwards: nobody waits for the telling
+            attempts = self._steps[uuid].attempts
+            self._say(uuid, f"starting, attempt {attempts}" if attempts > 1 else "starting")
         for uuid in moves.probe:
             self._say(uuid, "runs; waiting for SSH")
             patience = self._order.places[uuid].ssh_timeout

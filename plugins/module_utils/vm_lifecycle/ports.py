@@ -7,11 +7,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import tzinfo
-from typing import Any, Callable, ContextManager, Dict, FrozenSet, List, Mapping, Optional, Protocol, Sequence, Tuple
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    ContextManager,
+    Dict,
+    FrozenSet,
+    List,
+    Mapping,
+    Optional,
+    Protocol,
+    Sequence,
+    Tuple,
+)
 
 from .boots import BootRun, LastState, MemoryCost, Need, StartRecord
 from .changes import LogOperation, StoreChange
-from .examination import Examination
 from .model import (
     ClockMemory,
     ClockReading,
@@ -29,6 +41,9 @@ from .model import (
     VolumeVerdict,
 )
 from .recoveries import Configuration, Manifest, MemoryFacts, Recovery
+
+if TYPE_CHECKING:
+    from .examination import Examination
 
 
 class Hypervisor(Protocol):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import Any, Callable, Dict, Generic, Iterable, List, Protocol, Tuple, TypeVar
 
@@ -111,6 +110,8 @@ def make_directory(directory: Path) -> None:
 
 def write_durably(path: Path, text: str) -> None:
     """The file holds either the old text or the new one, whenever the power goes."""
+    import tempfile  # reading needs none of it
+
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "w", encoding="ascii") as stream:

@@ -9,26 +9,29 @@ import ctypes
 import fcntl
 import json
 import os
+import re
 import sys
+import threading
 import time
-import uuid as uuids
 from collections import deque
 from contextlib import contextmanager
 from datetime import datetime, timezone, tzinfo
 from functools import cache
 from pathlib import Path
-from typing import Callable, FrozenSet, Iterator, Mapping, Optional, Sequence
+from typing import TYPE_CHECKING, Callable, FrozenSet, Iterator, List, Mapping, Optional, Sequence
 
 from ..changes import LogOperation
 from ..errors import refuse
-from ..examination import Examination
 from ..model import ClockReading, Hooks, Pressure
 from ..ports import Jobs
+
+if TYPE_CHECKING:
+    from ..examination import Examination
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 #: In it a unit is told by systemd which boot this is. Its sandbox may have a /proc of its own, and on a host that is a container
 #: that one has the machine's boot, not the container's.
-BOOT_ID_VARIABLE = "VM_LIFECYCLE_BOOT_ID"
+BOOT_ID_VARIABLE, BOOT_ID_DIGITS = "VM_LIFECYCLE_BOOT_ID", re.compile("[0-9a-f]{32}")
 PRESSURE = Path("/proc/pressure")
 #: Feature -> the link that systemd makes when its unit is enabled.
 UNIT_LINKS = {
@@ -39,10 +42,10 @@ UNIT_LINKS = {
 
 
 def _boot_id() -> str:
-    try:
-        return str(uuids.UUID(os.environ.get(BOOT_ID_VARIABLE, "")))  # systemd leaves out the dashes
-    except ValueError:
+    told = os.environ.get(BOOT_ID_VARIABLE, "").replace("-", "").lower()
+    if not BOOT_ID_DIGITS.fullmatch(told):
         return BOOT_ID.read_text("ascii").strip()
+    return "-".join((told[:8], told[8:12], told[12:16], told[16:20], told[20:]))  # systemd leaves out the dashes
 
 
 class LinuxHost:
@@ -114,10 +117,8 @@ class LinuxHost:
         """The caller works, too, and takes the first job: its thread has a connection to libvirt already."""
         if not jobs:
             return
-        # most runs do one thing at a time, and this import is a slow one
-        from concurrent.futures import ThreadPoolExecutor
-
         waiting = deque(jobs[1:])
+        raised: List[BaseException] = []
 
         def work() -> None:
             while waiting:
@@ -127,17 +128,24 @@ class LinuxHost:
                     return
                 job()
 
-        helpers = min(workers, len(jobs)) - 1
-        pool = ThreadPoolExecutor(max_workers=max(helpers, 1))
-        started = [pool.submit(work) for _number in range(helpers)]
+        def help_out() -> None:
+            try:
+                work()
+            except BaseException as error:  # told in the caller's thread
+                raised.append(error)
+
+        helpers = [threading.Thread(target=help_out) for _number in range(min(workers, len(jobs)) - 1)]
+        for helper in helpers:
+            helper.start()
         try:
             jobs[0]()
             work()
         finally:  # interrupted by a person: removals that have begun end in order, no other one begins
             waiting.clear()
-            pool.shutdown()
-        for future in started:
-            future.result()
+            for helper in helpers:
+                helper.join()
+        if raised:
+            raise raised[0]
 
     @contextmanager
     def jobs(self) -> Iterator[Jobs]:

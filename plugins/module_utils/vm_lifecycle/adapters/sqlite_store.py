@@ -12,7 +12,6 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-import tempfile
 from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -208,6 +207,8 @@ class SqliteStore:
         if self._database.exists():
             return
         self._move_away()  # SQLite would carry the lost database's journal over into the new one
+        import tempfile  # once in the life of a host
+
         descriptor, temporary = tempfile.mkstemp(prefix=".state.db.", dir=self._directory)
         os.close(descriptor)
         try:

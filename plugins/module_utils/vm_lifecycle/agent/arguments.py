@@ -6,12 +6,10 @@
 from __future__ import annotations
 
 import argparse
-import uuid as uuids
 from pathlib import Path
 from typing import Any, Dict
 
-from ..tasks import cleanup
-from ..tasks.targets import LOCAL_URIS
+from ..tasks.targets import IGNORABLE, LOCAL_URIS
 from ..version import VERSION
 
 #: A UUID with its dashes.
@@ -27,13 +25,23 @@ STATES = {
     "purge": "purged",
     "recover": "restored",
 }
+#: Verbs of the host as a whole, which units run.
+HOST_VERBS = ("boot", "shutdown", "flags", "supervise", "doctor")
 
 
-def parser() -> argparse.ArgumentParser:
-    """Every verb with its options."""
+def parser(verb: str = "") -> argparse.ArgumentParser:
+    """Every verb with its options; for a verb that a booting host waits for, few of them."""
     whole = argparse.ArgumentParser(prog="vm-lifecycle", description="Lifecycles of the VMs of this host.")
     whole.add_argument("--version", action="version", version=f"vm-lifecycle {VERSION}")
-    verbs = whole.add_subparsers(dest="verb", required=True, metavar="VERB")
+    verbs = whole.add_subparsers(dest="verb", required=True, metavar="VERB", prog=whole.prog)
+    if verb not in HOST_VERBS:
+        _vm_verbs(verbs)
+        _own_verbs(verbs)
+    _host_verbs(verbs)
+    return whole
+
+
+def _vm_verbs(verbs: Any) -> None:
     status = _verb(verbs, "status", "what is declared and scheduled", "*")
     status.add_argument("--expires-within", type=int, metavar="HOURS", help="only VMs that expire within these hours")
     _cleanup_verbs(verbs)
@@ -43,6 +51,15 @@ def parser() -> argparse.ArgumentParser:
     _verb(verbs, "release", "end the hold on VMs", "+", acts=True)
     renew = _verb(verbs, "renew", "give temporary VMs their full time again, from now", "+", acts=True)
     renew.add_argument("--if-less-than", type=int, metavar="HOURS", help="only if fewer hours are left")
+    recover = _verb(
+        verbs, "recover", "bring VMs to the state that is on record, and define those that are missing", "*", acts=True
+    )
+    recover.add_argument(
+        "--start-cold", action="store_true", help="keep memory aside that can't be loaded, and start without it"
+    )
+
+
+def _own_verbs(verbs: Any) -> None:
     validate = verbs.add_parser("validate", help="check a configuration file without using it")
     validate.add_argument("kind", choices=("cleanup", "boot"), help="what the file configures")
     validate.add_argument("file", type=Path)
@@ -50,18 +67,10 @@ def parser() -> argparse.ArgumentParser:
     log.add_argument("--last", type=int, default=50, metavar="N", help="only the newest N operations (default: 50)")
     clock = verbs.add_parser("clock-accept", help="believe this host's clock as it is now")
     notify = verbs.add_parser("notify", help="hand notices and failures that wait to the configured hooks")
-    recover = _verb(
-        verbs, "recover", "bring VMs to the state that is on record, and define those that are missing", "*", acts=True
-    )
-    recover.add_argument(
-        "--start-cold", action="store_true", help="keep memory aside that can't be loaded, and start without it"
-    )
-    _host_verbs(verbs)
     for command in (validate, clock, log, notify):
         command.add_argument("--json", action="store_true", help="print JSON")
     for command in (clock, log, notify):
         command.add_argument("--uri", default=LOCAL_URIS[0], choices=LOCAL_URIS, help="libvirt to use")
-    return whole
 
 
 def _host_verbs(verbs: Any) -> None:
@@ -105,7 +114,7 @@ def _cleanup_verbs(verbs: Any) -> None:
     purge = _verb(verbs, "purge", "remove the disks of removed VMs before undo_hours are over", "+", acts=True)
     for command in (sweep, confirm, purge):
         command.add_argument(
-            "--ignore", action="append", default=[], choices=cleanup.IGNORABLE, help="lift a condition for named VMs"
+            "--ignore", action="append", default=[], choices=IGNORABLE, help="lift a condition for named VMs"
         )
 
 
@@ -151,6 +160,8 @@ def document(options: argparse.Namespace) -> Dict[str, Any]:
 def _named(word: str) -> Dict[str, str]:
     if len(word) != UUID_LENGTH:  # uuid.UUID takes 32 hexadecimal digits too, which may well be a VM's name
         return {"name": word}
+    import uuid as uuids
+
     try:
         return {"uuid": str(uuids.UUID(word))}
     except ValueError:

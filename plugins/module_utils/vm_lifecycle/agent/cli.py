@@ -1,7 +1,10 @@
 # Copyright: (c) 2026, vmops.lifecycle contributors
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The command vm-lifecycle: the same tasks as the modules, for people on a host and for its units."""
+"""The command vm-lifecycle: the same tasks as the modules, for people on a host and for its units.
+
+Each verb imports what it alone needs when it runs: the VMs of a host that boots wait for all that is imported before.
+"""
 
 from __future__ import annotations
 
@@ -10,55 +13,31 @@ import json
 import sys
 from typing import Any, Callable, Dict, List, Optional, Sequence
 
-from ..adapters.linux_host import named_zone, printable
+from ..adapters.linux_host import printable
 from ..adapters.world import open_books, open_world
-from ..changes import QueueNotice, RememberClock
 from ..errors import EffectError, LifecycleError, refuse
-from ..policy.cleanup_policy import decode
-from ..policy.clock import accept
-from ..policy.notice import failure
 from ..ports import Host, Store, World
-from ..run import run
+from ..run import Task, run
 from ..schema import MissingJsonschemaError, require_jsonschema
-from ..tasks import cleanup, doctor, flags, info, persistence, recovery
-from ..tasks import host as reads
-from ..tasks.boot_timeline import last_boot
-from ..tasks.notify import deliver
-from ..tasks.observe import cleanup_policy
-from ..version import RELEASED_UNIX
-from . import pictures, text
 from .arguments import document, parser
 from .columns import encodable
-from .host_verbs import boot_host, stop_host
-from .supervisor import supervise
-from .svg import timeline_svg
 
 #: Exit codes, documented in docs/command.md. 2 is argparse's own for wrong usage.
 OK, VM_FAILED, USAGE, REFUSED, UNREACHABLE = 0, 1, 2, 3, 4
 UNREACHABLE_CODES = ("connection_failed", "missing_library", "store_unusable")
 #: Verb of a unit -> seconds for which it waits for libvirt, since it is run once: a boot that came too early would start nobody.
 PATIENCE = {"boot": 60.0, "shutdown": 10.0}
-
-TASKS = {
-    "status": info.TASK,
-    "cleanup": cleanup.TASK,
-    "confirm": cleanup.TASK,
-    "undo": cleanup.TASK,
-    "purge": cleanup.TASK,
-    "hold": persistence.TASK,
-    "release": persistence.TASK,
-    "renew": persistence.TASK,
-    "recover": recovery.TASK,
-    "doctor": doctor.TASK,
-    "flags": flags.TASK,
-}
+#: Verbs that act on what was validated when it was declared: a host goes up and down without the library, too.
+TRUSTING = ("boot", "shutdown")
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Run the command line; returns the exit code."""
-    options = parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    options = parser(words[0] if words else "").parse_args(words)
     try:
-        require_jsonschema()
+        if options.verb not in TRUSTING:
+            require_jsonschema()
         return _dispatch(options)
     except MissingJsonschemaError as error:
         return _complain(options, LifecycleError([]), f"{error} [missing_library]", UNREACHABLE)
@@ -74,6 +53,9 @@ def _tell(options: argparse.Namespace, error: str) -> None:
     """The timer's sweep could not run at all: the hooks hear of that, too, if the store can still be written."""
     if not getattr(options, "scheduled", False):
         return
+    from ..changes import QueueNotice
+    from ..policy.notice import failure
+
     try:
         store, host = open_books(options.uri)
         store.save([QueueNotice(failure("", "the sweep of this host", error, host.clock().now))])
@@ -91,32 +73,68 @@ def _dispatch(options: argparse.Namespace) -> int:
     acts = not (getattr(options, "plan", False) or getattr(options, "dry_run", False))
     world = open_world(options.uri, not options.json, PATIENCE.get(options.verb, 0.0) if acts else 0.0)
     if options.verb == "supervise":
+        from .supervisor import supervise
+
         return supervise(options.uri, world)
     result = _result(options, world)
     failed, alert = result.pop("failed"), result.pop("alert", True)
+    from . import text
+
     _say(options, result, text.SHAPES.get(options.verb, text.declared)(result))
     counts = alert or not getattr(options, "scheduled", False)
     return VM_FAILED if failed and counts else OK
 
 
 def _result(options: argparse.Namespace, world: World) -> Dict[str, Any]:
-    if options.verb in HOST:
-        return HOST[options.verb](options, world)
-    return run(TASKS[options.verb], document(options), world, bool(getattr(options, "dry_run", False)))
+    if options.verb == "boot":
+        from .host_verbs import boot_host
+
+        return boot_host(options, world)
+    if options.verb == "shutdown":
+        from .host_verbs import stop_host
+
+        return stop_host(options, world)
+    return run(_task(options.verb), document(options), world, bool(getattr(options, "dry_run", False)))
+
+
+def _task(verb: str) -> Task:
+    """The task that a verb stands for."""
+    if verb == "status":
+        from ..tasks.info import TASK
+    elif verb == "doctor":
+        from ..tasks.doctor import TASK
+    elif verb == "flags":
+        from ..tasks.flags import TASK
+    elif verb == "recover":
+        from ..tasks.recovery import TASK
+    elif verb in ("hold", "release", "renew"):
+        from ..tasks.persistence import TASK
+    else:
+        from ..tasks.cleanup import TASK
+    return TASK
 
 
 def _timeline(options: argparse.Namespace, store: Store) -> int:
     """How the last boot went, from the books alone: it is asked for when something is wrong, with libvirt perhaps."""
+    from ..tasks.boot_timeline import last_boot
+    from .pictures import timeline
+
     last = last_boot(store)
     if options.svg is not None and last["boot"] is not None:
+        from .svg import timeline_svg
+
         try:
             options.svg.write_text(timeline_svg(last), encoding="utf-8")
         except OSError as error:
             raise refuse("invalid_option", f"{options.svg}: {error.strerror}", field="svg") from error
-    return _say(options, last, pictures.timeline(last))
+    return _say(options, last, timeline(last))
 
 
 def _accept_clock(options: argparse.Namespace, store: Store, host: Host) -> int:
+    from ..changes import RememberClock
+    from ..policy.clock import accept
+    from ..version import RELEASED_UNIX
+
     reading = host.clock()
     if reading.now < RELEASED_UNIX:
         raise refuse("insane_clock", "the clock says a time before this software was released; set it first")
@@ -125,19 +143,23 @@ def _accept_clock(options: argparse.Namespace, store: Store, host: Host) -> int:
 
 
 def _log(options: argparse.Namespace, store: Store, _host: Host) -> int:
+    from .text import operations
+
     lines = store.operations(max(options.last, 0))[::-1]
-    return _say(options, {"operations": [vars(line) for line in lines]}, text.operations(lines))
+    return _say(options, {"operations": [vars(line) for line in lines]}, operations(lines))
 
 
 def _notify(options: argparse.Namespace, store: Store, host: Host) -> int:
     """Exit code 1 when something could not be handed over; it is tried again after the next sweep."""
+    from ..tasks.notify import deliver
+    from ..tasks.observe import cleanup_policy
+    from .text import notices
+
     told = deliver(store, host, cleanup_policy(host).hooks)
-    _say(options, {"notices": told}, text.notices(told))
+    _say(options, {"notices": told}, notices(told))
     return VM_FAILED if any(notice["error"] for notice in told) else OK
 
 
-#: Verbs that boot and stop the host's VMs.
-HOST: Dict[str, Callable[[argparse.Namespace, World], Dict[str, Any]]] = {"boot": boot_host, "shutdown": stop_host}
 #: Verbs that are no task.
 OWN: Dict[str, Callable[[argparse.Namespace, Store, Host], int]] = {
     "clock-accept": _accept_clock,
@@ -147,6 +169,10 @@ OWN: Dict[str, Callable[[argparse.Namespace, Store, Host], int]] = {
 
 
 def _validate(options: argparse.Namespace) -> int:
+    from ..adapters.linux_host import named_zone
+    from ..policy.cleanup_policy import decode
+    from ..tasks.host import boot_problems
+
     try:
         found = json.loads(options.file.read_text("utf-8"))
     except (OSError, ValueError) as error:
@@ -160,7 +186,7 @@ def _validate(options: argparse.Namespace) -> int:
     if options.kind == "cleanup":
         _policy, problems = decode(found, zone, "cleanup")
     else:
-        problems = reads.boot_problems(found, "boot")
+        problems = boot_problems(found, "boot")
     if problems:
         raise LifecycleError(problems)
     return _say(options, {"valid": True}, f"{options.file} is valid")

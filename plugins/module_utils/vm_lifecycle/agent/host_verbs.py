@@ -11,8 +11,6 @@ from typing import Any, Dict, List, Tuple
 from ..errors import EffectError, LifecycleError
 from ..ports import World
 from ..run import run
-from ..tasks import boot, cleanup, shutdown
-from ..tasks import recovery as recoveries
 
 
 def boot_host(options: argparse.Namespace, world: World) -> Dict[str, Any]:
@@ -20,6 +18,8 @@ def boot_host(options: argparse.Namespace, world: World) -> Dict[str, Any]:
 
     Deletion comes last: nothing that people wait for waits for it. A run that was interrupted goes on with it.
     """
+    from ..tasks import boot
+
     dry_run = options.dry_run or options.plan
     made, problem = _lost(options, world, dry_run)
     wish = {"again": options.again, "mark": options.mark, "preview": dry_run}
@@ -54,7 +54,9 @@ def _lost(options: argparse.Namespace, world: World, dry_run: bool) -> Tuple[Lis
         kept = {recovery.uuid for recovery in world.store.recoveries().values() if not recovery.removed}
         if over or not kept or kept <= {domain.uuid for domain in world.hypervisor.domains()}:
             return [], ""
-        rows: List[Dict[str, Any]] = run(recoveries.TASK, {"state": "restored", "lost": True}, world, dry_run)["vms"]
+        from ..tasks.recovery import TASK  # no host waits for it that lost nothing
+
+        rows: List[Dict[str, Any]] = run(TASK, {"state": "restored", "lost": True}, world, dry_run)["vms"]
         return rows, ""
     except (LifecycleError, EffectError) as error:
         return [], f"lost definitions were not looked for: {error}"
@@ -69,6 +71,8 @@ def _put_in(result: Dict[str, Any], made: List[Dict[str, Any]]) -> None:
 
 def _delete(doomed: List[str], result: Dict[str, Any], world: World, dry_run: bool) -> None:
     """Hand VMs to the clean-up, and put its rows into the result. Raises LifecycleError when it refuses."""
+    from ..tasks import cleanup  # few VMs are declared so
+
     named = [{"uuid": uuid} for uuid in doomed]
     wish = {"vms": named, "ignore": ["expiry", "window"], "at_boot": True, "missing": "skip"}
     swept = run(cleanup.TASK, wish, world, dry_run)
@@ -92,5 +96,7 @@ def _complain(result: Dict[str, Any], problem: str) -> None:
 
 def stop_host(options: argparse.Namespace, world: World) -> Dict[str, Any]:
     """Stop what runs, if the host goes down or a person wants it. What that would be is told at any time."""
+    from ..tasks import shutdown
+
     dry_run = options.dry_run or options.plan
     return run(shutdown.TASK, {"now": options.now or dry_run}, world, dry_run)

@@ -26,9 +26,8 @@ from . import undo
 from .cleanup_report import report
 from .scope import Request, circumstances, losses
 from .sweep import Judged, Sweep, judged
-from .targets import wishes
+from .targets import IGNORABLE, wishes
 
-IGNORABLE = ("expiry", "window", "load", "disabled")
 STATES = ("swept", "planned", "confirmed", "restored", "purged")
 #: What a plan may be called: it appears in file names, on command lines and in AWX.
 PLAN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")

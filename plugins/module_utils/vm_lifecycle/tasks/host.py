@@ -30,29 +30,40 @@ class HostSeen(Observed):
     budget: float = 0.0
 
 
-def whole(world: World, needs_store: bool = True) -> HostSeen:
+def whole(world: World, needs_store: bool = True, stopping: bool = False) -> HostSeen:
     """Everything but storage. Raises LifecycleError when libvirt can't be read, or the store, unless that is not needed.
 
     Without a store nobody knows what VMs were, but what they declare is known, and a full disk must not keep them down.
+    stopping: it is about the host's end, and how long systemd waits for that is asked, too.
     """
     try:
-        return _seen(world)
+        return _seen(world, stopping)
     except EffectError as error:
         if needs_store or error.code != "store_unusable":
             raise refuse(error.code, error.message) from error
         problem = error.message
     try:
-        return replace(_seen(world, store=False), store_problem=problem)
+        return replace(_seen(world, stopping, store=False), store_problem=problem)
     except EffectError as error:
         raise refuse(error.code, error.message) from error
 
 
-def _seen(world: World, store: bool = True) -> HostSeen:
-    observed, host = reads.at_once(world, store), world.host
-    known = HostSeen(**vars(observed), going_down=host.going_down(), budget=host.stop_budget())
-    if not store:
-        return known
-    return replace(known, states=world.store.states(), starts=world.store.starts(), boot=world.store.boot())
+def _seen(world: World, stopping: bool, store: bool = True) -> HostSeen:
+    """Asking systemd takes as long as all the rest together, and the VMs of a host that boots wait for this."""
+    seen = HostSeen(**vars(reads.at_once(world, store)))
+    if store:
+        seen = replace(seen, states=world.store.states(), starts=world.store.starts(), boot=world.store.boot())
+    if stopping:
+        seen = replace(seen, budget=world.host.stop_budget())
+    if stopping or any(not domain.active and _ran(domain, seen) for domain in seen.domains):
+        seen = replace(seen, going_down=world.host.going_down())
+    return seen
+
+
+def _ran(domain: Domain, observed: HostSeen) -> bool:
+    """Whether a VM ran when it was last seen in this boot of the host."""
+    last = observed.states.get(domain.uuid)
+    return last is not None and last.boot_id == observed.clock.boot_id and last.state in power.UP
 
 
 def known(world: World, cleanup: bool = False) -> HostSeen:
@@ -67,7 +78,7 @@ def known(world: World, cleanup: bool = False) -> HostSeen:
 def boot_policy(host: Host) -> Document:
     """The host's VmBootPolicy, /etc/vm-lifecycle/boot.json. Raises LifecycleError when it is not valid."""
     stored = host.configuration("boot") or {}
-    found = boot_problems(stored, "/etc/vm-lifecycle/boot.json")
+    found = stored and boot_problems(stored, "/etc/vm-lifecycle/boot.json")
     if found:
         raise LifecycleError([Problem("invalid_configuration", f"{p.field}: {p.message}") for p in found])
     return with_defaults("VmBootPolicy", stored)
@@ -136,8 +147,7 @@ def states_now(observed: HostSeen, leaving: Collection[str] = (), starting: Coll
     found: List[StoreChange] = []
     for domain, _document in managed(observed):
         last = observed.states.get(domain.uuid)
-        ran = last is not None and last.boot_id == clock.boot_id and last.state in power.UP
-        if observed.going_down and ran and not domain.active:
+        if observed.going_down and not domain.active and _ran(domain, observed):
             state = power.stopped(last, domain, "host_shutdown", clock.now, clock.boot_id)
         else:
             state = power.seen(last, domain, clock.now, clock.boot_id)

@@ -38,7 +38,7 @@ def decode(document: Mapping[str, Any], _world: World) -> Request:
 
 def observe(_request: Request, world: World) -> HostSeen:
     """Everything but storage."""
-    return reads.whole(world, needs_store=False)
+    return reads.whole(world, needs_store=False, stopping=True)
 
 
 def plan(request: Request, observed: Observed) -> do.Plan:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import uuid as uuids
 from dataclasses import dataclass
 from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
 
@@ -14,6 +13,8 @@ from ..model import Document, Domain
 
 #: URIs that mean this host's own libvirt.
 LOCAL_URIS = ("qemu:///system", "qemu:///session")
+#: Conditions of a clean-up that a call may lift for VMs that it names.
+IGNORABLE = ("expiry", "window", "load", "disabled")
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,8 @@ def _decode(items: Sequence[Mapping[str, Any]], common: Document, single: bool =
 def _uuid(text: Optional[str], label: str, field: str) -> Tuple[Optional[str], List[Problem]]:
     if text is None:
         return None, []
+    import uuid as uuids  # for calls that name VMs by it
+
     try:
         return str(uuids.UUID(text)), []
     except (ValueError, AttributeError):

@@ -1,0 +1,36 @@
+"""What a booting host does not wait for: the VMs of a host start no sooner than all is imported that a boot imports."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from vm_lifecycle import agent
+
+#: Modules that take long to import, and that a boot of VMs whose declarations are known has no use for.
+IDLE = [
+    "jsonschema", "concurrent.futures", "subprocess", "tempfile", "urllib.request", "uuid",
+    *(f"vm_lifecycle.{name}" for name in (
+        "removal", "agent.supervisor", "agent.svg", "adapters.hooks", "adapters.images", "adapters.machine",
+        "policy.doctor", "policy.storage", "tasks.cleanup", "tasks.doctor", "tasks.info", "tasks.persistence",
+        "tasks.shutdown",
+    )),
+]  # fmt: skip
+PROGRAM = """
+import sys
+before = set(sys.modules)  # an environment of Python may import things by itself
+from vm_lifecycle.agent import arguments, cli, host_verbs
+arguments.parser("boot").parse_args(["boot", "--again"])
+from vm_lifecycle.adapters import jobs, journal
+from vm_lifecycle.agent import text
+from vm_lifecycle.tasks import boot
+print(*set(sys.modules) - before)
+"""
+
+
+def test_a_boot_imports_what_it_needs() -> None:
+    path = agent.__path__[0].rsplit("/", 2)[0]
+    done = subprocess.run([sys.executable, "-c", PROGRAM], cwd=path, check=True, stdout=subprocess.PIPE)
+    imported = done.stdout.decode().split()
+    assert "vm_lifecycle.booting" in imported
+    assert sorted(set(IDLE) & set(imported)) == []
