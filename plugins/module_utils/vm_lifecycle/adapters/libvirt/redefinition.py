@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 from xml.etree import ElementTree
 
 from ...errors import EffectError
@@ -110,6 +109,8 @@ def _require_free(connection: Any, xml: str) -> None:
 
 def _plain(uuid: str) -> str:
     """A UUID as libvirt writes it, which reads others, too."""
+    from uuid import UUID  # when a VM is defined, and every run imports this file
+
     try:
         return str(UUID(uuid.strip()))
     except ValueError:
