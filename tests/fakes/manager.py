@@ -251,6 +251,13 @@ def go_down(machine: Machine) -> None:
     machine.state["going_down"] = True
 
 
+def soft_reboot(machine: Machine) -> None:
+    """The rest of systemctl soft-reboot: every process was ended, the kernel goes on, and with it the boot's identity."""
+    for domain in list(machine.state["domains"]):
+        machine.stop(domain)
+    machine.state["going_down"] = False
+
+
 def set_clock(machine: Machine, **clock: Any) -> None:
     """date --set: now, or synchronised."""
     machine.clock.update(clock)
@@ -271,7 +278,7 @@ DEEDS: dict[str, Any] = {
     for deed in (
         start, stop, crash, pause, undefine, define, redefine, rename, clone, set_metadata, revert, save_metadata, edit,
         make_permanent, hold, edit_later, reprieve, replace_file, write_file, overlay, hard_link, delete_file, attach, pool, lose_store,
-        break_store, refuse, configure, reboot, go_down, set_clock, claim, let_go, press, drop_pool, notify, network,
+        break_store, refuse, configure, reboot, soft_reboot, go_down, set_clock, claim, let_go, press, drop_pool, notify, network,
         look, lose_definition, change_machine, damage_image,
     )
 }  # fmt: skip

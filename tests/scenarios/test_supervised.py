@@ -143,3 +143,19 @@ def test_what_is_heard_right_after_a_start(deed: str) -> None:
     play(watched, [{**BOOT, "meanwhile": {"2": [{"do": deed, "vm": "vm"}]}}], [])
     (stored,) = watched.store["states"].values()
     assert stored["state"] == watched.named("vm")["state"]
+
+
+def test_a_soft_reboot() -> None:
+    """The boot is the same one. Who was stopped by a person before stays down, and the others come up."""
+    vms = [{"name": name, "state": "shutoff", "declared": {}, "last": {}} for name in ("ran", "stopped")]
+    watched = Watched(build({"domains": vms}), late=False)
+    steps = [
+        BOOT,
+        {"do": "stop", "vm": "stopped"},
+        {"do": "go_down"},
+        {"task": "shutdown"},
+        {"do": "soft_reboot"},
+        BOOT,
+    ]
+    play(watched, steps, [])
+    assert running(watched) == ["ran"]

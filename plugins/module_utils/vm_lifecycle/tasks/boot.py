@@ -113,10 +113,13 @@ def decisions(observed: HostSeen, again: bool = False) -> Dict[str, AtBoot]:
 def _came_up(uuid: str, observed: HostSeen) -> bool:
     """Whether it ran already in this very boot, as far as a run before this one, or the supervisor, wrote that down."""
     boot_id, start, run = observed.clock.boot_id, observed.starts.get(uuid), observed.boot
+    last = observed.states.get(uuid)
+    if last is not None and last.boot_id == boot_id and last.reason == "host_shutdown":
+        return False  # it went down with its host, which has come up again without its kernel
     if start is not None and start.boot_id == boot_id and start.outcome == "ready":
         return True
     resumed = run is not None and run.boot_id == boot_id
-    return run is not None and resumed and power.ran_before(observed.states.get(uuid), boot_id, run.began_unix)
+    return run is not None and resumed and power.ran_before(last, boot_id, run.began_unix)
 
 
 def _entries(observed: HostSeen, request: Request) -> List[do.Entry]:

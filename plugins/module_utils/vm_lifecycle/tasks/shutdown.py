@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 from typing import Any, Dict, List, Mapping
 
@@ -13,6 +13,7 @@ from .. import actions as do
 from .. import stopping
 from ..boots import Place
 from ..chain import Chain
+from ..changes import RememberBoot
 from ..metadata import digest
 from ..model import Document, Observed
 from ..policy import host_boot
@@ -62,7 +63,15 @@ def plan(request: Request, observed: Observed) -> do.Plan:
         action = do.Stop(stop.guard, stop.place, stop.how, stop.seconds * share)
         entries.append(do.Entry(domain.uuid, domain.name, "stopped", stop.how, f"{domain.name}: {stop.how}", (action,)))
     conduct = do.Conduct(needs_store=False, seconds=observed.budget)
-    return do.Plan(tuple(entries), warnings, tuple(reads.states_now(observed)), conduct)
+    return do.Plan(tuple(entries), warnings, (*reads.states_now(observed), *_reopened(observed)), conduct)
+
+
+def _reopened(observed: HostSeen) -> List[RememberBoot]:
+    """systemctl soft-reboot ends everything but the kernel, and with it not the boot: its VMs are to be started once more then."""
+    run = observed.boot
+    if not observed.going_down or run is None or run.boot_id != observed.clock.boot_id or not run.ended_unix:
+        return []
+    return [RememberBoot(replace(run, ended_unix=0))]
 
 
 def stops_of(observed: Observed) -> Dict[str, do.Stop]:
