@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vm_lifecycle.agent.host_verbs import boot_host
+from vm_lifecycle.agent.host_verbs import boot_host, stop_host
 from vm_lifecycle.errors import EffectError, LifecycleError
 from vm_lifecycle.run import run
 from vm_lifecycle.tasks import autostart, boot, cleanup, flags, info, persistence, recovery, shutdown
@@ -62,6 +62,9 @@ def call(machine: Machine, step: dict[str, Any]) -> dict[str, Any]:
         if step["task"] == "boot":
             given = {"again": False, "mark": False, "plan": False, **step.get("arguments", {})}
             return boot_host(Namespace(**given, dry_run=step.get("check", False)), ports(machine))
+        if step["task"] == "shutdown":
+            given = {"now": False, "plan": False, **step.get("arguments", {})}
+            return stop_host(Namespace(**given, dry_run=step.get("check", False)), ports(machine))
         return run(TASKS[step["task"]], step.get("arguments", {}), ports(machine), step.get("check", False))
     except LifecycleError as error:
         return {"refused": [str(problem) for problem in error.problems], "codes": [p.code for p in error.problems]}

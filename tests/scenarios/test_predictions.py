@@ -39,6 +39,8 @@ def test_check_mode_predicts(directory: Path) -> None:
         assert checked.state == made.before
         if not comparable(made.step, checked) or outcome.get("next_boot"):
             continue  # when a boot is over, the plan is that of the next one
+        if outcome.get("asked") != made.outcome.get("asked"):
+            continue  # and a host that does not go down is told how it would
         assert outcome.get("refused") == made.outcome.get("refused")
         if directory.name not in UNFORESEEN:
             assert plan_of(outcome) == plan_of(made.outcome)

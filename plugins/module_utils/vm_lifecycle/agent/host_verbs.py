@@ -12,6 +12,9 @@ from ..errors import EffectError, LifecycleError
 from ..ports import World
 from ..run import run
 
+#: How often a shutdown looks for VMs that have come up since.
+MORE_LOOKS = 3
+
 
 def boot_host(options: argparse.Namespace, world: World) -> Dict[str, Any]:
     """Start what is to start, then hand to the clean-up what was declared to be deleted at boot.
@@ -95,8 +98,35 @@ def _complain(result: Dict[str, Any], problem: str) -> None:
 
 
 def stop_host(options: argparse.Namespace, world: World) -> Dict[str, Any]:
-    """Stop what runs, if the host goes down or a person wants it. What that would be is told at any time."""
+    """Stop what runs, if the host goes down or a person wants it. What that would be is told at any time.
+
+    A VM that was just being started when the host went down runs only when the others are down already, so there is another look.
+    """
     from ..tasks import shutdown
 
     dry_run = options.dry_run or options.plan
-    return run(shutdown.TASK, {"now": options.now or dry_run}, world, dry_run)
+    wish, began = {"now": options.now or dry_run}, world.host.clock().boottime
+    result = run(shutdown.TASK, wish, world, dry_run)
+    looks = 0 if dry_run or not result["changed"] else MORE_LOOKS
+    try:
+        while looks and _came_up(result, world):
+            looks -= 1
+            spent = world.host.clock().boottime - began
+            _take_in(result, run(shutdown.TASK, {**wish, "spent": spent}, world))
+    except (LifecycleError, EffectError) as error:  # VMs were stopped, and the result tells of them
+        _complain(result, f"whether others came up meanwhile is not known: {error}")
+    return result
+
+
+def _came_up(result: Dict[str, Any], world: World) -> bool:
+    """Whether a VM runs that is not just left to the host."""
+    left = {row["uuid"] for row in result["vms"] if row["decision"] != "stopped"}
+    return any(domain.active and domain.uuid not in left for domain in world.hypervisor.domains())
+
+
+def _take_in(result: Dict[str, Any], latest: Dict[str, Any]) -> None:
+    """What a later look did counts for the VMs that it found."""
+    rows = {row["uuid"]: row for row in latest["vms"] if row["decision"] != "kept"}
+    result["vms"] = [rows.pop(row["uuid"], row) for row in result["vms"]]
+    result["vms"] += rows.values()
+    result["failed"] = any(row.get("failed") for row in result["vms"]) or result["failed"]

@@ -27,14 +27,15 @@ from .host import HostSeen
 
 @dataclass(frozen=True)
 class Request:
-    """now: on a host that is not going down, too."""
+    """now: on a host that is not going down, too. spent: seconds of the time that there is that are over already."""
 
     now: bool = False
+    spent: float = 0.0
 
 
 def decode(document: Mapping[str, Any], _world: World) -> Request:
     """A person who wants the VMs down on a running host says so."""
-    return Request(bool(document.get("now")))
+    return Request(bool(document.get("now")), float(document.get("spent", 0.0)))
 
 
 def observe(_request: Request, world: World) -> HostSeen:
@@ -52,7 +53,8 @@ def plan(request: Request, observed: Observed) -> do.Plan:
     running = [domain for domain in observed.domains if domain.active]
     every = stops_of(observed)
     stops = {domain.uuid: every[domain.uuid] for domain in running if domain.uuid in every}
-    share, warnings = _share(list(stops.values()), observed.budget)
+    budget = max(observed.budget - request.spent, 0.0)
+    share, warnings = _share(list(stops.values()), budget)
     entries = []
     for domain in running:
         stop = stops.get(domain.uuid)
@@ -62,7 +64,7 @@ def plan(request: Request, observed: Observed) -> do.Plan:
             continue
         action = do.Stop(stop.guard, stop.place, stop.how, stop.seconds * share)
         entries.append(do.Entry(domain.uuid, domain.name, "stopped", stop.how, f"{domain.name}: {stop.how}", (action,)))
-    conduct = do.Conduct(needs_store=False, seconds=observed.budget)
+    conduct = do.Conduct(needs_store=False, seconds=budget)
     return do.Plan(tuple(entries), warnings, (*reads.states_now(observed), *_reopened(observed)), conduct)
 
 
