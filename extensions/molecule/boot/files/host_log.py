@@ -1,7 +1,7 @@
 """What the journal of one boot of the host tells of its VMs. usage: host_log.py BOOT, as journalctl --boot takes it. Prints JSON.
 
 begun: VM -> when its process was started, by systemd. gone: when its scope ended. ready, failed: when a boot was done with it. down: when a
-shutdown was done with it. All in seconds of that boot's own clock. said: what each of our units said, by unit.
+shutdown was done with it. All in seconds of that boot's own clock. said: what each unit said, ours and libvirtd's.
 """
 
 from __future__ import annotations
@@ -11,7 +11,12 @@ import re
 import subprocess
 import sys
 
-UNITS = ("vm-lifecycle-boot.service", "vm-lifecycle-host.service", "vm-lifecycle-supervisor.service")
+UNITS = (
+    "vm-lifecycle-boot.service",
+    "vm-lifecycle-host.service",
+    "vm-lifecycle-supervisor.service",
+    "libvirtd.service",
+)
 SCOPE = re.compile(r"^machine-qemu.*\.scope$")
 NUMBER = re.compile(r"qemu\\x2d\d+\\x2d(.*)\.scope$")
 
