@@ -134,8 +134,9 @@ class Machine:
 
     def tell(self, domain: dict[str, Any], *events: tuple[str, int]) -> None:
         """What libvirt tells whoever listens."""
-        for kind, detail in events if self.on_event else ():
-            self.on_event(kind, detail, domain)
+        if self.on_event is not None:
+            for kind, detail in events:
+                self.on_event(kind, detail, domain)
 
     def advance(self, seconds: float) -> None:
         """Let time pass; guests that were asked to shut down may obey in it."""

@@ -6,9 +6,9 @@ import threading
 from typing import Any
 
 import pytest
-from vm_lifecycle.agent.supervisor import MOST_EVENTS, watch
+from vm_lifecycle.agent.supervisor import MOST_EVENTS, insist, watch
 from vm_lifecycle.boots import PowerEvent
-from vm_lifecycle.errors import EffectError
+from vm_lifecycle.errors import EffectError, LifecycleError, refuse
 from vm_lifecycle.recorder import ASKED_FOR, Recorder
 
 from tests.fakes.build import build, uuid_of
@@ -229,3 +229,51 @@ def test_vms_that_are_declared_later() -> None:
     del host.store["states"][DB]  # it was forgotten and declared anew
     with pytest.raises(EffectError):
         recorder.catch_up()
+
+
+class Patient(threading.Event):
+    """Waits in virtual time, and ends after so many pauses."""
+
+    def __init__(self, host: Machine, most: int) -> None:
+        super().__init__()
+        self.host, self.most = host, most
+        self.pauses: list[float | None] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.pauses.append(timeout)
+        self.host.advance(timeout or 0.0)
+        if len(self.pauses) == self.most:
+            self.set()
+        return self.is_set()
+
+
+def test_libvirt_that_is_away() -> None:
+    """It is tried for ever, less and less often, and complained of once; when it went well for a while, all begins anew."""
+    host = machine()
+    ending = Patient(host, 8)
+    tries: list[float] = []
+
+    def attempt() -> None:
+        tries.append(host.clock["boottime"])
+        if len(tries) == 7:
+            host.advance(60.0)
+            raise EffectError("connection_failed", "the daemon went away")
+        raise refuse("connection_failed", "no such socket")
+
+    insist(ports(host).host, ending, attempt)
+    assert ending.pauses == [0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 0.5, 1.0]
+    assert host.messages == [
+        "no such socket; trying again",
+        "the daemon went away; trying again",
+        "no such socket; trying again",
+    ]
+
+
+def test_what_no_waiting_helps() -> None:
+    """systemd tells of it, and tries again itself."""
+
+    def attempt() -> None:
+        raise refuse("missing_library", "install it")
+
+    with pytest.raises(LifecycleError):
+        insist(ports(machine()).host, threading.Event(), attempt)

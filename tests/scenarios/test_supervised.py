@@ -147,7 +147,9 @@ def test_what_is_heard_right_after_a_start(deed: str) -> None:
 
 def test_a_soft_reboot() -> None:
     """The boot is the same one. Who was stopped by a person before stays down, and the others come up."""
-    vms = [{"name": name, "state": "shutoff", "declared": {}, "last": {}} for name in ("ran", "stopped")]
+    vms: list[dict[str, Any]] = [
+        {"name": name, "state": "shutoff", "declared": {}, "last": {}} for name in ("ran", "stopped")
+    ]
     watched = Watched(build({"domains": vms}), late=False)
     steps = [
         BOOT,

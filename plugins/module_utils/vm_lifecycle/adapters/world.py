@@ -46,11 +46,11 @@ def connect_in_time(uri: str, seconds: float) -> LibvirtHypervisor:
         time.sleep(PAUSE)
 
 
-def open_books(uri: str) -> Tuple[Store, Host]:
+def open_books(uri: str, talking: bool = False) -> Tuple[Store, Host]:
     """Store and host alone: what needs no libvirt must work when libvirt does not."""
     check_uri({"uri": uri})
     state, claims = directories(uri)
-    return SqliteStore(state), LinuxHost(claims, CONFIGURATION)
+    return SqliteStore(state), (TalkingHost if talking else LinuxHost)(claims, CONFIGURATION)
 
 
 def directories(uri: str) -> Tuple[Path, Path]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from functools import partial
 from typing import Any, Callable, Dict, List, Optional, Sequence
 
 from ..adapters.linux_host import printable
@@ -71,11 +72,12 @@ def _dispatch(options: argparse.Namespace) -> int:
     if options.verb == "boot" and (options.timeline or options.svg):
         return _timeline(options, open_books(options.uri)[0])
     acts = not (getattr(options, "plan", False) or getattr(options, "dry_run", False))
-    world = open_world(options.uri, not options.json, PATIENCE.get(options.verb, 0.0) if acts else 0.0)
     if options.verb == "supervise":
         from .supervisor import supervise
 
-        return supervise(options.uri, world)
+        host = open_books(options.uri, talking=True)[1]
+        return supervise(options.uri, host, partial(open_world, options.uri, talking=True))
+    world = open_world(options.uri, not options.json, PATIENCE.get(options.verb, 0.0) if acts else 0.0)
     result = _result(options, world)
     failed, alert = result.pop("failed"), result.pop("alert", True)
     from . import text

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import signal
 import threading
-from typing import List, Optional, Protocol
+from typing import Callable, List, Optional, Protocol
 
 from ..adapters.journal import notify
 from ..boots import PowerEvent
-from ..errors import EffectError
-from ..ports import World
+from ..errors import EffectError, LifecycleError
+from ..patience import AWAY
+from ..ports import Host, World
 from ..recorder import Recorder
 
 #: Seconds for which events are waited for, between two looks at whether the host is to stop.
@@ -33,11 +34,12 @@ class Source(Protocol):
         """End the connection."""
 
 
-def supervise(uri: str, world: World) -> int:
+def supervise(uri: str, host: Host, opened: Callable[[], World]) -> int:
     """Until SIGTERM. A connection that is lost is made again, and what was missed is seen by a look at the host."""
     from ..adapters.libvirt.events import EventSource  # no other verb of the command needs it
 
     ending = threading.Event()
+    recorder: Optional[Recorder] = None
     source: Optional[EventSource] = None
 
     def end(*_: object) -> None:
@@ -45,22 +47,44 @@ def supervise(uri: str, world: World) -> int:
         if source is not None:
             source.wake()
 
+    def attempt() -> None:
+        nonlocal recorder, source
+        recorder = recorder or Recorder(opened())
+        source = EventSource(uri)
+        watch(source, recorder, ending)
+
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
-    pause, recorder = FIRST_PAUSE, Recorder(world)
     # It is ready whether libvirt is or not: systemd must not hold back what comes after this, nor end it for a daemon's sake.
     notify("READY=1")
-    while not ending.is_set():
-        try:
-            source = EventSource(uri)
-            pause = FIRST_PAUSE
-            watch(source, recorder, ending)
-        except EffectError as error:
-            world.host.progress(f"{error.message}; trying again")
-            ending.wait(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
+    insist(host, ending, attempt)
     notify("STOPPING=1")
     return 0
+
+
+def insist(host: Host, ending: threading.Event, attempt: Callable[[], None]) -> None:
+    """Once more and again until the end is asked for, while libvirt does not answer; that is said once.
+
+    Raises LifecycleError for what no waiting helps.
+    """
+    pause, said = FIRST_PAUSE, ""
+    while not ending.is_set():
+        began, problem = host.clock().boottime, ""
+        try:
+            attempt()
+        except EffectError as error:
+            problem = error.message
+        except LifecycleError as error:
+            if any(each.code != AWAY for each in error.problems):
+                raise
+            problem = error.problems[0].message
+        if host.clock().boottime - began > LONGEST_PAUSE:  # it went well for a while
+            pause, said = FIRST_PAUSE, ""
+        if problem and problem != said:
+            host.progress(f"{problem}; trying again")
+        said = problem
+        ending.wait(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
 
 
 def watch(source: Source, recorder: Recorder, ending: threading.Event) -> None:
