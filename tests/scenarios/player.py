@@ -63,7 +63,7 @@ def call(machine: Machine, step: dict[str, Any]) -> dict[str, Any]:
             given = {"again": False, "mark": False, "plan": False, **step.get("arguments", {})}
             return boot_host(Namespace(**given, dry_run=step.get("check", False)), ports(machine))
         if step["task"] == "shutdown":
-            given = {"now": False, "plan": False, **step.get("arguments", {})}
+            given = {"now": False, "plan": False, "spent": 0.0, **step.get("arguments", {})}
             return stop_host(Namespace(**given, dry_run=step.get("check", False)), ports(machine))
         return run(TASKS[step["task"]], step.get("arguments", {}), ports(machine), step.get("check", False))
     except LifecycleError as error:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from vm_lifecycle.boots import MemoryCost
+from vm_lifecycle.changes import StoreChange
 from vm_lifecycle.errors import EffectError
 from vm_lifecycle.model import Domain
 from vm_lifecycle.ports import World
@@ -53,6 +55,18 @@ class Odd(FakeHypervisor):
         return super().memory_cost(uuid)
 
 
+class Slow(MemoryStore):
+    """A database that another process has locked: each change waits for as long as it may."""
+
+    def __init__(self, machine: Machine, turns: Turns, seconds: float) -> None:
+        super().__init__(machine)
+        self._turns, self._seconds = turns, seconds
+
+    def save(self, changes: Sequence[StoreChange]) -> None:
+        self._turns.sleep(self._seconds)
+        super().save(changes)
+
+
 def vm(number: int, how: str = "shutdown", **given: Any) -> dict[str, Any]:
     """One of a chain: the higher its number, the earlier it goes down."""
     place = {"vm_name": f"vm{number}", "start_order": number}
@@ -61,12 +75,16 @@ def vm(number: int, how: str = "shutdown", **given: Any) -> dict[str, Any]:
 
 
 def going_down(
-    vms: list[dict[str, Any]], budget: float, hangs: dict[str, str] | None = None, away: tuple[float, float] = (0, 0)
+    vms: list[dict[str, Any]],
+    budget: float,
+    hangs: dict[str, str] | None = None,
+    away: tuple[float, float] = (0, 0),
+    slow: float = 0.0,
 ) -> tuple[dict[str, Any], Machine, float]:
     """The result, the machine afterwards, and the seconds that it took."""
     machine = Machine(build({"domains": vms, "going_down": True, "stop_budget": budget}))
     turns = Turns(machine.advance, lambda: float(machine.clock["boottime"]))
-    world = World(Odd(machine, turns, hangs or {}, away), MemoryStore(machine), FakeHost(machine, turns))
+    world = World(Odd(machine, turns, hangs or {}, away), Slow(machine, turns, slow), FakeHost(machine, turns))
     result = run(shutdown.TASK, {}, world)
     return result, machine, machine.clock["boottime"] - 5000.0
 
@@ -111,3 +129,12 @@ def test_a_daemon_that_is_restarted(how: str) -> None:
     assert machine.named("vm1")["state"] == "shutoff"
     assert not result["failed"] and seconds < 30.0
     assert not any("power_off" in effect for effect in machine.effects) or how == "destroy"
+
+
+@pytest.mark.parametrize("deaf", [False, True])
+def test_a_store_that_is_locked(deaf: bool) -> None:
+    """The time that it takes is not the VMs', and nobody waits for it at the end."""
+    vms = [vm(number, obeys_after=None if deaf else 3.0) for number in range(1, 4)]
+    _result, machine, seconds = going_down(vms, 90.0, slow=30.0)
+    assert seconds < 90.0
+    assert all(domain["state"] == "shutoff" for domain in machine.state["domains"])

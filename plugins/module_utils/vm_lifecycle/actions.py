@@ -242,8 +242,8 @@ class Conduct:
     unpooled: bool = False
     #: Whether nothing is done at all when the store can't be written. Without it that is a failure, but stops nothing.
     needs_store: bool = True
-    #: Seconds that carrying it out may take; infinity for no limit.
-    seconds: float = math.inf
+    #: Moment of the boot, in seconds, at which it has to be over; infinity for no limit.
+    until: float = math.inf
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ class Shutdown:
     def __init__(self, run: Run, stops: Mapping[str, Tuple[Chain, do.Stop]]) -> None:
         self._run, self._stops = run, stops
         self._order = reversed_order(sound([action.place for _chain, action in stops.values()]))
-        self._limits = limits(self._now(), run.conduct.seconds)
+        self._limits = limits(self._now(), run.conduct.until - self._now())
         self._begun: Set[str] = set()
         self._forced: Set[str] = set()
         self._down: Set[str] = set()

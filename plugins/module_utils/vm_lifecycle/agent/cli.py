@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from functools import partial
 from typing import Any, Callable, Dict, List, Optional, Sequence
 
@@ -77,7 +78,9 @@ def _dispatch(options: argparse.Namespace) -> int:
 
         host = open_books(options.uri, talking=True)[1]
         return supervise(options.uri, host, partial(open_world, options.uri, talking=True))
+    began = time.monotonic()
     world = open_world(options.uri, not options.json, PATIENCE.get(options.verb, 0.0) if acts else 0.0)
+    options.spent = time.monotonic() - began
     result = _result(options, world)
     failed, alert = result.pop("failed"), result.pop("alert", True)
     from . import text

@@ -105,7 +105,8 @@ def stop_host(options: argparse.Namespace, world: World) -> Dict[str, Any]:
     from ..tasks import shutdown
 
     dry_run = options.dry_run or options.plan
-    wish, began = {"now": options.now or dry_run}, world.host.clock().boottime
+    began = world.host.clock().boottime - options.spent  # since libvirt was waited for
+    wish = {"now": options.now or dry_run, "spent": options.spent}
     result = run(shutdown.TASK, wish, world, dry_run)
     looks = 0 if dry_run or not result["changed"] else MORE_LOOKS
     try:

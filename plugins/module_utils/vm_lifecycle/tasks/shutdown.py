@@ -64,7 +64,7 @@ def plan(request: Request, observed: Observed) -> do.Plan:
             continue
         action = do.Stop(stop.guard, stop.place, stop.how, stop.seconds * share)
         entries.append(do.Entry(domain.uuid, domain.name, "stopped", stop.how, f"{domain.name}: {stop.how}", (action,)))
-    conduct = do.Conduct(needs_store=False, seconds=budget)
+    conduct = do.Conduct(needs_store=False, until=observed.clock.boottime + budget)
     return do.Plan(tuple(entries), warnings, (*reads.states_now(observed), *_reopened(observed)), conduct)
 
 
