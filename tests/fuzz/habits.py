@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from tests.fakes.world import Machine
+from tests.scenarios.player import call as play
 from tests.scenarios.raw import protected
 
 from .plot import Plot
@@ -84,4 +87,16 @@ def storm(plot: Plot, number: int) -> None:
     plot.call("vm_cleanup", {}, False, ("people", [(number + 4, ("newcomer", 0, each)) for each in files]))
 
 
-HABITS = (lose_many, revert, swap_kept, confirm_stale, closing, storm, storm)
+def unfinished(plot: Plot, number: int) -> None:
+    """A sweep is killed at its first undefinition or soon after, and the next one is refused a step of finishing that."""
+    twin = Machine(copy.deepcopy(plot.machine.state))
+    play(twin, {"task": "vm_cleanup"})
+    kinds = [effect.split(" ")[1] for effect in twin.effects]
+    if "undefine" in kinds:
+        plot.call("vm_cleanup", {}, False, ("kill", kinds.index("undefine") + 1 + number // 8))
+        plot.pass_time(60.0)
+        step, which = (("save", 2), ("delete_volume", 1), ("drop_intent", 1), ("drop_undo", 1))[number % 4]
+        plot.call("vm_cleanup", {}, False, ("refuse", step, which, False))
+
+
+HABITS = (lose_many, revert, swap_kept, confirm_stale, closing, storm, storm, unfinished, unfinished)

@@ -13,6 +13,7 @@ import sys
 import time
 import traceback
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
 
 from hypothesis import seed
 from hypothesis.stateful import run_state_machine_as_test
@@ -50,8 +51,9 @@ def main() -> int:
     share = -(-given.steps // given.processes)
     jobs = [(share, given.seed + 1_000_000 * number, not given.no_shrink) for number in range(given.processes)]
     began = time.monotonic()
-    with multiprocessing.get_context("spawn").Pool(given.processes) as pool:
-        told = pool.map(tell, jobs)
+    # A pool of this kind fails when one of its processes is killed; others wait for its answer for ever.
+    with ProcessPoolExecutor(given.processes, multiprocessing.get_context("spawn")) as pool:
+        told = list(pool.map(tell, jobs))
     totals = sum((Counter(figures) for figures, _problem in told), Counter())
     for what, count in sorted(totals.items()):
         print(f"{count:9} {what}")
