@@ -35,9 +35,9 @@ class Watched(Machine):
         self._late, self._inside = late, False
         self._heard: list[PowerEvent] = []
         self.on_event = self._hear
-        self._begin()
+        self.begin()
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
         """A supervisor starts, and looks."""
         self._heard.clear()
         self._recorder = Recorder(ports(self))
@@ -82,7 +82,7 @@ class Watched(Machine):
     def power_cut(self, down: float = 60.0) -> None:
         self._heard.clear()
         super().power_cut(down)
-        self._begin()
+        self.begin()
 
 
 def running(machine: Machine) -> list[str]:

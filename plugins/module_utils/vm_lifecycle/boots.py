@@ -10,6 +10,11 @@ from dataclasses import dataclass
 from typing import Tuple
 
 
+def over(boot_id: str) -> str:
+    """The identity of a boot whose VMs went down with their host. systemctl soft-reboot keeps the kernel, and with it the boot's."""
+    return f"{boot_id}, over"
+
+
 @dataclass(frozen=True)
 class LastState:
     """What a VM was last seen to be. Written on every event by the supervisor, and by each boot and shutdown of the host.

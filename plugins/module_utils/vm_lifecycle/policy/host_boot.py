@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Optional
 
-from ..boots import LastState, Place
+from ..boots import LastState, Place, over
 from ..model import Document, Domain
 from ..schema import with_defaults
 from .power import UP, before
@@ -54,8 +54,11 @@ def decide(domain: Domain, document: Document, last: Optional[LastState], boot_i
 
 
 def _destroy(domain: Domain, last: Optional[LastState], boot_id: str) -> AtBoot:
-    """Only a VM that an earlier boot of this host knew: one that was made since has not seen a reboot. One that runs is in use."""
-    if not before(last, boot_id):
+    """Only a VM that an earlier boot of this host knew: one that was made since has not seen a reboot. One that runs is in use.
+
+    A soft reboot is none here: to delete takes a new kernel's word.
+    """
+    if last is None or last.boot_id == over(boot_id) or not before(last, boot_id):
         return AtBoot("leave", "not_rebooted_yet")
     return AtBoot("leave", "started_since") if domain.active else AtBoot("destroy", "destroy_at_boot")
 

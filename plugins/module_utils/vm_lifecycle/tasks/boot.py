@@ -102,24 +102,28 @@ def decisions(observed: HostSeen, again: bool = False) -> Dict[str, AtBoot]:
     found = {}
     for domain, document in reads.managed(observed):
         decision = host_boot.decide(domain, document, observed.states.get(domain.uuid), boot_id)
-        if decision.action == "start" and not domain.active and not again and _came_up(domain.uuid, observed):
-            decision = AtBoot("leave", "stopped_since")  # this boot was interrupted, and a person stopped it meanwhile
+        # what is declared to run is started again when a person says so
+        starts = decision.action == "start" and not (again and decision.reason != "was_running")
+        if starts and not domain.active and _stopped_since(domain.uuid, observed, again):
+            decision = AtBoot("leave", "stopped_since")
         if decision.action == "destroy" and again:
             decision = AtBoot("leave", "not_rebooted_yet")
         found[domain.uuid] = decision
     return found
 
 
-def _came_up(uuid: str, observed: HostSeen) -> bool:
-    """Whether it ran already in this very boot, as far as a run before this one, or the supervisor, wrote that down."""
+def _stopped_since(uuid: str, observed: HostSeen, again: bool) -> bool:
+    """Whether it ran already in this very boot, as far as a run before this one, or the supervisor, wrote that down.
+
+    again: one that died since is started once more.
+    """
     boot_id, start, run = observed.clock.boot_id, observed.starts.get(uuid), observed.boot
-    last = observed.states.get(uuid)
-    if last is not None and last.boot_id == boot_id and last.reason == "host_shutdown":
-        return False  # it went down with its host, which has come up again without its kernel
-    if start is not None and start.boot_id == boot_id and start.outcome == "ready":
+    if run is None or run.boot_id != boot_id:
+        return False
+    ready = start is not None and start.boot_id == boot_id and start.outcome == "ready"
+    if start is not None and ready and start.at_unix >= run.began_unix and not again:
         return True
-    resumed = run is not None and run.boot_id == boot_id
-    return run is not None and resumed and power.ran_before(last, boot_id, run.began_unix)
+    return power.ran_before(observed.states.get(uuid), boot_id, run.began_unix)
 
 
 def _entries(observed: HostSeen, request: Request) -> List[do.Entry]:

@@ -10,7 +10,7 @@ from typing import Collection, Dict, List, Mapping, Optional, Tuple
 
 from .. import metadata
 from ..boots import BootRun, LastState, StartRecord
-from ..changes import RememberState, StoreChange
+from ..changes import RememberState
 from ..errors import EffectError, LifecycleError, Problem, refuse
 from ..model import Document, Domain, Observed
 from ..policy import boot_order, host_boot, power
@@ -141,10 +141,12 @@ def upcoming(observed: HostSeen) -> HostSeen:
     )
 
 
-def states_now(observed: HostSeen, leaving: Collection[str] = (), starting: Collection[str] = ()) -> List[StoreChange]:
+def states_now(
+    observed: HostSeen, leaving: Collection[str] = (), starting: Collection[str] = ()
+) -> List[RememberState]:
     """What is known of each managed VM after this look, where that is news. leaving, starting: UUIDs, as a boot decided."""
     clock = observed.clock
-    found: List[StoreChange] = []
+    found: List[RememberState] = []
     for domain, _document in managed(observed):
         last = observed.states.get(domain.uuid)
         if observed.going_down and not domain.active and _ran(domain, observed):

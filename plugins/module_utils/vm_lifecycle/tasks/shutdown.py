@@ -11,9 +11,9 @@ from typing import Any, Dict, List, Mapping
 
 from .. import actions as do
 from .. import stopping
-from ..boots import Place
+from ..boots import Place, over
 from ..chain import Chain
-from ..changes import RememberBoot
+from ..changes import RememberBoot, RememberState, StoreChange
 from ..metadata import digest
 from ..model import Document, Observed
 from ..policy import host_boot
@@ -65,15 +65,21 @@ def plan(request: Request, observed: Observed) -> do.Plan:
         action = do.Stop(stop.guard, stop.place, stop.how, stop.seconds * share)
         entries.append(do.Entry(domain.uuid, domain.name, "stopped", stop.how, f"{domain.name}: {stop.how}", (action,)))
     conduct = do.Conduct(needs_store=False, until=observed.clock.boottime + budget)
-    return do.Plan(tuple(entries), warnings, (*reads.states_now(observed), *_reopened(observed)), conduct)
+    return do.Plan(tuple(entries), warnings, tuple(_books(observed)), conduct)
 
 
-def _reopened(observed: HostSeen) -> List[RememberBoot]:
-    """systemctl soft-reboot ends everything but the kernel, and with it not the boot: its VMs are to be started once more then."""
-    run = observed.boot
-    if not observed.going_down or run is None or run.boot_id != observed.clock.boot_id or not run.ended_unix:
-        return []
-    return [RememberBoot(replace(run, ended_unix=0))]
+def _books(observed: HostSeen) -> List[StoreChange]:
+    """What is known of all VMs; of a host that goes down, as of a boot that is over."""
+    news = {change.state.uuid: change.state for change in reads.states_now(observed)}
+    run, boot_id = observed.boot, observed.clock.boot_id
+    if not observed.going_down:
+        return [RememberState(state) for state in news.values()]
+    for domain, _document in reads.managed(observed):
+        state = news.get(domain.uuid) or observed.states.get(domain.uuid)
+        if state is not None and not domain.active and state.reason != "host_shutdown":
+            news[domain.uuid] = replace(state, boot_id=over(boot_id))
+    runs = [RememberBoot(replace(run, boot_id=over(boot_id)))] if run and run.boot_id == boot_id else []
+    return [*(RememberState(state) for state in news.values()), *runs]
 
 
 def stops_of(observed: Observed) -> Dict[str, do.Stop]:
