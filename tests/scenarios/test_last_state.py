@@ -33,7 +33,7 @@ class Story:
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
-        vms = [{"name": name, "declared": declared, "state": "shutoff"} for name, (declared, _) in VMS.items()]
+        vms = [{"name": name, "declared": declared, "state": "shutoff"} for name, (declared, _always) in VMS.items()]
         self.host = Watched(build({"domains": vms, "features": ["boot", "supervisor"]}), self.random.random() < 0.5)
         self.told: list[str] = []
         #: Who came up with the host, and who died since, by itself.
