@@ -125,7 +125,7 @@ def main() -> int:
     """Two mutants at a time; exit code 1 when one is not noticed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*")
-    parser.add_argument("--steps", type=int, default=20_000)
+    parser.add_argument("--steps", type=int, default=100_000, help="at most, as make fuzz takes (default: 100000)")
     given = parser.parse_args()
     names = [name for name in MUTANTS if not given.names or name in given.names]
     missed = 0
