@@ -29,7 +29,7 @@ export ANSIBLE_HOME := $(CURDIR)/.ansible
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.ansible/collections
 export VMOPS_LAB_CACHE ?= $(CURDIR)/.build/lab/images
 
-.PHONY: help venv generate generate-check docs-check lint sanity units scenarios fuzz fuzz-small fuzz-mutants \
+.PHONY: help venv generate generate-check docs-check lint sanity units scenarios fuzz fuzz-small fuzz-mutants attributes \
   contracts events oracle lab-image adversary lab-test molecule demo bench chaos clock-test \
   dist galaxy-importer test test-all clean-room clean
 
@@ -76,6 +76,9 @@ fuzz-small: $(READY) ## A few thousand steps of the same, always the same ones
 
 fuzz-mutants: $(READY) ## Damage a copy of the engine in many ways; the stories must notice each
 	PYTHONPATH=.:plugins/module_utils python -m tests.fuzz.mutants
+
+attributes: $(READY) ## The seed's attributes, and what shows that each acts; fails while one is open
+	PYTHONPATH=.:plugins/module_utils python -m tests.scenarios.attribute_table
 
 contracts: $(READY) ## The same cases on the fakes and on real adapters
 	hack/bootstrap contracts

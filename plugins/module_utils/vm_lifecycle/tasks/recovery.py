@@ -14,7 +14,7 @@ from ..chain import Chain
 from ..errors import EffectError, LifecycleError, Problem, refuse
 from ..model import Document, Domain, Observed
 from ..policy.host_boot import policy_of
-from ..policy.power import UP
+from ..policy.power import UP, seen
 from ..policy.recovery import difference, document, recovery_of, state_of
 from ..ports import World
 from ..recoveries import Configuration, MemoryFacts, Recovery
@@ -94,7 +94,9 @@ def plan(request: Request, observed: Observed) -> do.Plan:
         do.Entry(wish.uuid or "", wish.label, "kept", "unknown_vm", f"{wish.label}: no such VM here")
         for wish in unknown
     ]
-    return do.Plan((*entries, *skipped), observed.damage)
+    captured = {uuid for uuid, _name, _options in chosen if request.state == "captured"}
+    books = [change for change in reads.states_now(observed) if change.state.uuid in captured]
+    return do.Plan((*entries, *skipped), observed.damage, tuple(books))
 
 
 def _with_names(named: Tuple[Wish, ...]) -> List[Wish]:
@@ -226,9 +228,10 @@ def _row(request: Request, observed: RecoverySeen, chain: Chain) -> Dict[str, An
     kept = chain.kept or observed.recoveries.get(entry.uuid)
     state = None
     if kept is not None and request.state != "absent":
-        state = document(
-            kept, observed.states.get(entry.uuid), observed.clock.boot_id, observed.saved_memory.get(entry.uuid)
-        )
+        clock, last = observed.clock, observed.states.get(entry.uuid)
+        if request.state == "captured" and domain is not None:
+            last = seen(last, domain, clock.now, clock.boot_id)
+        state = document(kept, last, clock.boot_id, observed.saved_memory.get(entry.uuid))
     changed = chain.changed or any(isinstance(action, (do.Capture, do.DropRecovery)) for action in chain.done)
     row: Dict[str, Any] = {
         "name": entry.name, "uuid": entry.uuid, "changed": changed, "decision": entry.decision, "reason": entry.reason,
