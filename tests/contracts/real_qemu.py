@@ -14,7 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -28,6 +29,16 @@ COUNTER = 0x600
 
 #: What a guest does in the end, to which port: power off by ACPI, reset, panic by a pvpanic device; or nothing.
 POWER_OFF, RESET, PANIC = (0x604, 0x2000), (0x64, 0xFE), (0x505, 0x01)
+
+
+@contextmanager
+def unless_first(*codes: int) -> Iterator[None]:
+    """Do something that another may have done just before: libvirt's errors that say so are none."""
+    try:
+        yield
+    except libvirt.libvirtError as error:
+        if error.get_error_code() not in codes:
+            raise
 
 
 def program(deed: tuple[int, int] | None, after: int | None = None) -> bytes:
@@ -204,14 +215,12 @@ class Daemon:
         for domain in connection.listAllDomains():
             for pid in self.pids(domain.name()):
                 os.kill(pid, signal.SIGCONT)
-            try:
-                if domain.isActive():
-                    domain.destroy()
+            # a guest that ends by itself, or a daemon's save that does, may be first
+            with unless_first(libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_OPERATION_INVALID):
+                domain.destroy()
+            with unless_first(libvirt.VIR_ERR_NO_DOMAIN):
                 if domain.isPersistent():
                     domain.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE)
-            except libvirt.libvirtError as error:
-                if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
-                    raise
         connection.close()
 
     def xml(self, uuid: str, name: str, guest: str, devices: str = "", more: str = "") -> str:
