@@ -38,8 +38,8 @@ class RestartRecord:
 class Happening:
     """What was heard, seen or tried of a VM.
 
-    kind: started (it runs, whoever did it), stopped, crashed (and was preserved), due, succeeded, failed or postponed (our own
-    start), and lost (our own start of a process that is no more).
+    kind: started (it runs, whoever did it), stopped, crashed (and was preserved, or stops next), due, what became of our own start:
+    succeeded, failed, refused, postponed or lost (with its process), and seen (nothing but that it is off).
     why: for stopped a word of policy.power.STOPS, else a code; message: what there is to say of it.
     """
 

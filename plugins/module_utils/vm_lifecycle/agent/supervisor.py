@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, vmops.lifecycle contributors
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""vm-lifecycle supervise: waits for libvirt's events and has them recorded, until systemd stops it."""
+"""vm-lifecycle supervise: waits for libvirt's events, has them recorded and VMs restarted, until systemd stops it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ from ..errors import EffectError, LifecycleError
 from ..patience import AWAY
 from ..ports import Host, World
 from ..recorder import Recorder
+from ..restarting import Restarts
 
 #: Seconds for which events are waited for, between two looks at whether the host is to stop.
 WAIT = 5.0
 #: Seconds between two tries to reach libvirt: at first, and at most.
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
+#: What systemd hears at each turn of the loop. The unit's WatchdogSec is longer than any turn may take.
+ALIVE = "WATCHDOG=1"
 #: Events that are kept while they can't be recorded.
 MOST_EVENTS = 10_000
 
@@ -35,7 +38,10 @@ class Source(Protocol):
 
 
 def supervise(uri: str, host: Host, opened: Callable[[], World]) -> int:
-    """Until SIGTERM. A connection that is lost is made again, and what was missed is seen by a look at the host."""
+    """Until SIGTERM. A connection that is lost is made again, and what was missed is seen by a look at the host.
+
+    Starts that go on then are ended by libvirt; the next supervisor sees what became of them.
+    """
     from ..adapters.libvirt.events import EventSource  # no other verb of the command needs it
 
     ending = threading.Event()
@@ -49,7 +55,9 @@ def supervise(uri: str, host: Host, opened: Callable[[], World]) -> int:
 
     def attempt() -> None:
         nonlocal recorder, source
-        recorder = recorder or Recorder(opened())
+        if recorder is None:
+            world = opened()
+            recorder = Recorder(world, restarts=Restarts(world, jobs))
         source = EventSource(uri)
         watch(source, recorder, ending)
 
@@ -57,7 +65,8 @@ def supervise(uri: str, host: Host, opened: Callable[[], World]) -> int:
         signal.signal(number, end)
     # It is ready whether libvirt is or not: systemd must not hold back what comes after this, nor end it for a daemon's sake.
     notify("READY=1")
-    insist(host, ending, attempt)
+    with host.jobs() as jobs:
+        insist(host, ending, attempt)
     notify("STOPPING=1")
     return 0
 
@@ -69,6 +78,7 @@ def insist(host: Host, ending: threading.Event, attempt: Callable[[], None]) -> 
     """
     pause, said = FIRST_PAUSE, ""
     while not ending.is_set():
+        notify(ALIVE)
         began, problem = host.clock().boottime, ""
         try:
             attempt()
@@ -96,13 +106,17 @@ def watch(source: Source, recorder: Recorder, ending: threading.Event) -> None:
     looked = complained = False
     try:
         while True:
+            notify(ALIVE)
             try:
                 looked = looked or _look(recorder)
                 if heard:
                     recorder.take(heard)
                 else:
                     recorder.catch_up()
-                heard, complained = [], False
+                heard = []
+                if recorder.restarts is not None:
+                    recorder.restarts.step()
+                complained = False
             except EffectError as error:
                 if error.code != "store_unusable":
                     raise
@@ -113,7 +127,9 @@ def watch(source: Source, recorder: Recorder, ending: threading.Event) -> None:
                     heard, looked = [], False
             if ending.is_set():
                 return
-            heard += source.events(WAIT)
+            # what can't be written is not tried without a pause
+            restarts = None if complained else recorder.restarts
+            heard += source.events(WAIT if restarts is None else min(WAIT, restarts.wait()))
     finally:
         source.close()
 

@@ -51,9 +51,13 @@ def rule(document: Document) -> RestartRule:
 
 
 def after(record: RestartRecord, what: Happening, declared: RestartRule, at: Moment) -> Next:
-    """What is on record of a VM after something happened to it. What does not fit to its phase changes nothing."""
-    step = STEPS.get((_present(record, at).phase, what.kind))
-    return (record, False) if step is None else step(_present(record, at), what, declared, at)
+    """What is on record of a VM after something happened to it. What does not fit to its phase changes nothing.
+
+    Only that the host has booted since changes it in any case.
+    """
+    present = _present(record, at)
+    step = STEPS.get((present.phase, what.kind))
+    return (present, False) if step is None else step(present, what, declared, at)
 
 
 def _present(record: RestartRecord, at: Moment) -> RestartRecord:
