@@ -199,6 +199,13 @@ options:
             choices:
               - fail
               - start-cold
+          restart_reset_seconds:
+            description:
+              - 'Seconds, from 0 to 86400, that the VM has to run for until C(max_retries) counts from the beginning
+                again. V(0): however long it runs, the count goes on until somebody starts the VM or the host boots,
+                as in Docker.'
+              - Defaults to V(600).
+            type: int
       autostart:
         type: dict
         description:
@@ -461,6 +468,13 @@ options:
         choices:
           - fail
           - start-cold
+      restart_reset_seconds:
+        description:
+          - 'Seconds, from 0 to 86400, that the VM has to run for until C(max_retries) counts from the beginning
+            again. V(0): however long it runs, the count goes on until somebody starts the VM or the host boots,
+            as in Docker.'
+          - Defaults to V(600).
+        type: int
   autostart:
     type: dict
     description:

@@ -30,6 +30,14 @@ def state(bench: Bench) -> str:
     return found.power_state if found else ""
 
 
+def off(bench: Bench) -> bool:
+    """Whether A is off, as soon as a daemon that is new can be asked."""
+    try:
+        return state(bench) == "shutoff"
+    except EffectError:
+        return False
+
+
 def test_start(powered: Bench) -> None:
     """It runs; what runs is left alone."""
     powered.define(A, "a")
@@ -66,6 +74,44 @@ def test_saved_memory(powered: Bench) -> None:
     ]  # fmt: skip
     powered.hypervisor.power_off(A)
     assert [(each.power_state, each.saved) for each in powered.hypervisor.domains()] == [("shutoff", False)] * 2
+
+
+def test_stop_reason(powered: Bench) -> None:
+    """What libvirt remembers: nothing of one that runs, or that never did."""
+    powered.define(A, "a")
+    assert powered.hypervisor.stop_reason(A) == "unknown"
+    powered.hypervisor.start(A)
+    assert powered.hypervisor.stop_reason(A) == "unknown"
+    powered.hypervisor.power_off(A)
+    assert powered.hypervisor.stop_reason(A) == "forced"
+    powered.hypervisor.start(A)
+    powered.hypervisor.save_memory(A, 30.0)
+    assert powered.hypervisor.stop_reason(A) == "saved"
+    with pytest.raises(DomainGone):
+        powered.hypervisor.stop_reason(B)
+
+
+def test_stop_reasons_of_processes(qemu: QemuBench) -> None:
+    """Killed it failed, also if nobody heard that; of a shutdown nobody knows whose idea it was; a new daemon has forgotten."""
+    qemu.define(A, "a", running=True)
+    os.kill(qemu.daemon.pids("a")[0], signal.SIGKILL)
+    wait_for(lambda: state(qemu) == "shutoff")
+    assert qemu.hypervisor.stop_reason(A) == "failed"
+    qemu.hypervisor.start(A)
+    os.kill(qemu.daemon.pids("a")[0], signal.SIGTERM)
+    wait_for(lambda: state(qemu) == "shutoff")
+    assert qemu.hypervisor.stop_reason(A) == "unknown"
+    qemu.hypervisor.start(A)
+    pids = qemu.daemon.pids("a")
+    qemu.daemon.kill()
+    os.kill(pids[0], signal.SIGKILL)
+    qemu.daemon.start()
+    wait_for(lambda: off(qemu))
+    assert qemu.hypervisor.stop_reason(A) == "failed"
+    qemu.daemon.kill()
+    qemu.daemon.start()
+    wait_for(lambda: off(qemu))
+    assert qemu.hypervisor.stop_reason(A) == "unknown"
 
 
 def test_what_saved_memory_leaves_behind(powered: Bench) -> None:

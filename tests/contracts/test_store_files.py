@@ -64,6 +64,11 @@ CREATE TABLE starts (uuid TEXT PRIMARY KEY, start TEXT NOT NULL);
 CREATE TABLE boot (id INTEGER PRIMARY KEY CHECK (id = 1), run TEXT NOT NULL);
 PRAGMA user_version=3;
 """
+#: And the fourth one.
+FOURTH_RELEASE = """
+CREATE TABLE recoveries (uuid TEXT PRIMARY KEY, recovery TEXT NOT NULL);
+PRAGMA user_version=4;
+"""
 PLAN, NOTICE = SweepPlan("p", "d", NOW), Notice("k", "failed", "u", "n", "m", NOW)
 
 
@@ -132,7 +137,14 @@ def third_release(state: Path) -> None:
         database.executescript(THIRD_RELEASE)
 
 
-RELEASES = {1: first_release, 2: second_release, 3: third_release}
+def fourth_release(state: Path) -> None:
+    """A store that the fourth release left, before anything was kept for recovery."""
+    third_release(state)
+    with closing(sqlite3.connect(state / "state.db")) as database:
+        database.executescript(FOURTH_RELEASE)
+
+
+RELEASES = {1: first_release, 2: second_release, 3: third_release, 4: fourth_release}
 
 
 def version(state: Path) -> int:
@@ -315,7 +327,7 @@ def test_an_upgraded_database_is_that_of_a_new_host(
             return {name: database.execute(f"PRAGMA table_info({name})").fetchall() for name in names}
 
     assert columns(state) == columns(tmp_path / "new")
-    assert {"states", "starts", "boot", "recoveries"} <= set(columns(state))
+    assert {"states", "starts", "boot", "recoveries", "restarts"} <= set(columns(state))
 
 
 @pytest.mark.parametrize("release", RELEASES)

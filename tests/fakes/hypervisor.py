@@ -33,6 +33,7 @@ from .world import DESTROYED, SAVED, Machine
 #: What of a domain's document is no part of its definition, as it is when it was just defined.
 PASSING: dict[str, Any] = {
     "state": "shutoff", "stops_at": None, "crashes_at": None, "started_at": 0.0, "saved": False, "image": None,
+    "off_reason": "unknown",
 }  # fmt: skip
 #: Stands for two dashes, which no XML comment may hold. JSON reads it as the same text.
 DASHES = "-\\u002d"
@@ -204,6 +205,10 @@ class FakeHypervisor:
             return
         with self._machine.effect("activate", f"{need.kind} {need.name}", network):
             network["active"] = True
+
+    def stop_reason(self, uuid: str) -> str:
+        domain = self._get(uuid)
+        return str(domain.get("off_reason", "unknown")) if domain["state"] == "shutoff" else "unknown"
 
     def addresses(self, uuid: str) -> list[str]:
         domain = self._get(uuid)

@@ -25,6 +25,7 @@ from vm_lifecycle.changes import (
     RememberPlan,
     RememberPools,
     RememberRecovery,
+    RememberRestart,
     RememberSchedule,
     RememberStart,
     RememberState,
@@ -34,6 +35,7 @@ from vm_lifecycle.errors import EffectError
 from vm_lifecycle.model import ClockMemory, ClockReading, Document, Intent, Notice, Record, SweepPlan, UndoRecord
 from vm_lifecycle.recoveries import Configuration, DiskMark, Manifest, Memory, Recovery
 from vm_lifecycle.recoveries import Machine as MachineType
+from vm_lifecycle.restarts import RestartRecord
 from vm_lifecycle.times import iso
 
 from .world import Machine
@@ -106,6 +108,9 @@ class MemoryStore:
 
     def starts(self) -> dict[str, StartRecord]:
         return {uuid: StartRecord(**start) for uuid, start in self._contents()["starts"].items()}
+
+    def restarts(self) -> dict[str, RestartRecord]:
+        return {uuid: RestartRecord(**each) for uuid, each in self._contents()["restarts"].items()}
 
     def boot(self) -> BootRun | None:
         stored = self._contents()["boot"]
@@ -207,6 +212,8 @@ def _word(change: StoreChange) -> str:
         return f"start {change.start.name} {change.start.outcome}"
     if isinstance(change, RememberRecovery):
         return f"recovery {change.recovery.name}{' removed' * change.recovery.removed}"
+    if isinstance(change, RememberRestart):
+        return f"restart {change.restart.name} {change.restart.phase} {change.restart.reason}".rstrip()
     if isinstance(change, ForgetRecovery):
         return "recovery forgotten"
     if isinstance(change, RememberBoot):
@@ -224,7 +231,7 @@ def _write(store: dict[str, Any], change: StoreChange) -> None:
         store["records"][change.record.uuid] = json.loads(json.dumps(asdict(change.record)))
     elif isinstance(change, Forget):
         store["records"].pop(change.uuid, None)
-        for kind in ("schedules", "states", "starts", "recoveries"):
+        for kind in ("schedules", "states", "starts", "recoveries", "restarts"):
             store[kind].pop(change.uuid, None)
     elif isinstance(change, RememberSchedule):
         store["schedules"][change.uuid] = json.loads(json.dumps(change.schedule))
@@ -245,6 +252,8 @@ def _write_more(store: dict[str, Any], change: StoreChange) -> None:
         store["starts"][change.start.uuid] = asdict(change.start)
     elif isinstance(change, RememberRecovery):
         store["recoveries"][change.recovery.uuid] = json.loads(json.dumps(asdict(change.recovery)))
+    elif isinstance(change, RememberRestart):
+        store["restarts"][change.restart.uuid] = asdict(change.restart)
     elif isinstance(change, ForgetRecovery):
         store["recoveries"].pop(change.uuid, None)
     elif isinstance(change, RememberBoot):
@@ -271,7 +280,7 @@ def _prune(store: dict[str, Any], change: Prune) -> None:
             del store["schedules"][uuid]
             if store["records"].get(uuid, {"document": 1})["document"] == {}:
                 del store["records"][uuid]
-    for kind in ("states", "starts"):
+    for kind in ("states", "starts", "restarts"):
         for uuid in set(store[kind]) - set(store["records"]) - change.existing:
             del store[kind][uuid]
     store["operations"] = [line for line in store["operations"] if line["at_unix"] >= change.before_unix]

@@ -9,6 +9,7 @@ from typing import Any
 
 from vm_lifecycle.changes import LogOperation
 from vm_lifecycle.errors import EffectError
+from vm_lifecycle.policy.power import STOPPED
 from vm_lifecycle.ports import World
 
 from .turns import Turns
@@ -41,7 +42,7 @@ EFFECTS = {
 EMPTY_STORE: dict[str, Any] = {
     "records": {}, "schedules": {}, "clock": None, "intents": {}, "operations": [], "problem": "",
     "undo": {}, "plans": {}, "notices": {}, "pools": {}, "states": {}, "starts": {}, "boot": None,
-    "recoveries": {}, "manifests": {},
+    "recoveries": {}, "manifests": {}, "restarts": {},
 }  # fmt: skip
 
 #: Events of a domain that stops: its guest was asked to, its process ended or was ended, its memory was saved.
@@ -160,7 +161,9 @@ class Machine:
         """The domain's process ends; a transient domain is gone with it. events: what libvirt tells of it."""
         if domain["state"] != "shutoff":
             self.tell(domain, *events)
-        domain["state"] = "shutoff"
+        detail = events[-1][1] if events else 0
+        # libvirt knows no more of a shutdown than that it was one
+        domain.update(state="shutoff", off_reason=STOPPED.get(detail, "unknown"))
         domain["stops_at"] = domain["crashes_at"] = None
         if not domain["persistent"]:
             self.state["domains"].remove(domain)

@@ -11,6 +11,7 @@ from typing import FrozenSet, Mapping, Union
 from .boots import BootRun, LastState, StartRecord
 from .model import ClockMemory, Document, Notice, Record, SweepPlan
 from .recoveries import Recovery
+from .restarts import RestartRecord
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Remember:
 
 @dataclass(frozen=True)
 class Forget:
-    """Record, schedule, last state and start of a VM are dropped."""
+    """Record, schedule, last state, start and restarts of a VM are dropped."""
 
     uuid: str
 
@@ -82,7 +83,8 @@ class NoticeTried:
 class Prune:
     """What ended before before_unix is dropped: operation log, completed schedules, notices that need no delivery any more.
 
-    What is known of a removed VM goes with its completed schedule; last states and starts of VMs that nobody has or knows go, too.
+    What is known of a removed VM goes with its completed schedule; last states, starts and restarts of VMs that nobody has or knows go,
+    too.
     Never a schedule that is not completed, and no undo record; nor anything of VMs that exist again: existing, UUIDs.
     """
 
@@ -126,6 +128,13 @@ class RememberRecovery:
 
 
 @dataclass(frozen=True)
+class RememberRestart:
+    """Where a VM is between its stop and its restart."""
+
+    restart: RestartRecord
+
+
+@dataclass(frozen=True)
 class ForgetRecovery:
     """Nothing is kept of a VM any more."""
 
@@ -159,6 +168,7 @@ StoreChange = Union[
     RememberStart,
     RememberBoot,
     RememberRecovery,
+    RememberRestart,
     ForgetRecovery,
     LogOperation,
 ]

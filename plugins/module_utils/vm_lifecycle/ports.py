@@ -41,6 +41,7 @@ from .model import (
     VolumeVerdict,
 )
 from .recoveries import Configuration, Manifest, MemoryFacts, Recovery
+from .restarts import RestartRecord
 
 if TYPE_CHECKING:
     from .examination import Examination
@@ -93,6 +94,9 @@ class Hypervisor(Protocol):
 
     def activate(self, need: Need) -> None:
         """Start a network or a pool. Already active is success."""
+
+    def stop_reason(self, uuid: str) -> str:
+        """Why the domain is off, as libvirt remembers it: a word of policy.power.STOPS; "unknown" when it has forgotten, or never knew."""
 
     def addresses(self, uuid: str) -> List[str]:
         """Addresses at which the running guest may answer, best known first: leases, guest agent, ARP. None that are the host's own."""
@@ -172,6 +176,9 @@ class Store(Protocol):
 
     def boot(self) -> Optional[BootRun]:
         """The last boot that was carried out, None when there was none."""
+
+    def restarts(self) -> Dict[str, RestartRecord]:
+        """VMs that stopped and are, were or are not to be restarted, by UUID."""
 
     def recoveries(self) -> Dict[str, Recovery]:
         """What is kept to make VMs again, by UUID."""

@@ -15,9 +15,10 @@ from .boots import LastState, PowerEvent, StartRecord
 from .changes import Remember, RememberRecovery, RememberStart, RememberState, StoreChange
 from .errors import EffectError
 from .model import ClockReading, Domain, Record
-from .policy.power import UP, following, seen, stopped
+from .policy.power import following, seen, stopped
 from .ports import World
 from .recoveries import Recovery
+from .restarting import Restarts, ran
 
 #: Seconds for which a request to shut down explains that a guest shuts down.
 ASKED_FOR = 600.0
@@ -33,11 +34,15 @@ class Note:
 
 @dataclass
 class Recorder:
-    """notes: what events said that counts when the VM stops, by UUID. missing: declared VMs that were not there at the last look."""
+    """notes: what events said that counts when the VM stops, by UUID. missing: declared VMs that were not there at the last look.
+
+    restarts: what follows from stops, written together with them.
+    """
 
     world: World
     notes: Dict[str, Note] = field(default_factory=dict)
     missing: FrozenSet[str] = frozenset()
+    restarts: Optional[Restarts] = None
 
     def catch_up(self) -> int:
         """Look, if a VM was declared since: it runs perhaps, and no event tells of that. Returns how many VMs had changed."""
@@ -55,19 +60,26 @@ class Recorder:
         changes: List[StoreChange] = []
         count = 0
         domains = self.world.hypervisor.domains()
-        missed = {each.uuid for each in domains if each.uuid in records and _stopped_unseen(states, each, clock)}
-        going_down = bool(missed) and self.world.host.going_down()
+        ended = {each.uuid for each in domains if not each.active and ran(states.get(each.uuid), clock.boot_id)}
+        going_down = bool(ended & records.keys()) and self.world.host.going_down()
+        turn = self.restarts.turn(clock, going_down) if self.restarts is not None else None
         for domain in domains:
-            record = records.get(domain.uuid)
+            record, last = records.get(domain.uuid), states.get(domain.uuid)
             if record is None:
                 continue
-            state = seen(states.get(domain.uuid), domain, clock.now, clock.boot_id)
-            if going_down and domain.uuid in missed:
-                state = stopped(states[domain.uuid], domain, "host_shutdown", clock.now, clock.boot_id)
-            if state != states.get(domain.uuid):
+            if domain.uuid not in ended:
+                state = seen(last, domain, clock.now, clock.boot_id)
+            else:
+                reason = "host_shutdown" if going_down else self._stop_reason(domain.uuid)
+                state = stopped(last, domain, reason, clock.now, clock.boot_id)
+            if turn is not None:
+                turn.saw(domain, state, last, record)
+            if state != last:
                 count += 1
                 changes += _changes(state, record, starts.get(domain.uuid), clock, began=False)
-        self._save([*changes, *self._definitions(records)])
+        self._save([*changes, *self._definitions(records), *(turn.changes if turn is not None else ())])
+        if turn is not None and self.restarts is not None:
+            self.restarts.settle(turn)
         self.missing = frozenset(records) - {domain.uuid for domain in domains}
         return count
 
@@ -82,6 +94,7 @@ class Recorder:
         going_down = asks and self.world.host.going_down()
         records, states, starts = self._declared(), dict(self.world.store.states()), self.world.store.starts()
         clock = self.world.host.clock()
+        turn = self.restarts.turn(clock, going_down) if self.restarts is not None else None
         notes = dict(self.notes)
         changes: List[StoreChange] = []
         count = 0
@@ -93,14 +106,25 @@ class Recorder:
             asked = note.asked is not None and clock.boottime - note.asked <= ASKED_FOR
             last = states.get(event.uuid)
             state = following(event, last, clock.now, clock.boot_id, going_down, (note.shutdown_detail, asked))
+            if turn is not None:
+                turn.heard(event, state, record)
             if state is None or state == last:
                 continue
             count += 1
             states[event.uuid] = state
             changes += _changes(state, record, starts.get(event.uuid), clock, event.kind == "started")
-        self._save([*changes, *self._redefined(events, records)])
+        self._save([*changes, *self._redefined(events, records), *(turn.changes if turn is not None else ())])
         self.notes = notes
+        if turn is not None and self.restarts is not None:
+            self.restarts.settle(turn)
         return count
+
+    def _stop_reason(self, uuid: str) -> str:
+        """What libvirt remembers of a stop that nobody heard."""
+        try:
+            return self.world.hypervisor.stop_reason(uuid)
+        except EffectError:
+            return "unknown"  # it went away meanwhile
 
     def _definitions(self, records: Mapping[str, Record]) -> List[StoreChange]:
         """What is kept of each VM, where it is not that any more; and VMs that somebody removed since this host booted."""
@@ -149,14 +173,6 @@ class Recorder:
     def _save(self, changes: List[StoreChange]) -> None:
         if changes:
             self.world.store.save(changes)
-
-
-def _stopped_unseen(states: Mapping[str, LastState], domain: Domain, clock: ClockReading) -> bool:
-    """Whether a VM that is off ran when it was last seen in this boot, and nobody knows of its stop."""
-    last = states.get(domain.uuid)
-    if last is None or last.boot_id != clock.boot_id or domain.active:
-        return False
-    return last.state in UP and last.reason != "host_shutdown"
 
 
 def _noted(notes: Dict[str, Note], event: PowerEvent, boottime: float) -> Note:

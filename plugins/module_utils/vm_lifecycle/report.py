@@ -21,7 +21,7 @@ LATER = ""
 #: Feature whose unit acts on a field. Without the boot unit auto_start acts through libvirt's own flag.
 ACTING: Mapping[str, str] = {
     "ttl_hours": "cleanup",
-    "restart_policy": LATER,
+    "restart_policy": "supervisor",
     "policy.on_host_reboot": "boot",
     "policy.on_host_shutdown": "boot",
     "autostart": "boot",

@@ -216,12 +216,17 @@ SCHEMAS: Dict[str, Any] = {
         'properties': {
             'host_shutdown_timeout_seconds': {'type': 'integer'},
             'on_restore_failure': {'type': 'string', 'enum': ['fail', 'start-cold']},
+            'restart_reset_seconds': {'type': 'integer'},
         },
         'additionalProperties': False,
         'allOf': [
             {
                 'x-kcl-message': 'Host shutdown timeout must be 1-3600 seconds',
                 'properties': {'host_shutdown_timeout_seconds': {'minimum': 1, 'maximum': 3600}},
+            },
+            {
+                'x-kcl-message': 'Restart reset must be 0-86400 seconds',
+                'properties': {'restart_reset_seconds': {'minimum': 0, 'maximum': 86400}},
             },
         ],
     },
@@ -307,6 +312,7 @@ SCHEMAS: Dict[str, Any] = {
                     'enforce_disk_limit': {'type': 'boolean'},
                     'host_shutdown_timeout_seconds': {'type': 'integer'},
                     'on_restore_failure': {'type': 'string', 'enum': ['fail', 'start-cold']},
+                    'restart_reset_seconds': {'type': 'integer'},
                 },
                 'additionalProperties': False,
                 'allOf': [
@@ -321,6 +327,10 @@ SCHEMAS: Dict[str, Any] = {
                         'x-kcl-message': 'Host shutdown timeout must be 1-3600 seconds',
                         'properties': {'host_shutdown_timeout_seconds': {'minimum': 1, 'maximum': 3600}},
                     },
+                    {
+                        'x-kcl-message': 'Restart reset must be 0-86400 seconds',
+                        'properties': {'restart_reset_seconds': {'minimum': 0, 'maximum': 86400}},
+                    },
                 ],
             },
             'VmLifecyclePolicyAdditional': {
@@ -328,12 +338,17 @@ SCHEMAS: Dict[str, Any] = {
                 'properties': {
                     'host_shutdown_timeout_seconds': {'type': 'integer'},
                     'on_restore_failure': {'type': 'string', 'enum': ['fail', 'start-cold']},
+                    'restart_reset_seconds': {'type': 'integer'},
                 },
                 'additionalProperties': False,
                 'allOf': [
                     {
                         'x-kcl-message': 'Host shutdown timeout must be 1-3600 seconds',
                         'properties': {'host_shutdown_timeout_seconds': {'minimum': 1, 'maximum': 3600}},
+                    },
+                    {
+                        'x-kcl-message': 'Restart reset must be 0-86400 seconds',
+                        'properties': {'restart_reset_seconds': {'minimum': 0, 'maximum': 86400}},
                     },
                 ],
             },
@@ -584,7 +599,11 @@ DEFAULTS: Dict[str, Dict[str, Any]] = {
         'enforce_cpu_limit': True,
         'enforce_disk_limit': False,
     },
-    'VmLifecyclePolicyAdditional': {'host_shutdown_timeout_seconds': 120, 'on_restore_failure': 'fail'},
+    'VmLifecyclePolicyAdditional': {
+        'host_shutdown_timeout_seconds': 120,
+        'on_restore_failure': 'fail',
+        'restart_reset_seconds': 600,
+    },
     'VmMetadata': {},
     'VmPersistence': {
         'mode': 'permanent',

@@ -22,6 +22,7 @@ from ..changes import LogOperation, StoreChange
 from ..errors import EffectError
 from ..model import ClockMemory, Document, Intent, Notice, Record, SweepPlan, UndoRecord
 from ..recoveries import Manifest, Recovery
+from ..restarts import RestartRecord
 from . import store_rows as rows
 from .durable_files import JsonFiles, decoded, make_directory, sync_directory
 from .recovery_rows import decode_manifest, decode_recovery, unreadable
@@ -79,6 +80,9 @@ class SqliteStore:
 
     def boot(self) -> Optional[BootRun]:
         return decoded(self._read("SELECT 'boot', run FROM boot", since=3), rows.decode_boot).get("boot")
+
+    def restarts(self) -> Dict[str, RestartRecord]:
+        return decoded(self._read("SELECT uuid, restart FROM restarts", since=5), rows.decode_restart)
 
     def recoveries(self) -> Dict[str, Recovery]:
         return decoded(self._read("SELECT uuid, recovery FROM recoveries", since=4), decode_recovery)

@@ -26,6 +26,7 @@ from ..changes import (
     RememberPlan,
     RememberPools,
     RememberRecovery,
+    RememberRestart,
     RememberSchedule,
     RememberStart,
     RememberState,
@@ -45,6 +46,8 @@ from ..model import (
     UndoRecord,
     VolumeVerdict,
 )
+from ..policy.restart import PHASES
+from ..restarts import RestartRecord
 from ..times import iso
 from .durable_files import decoded
 
@@ -52,7 +55,7 @@ from .durable_files import decoded
 TOMBSTONE = '%"document": {}%'
 NOTICE_COLUMNS = "key, kind, uuid, name, message, queued_unix, delivered_unix, attempts, error"
 
-Plain = TypeVar("Plain", LastState, StartRecord, BootRun)
+Plain = TypeVar("Plain", LastState, StartRecord, BootRun, RestartRecord)
 #: Annotation of a field -> types that JSON may have for it.
 TYPES = {"str": (str,), "int": (int,), "float": (int, float)}
 
@@ -72,7 +75,7 @@ def _remember(database: sqlite3.Connection, change: Remember) -> None:
 
 
 def _forget(database: sqlite3.Connection, change: Forget) -> None:
-    for table in ("vms", "schedules", "states", "starts", "recoveries"):
+    for table in ("vms", "schedules", "states", "starts", "recoveries", "restarts"):
         database.execute(f"DELETE FROM {table} WHERE uuid = ?", (change.uuid,))
 
 
@@ -132,6 +135,11 @@ def _remember_recovery(database: sqlite3.Connection, change: RememberRecovery) -
     database.execute("INSERT OR REPLACE INTO recoveries VALUES (?, ?)", row)
 
 
+def _remember_restart(database: sqlite3.Connection, change: RememberRestart) -> None:
+    row = (change.restart.uuid, json.dumps(asdict(change.restart)))
+    database.execute("INSERT OR REPLACE INTO restarts VALUES (?, ?)", row)
+
+
 def _forget_recovery(database: sqlite3.Connection, change: ForgetRecovery) -> None:
     database.execute("DELETE FROM recoveries WHERE uuid = ?", (change.uuid,))
 
@@ -145,7 +153,7 @@ def _prune(database: sqlite3.Connection, change: Prune) -> None:
         if ended and uuid not in change.existing:
             database.execute("DELETE FROM schedules WHERE uuid = ?", (uuid,))
             database.execute("DELETE FROM vms WHERE uuid = ? AND record LIKE ?", (uuid, TOMBSTONE))
-    for table in ("states", "starts"):
+    for table in ("states", "starts", "restarts"):
         left = database.execute(f"SELECT uuid FROM {table} WHERE uuid NOT IN (SELECT uuid FROM vms)").fetchall()
         gone = [row for row in left if row[0] not in change.existing]
         database.executemany(f"DELETE FROM {table} WHERE uuid = ?", gone)
@@ -175,6 +183,7 @@ WRITERS: Dict[type, Any] = {
     RememberStart: _remember_start,
     RememberBoot: _remember_boot,
     RememberRecovery: _remember_recovery,
+    RememberRestart: _remember_restart,
     ForgetRecovery: _forget_recovery,
     LogOperation: _log,
 }
@@ -225,6 +234,14 @@ def decode_state(stored: Any) -> LastState:
 def decode_start(stored: Any) -> StartRecord:
     """How a VM's start went."""
     return _plain(StartRecord, stored)
+
+
+def decode_restart(stored: Any) -> RestartRecord:
+    """Where a VM is between its stop and its restart."""
+    record = _plain(RestartRecord, stored)
+    if record.phase not in PHASES or record.restart_count < 0:
+        raise ValueError("not a restart")
+    return record
 
 
 def decode_boot(stored: Any) -> BootRun:

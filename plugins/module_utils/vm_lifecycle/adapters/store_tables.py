@@ -35,5 +35,9 @@ CREATE TABLE boot (id INTEGER PRIMARY KEY CHECK (id = 1), run TEXT NOT NULL);
 FOURTH_TABLES = """
 CREATE TABLE recoveries (uuid TEXT PRIMARY KEY, recovery TEXT NOT NULL);
 """
+#: What the fifth one added.
+FIFTH_TABLES = """
+CREATE TABLE restarts (uuid TEXT PRIMARY KEY, restart TEXT NOT NULL);
+"""
 #: Version of the database -> what it added. A new one has all of it; an older one gets what it lacks.
-TABLES: Dict[int, str] = {1: FIRST_TABLES, 2: SECOND_TABLES, 3: THIRD_TABLES, 4: FOURTH_TABLES}
+TABLES: Dict[int, str] = {1: FIRST_TABLES, 2: SECOND_TABLES, 3: THIRD_TABLES, 4: FOURTH_TABLES, 5: FIFTH_TABLES}

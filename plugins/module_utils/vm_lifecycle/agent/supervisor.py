@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, vmops.lifecycle contributors
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""vm-lifecycle supervise: waits for libvirt's events and has them recorded, until systemd stops it."""
+"""vm-lifecycle supervise: waits for libvirt's events, has them recorded and VMs restarted, until systemd stops it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,14 @@ from ..patience import AWAY
 from ..policy.looking import next_look
 from ..ports import Host, World
 from ..recorder import Recorder
+from ..restarting import Restarts
 
 #: Seconds for which events are waited for, between two looks at whether the host is to stop.
 WAIT = 5.0
 #: Seconds between two tries to reach libvirt: at first, and at most.
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
+#: What systemd hears at each turn of the loop. The unit's WatchdogSec is longer than any turn may take.
+ALIVE = "WATCHDOG=1"
 #: Events that are kept while they can't be recorded.
 MOST_EVENTS = 10_000
 
@@ -36,7 +39,10 @@ class Source(Protocol):
 
 
 def supervise(uri: str, host: Host, opened: Callable[[], World]) -> int:
-    """Until SIGTERM. A connection that is lost is made again, and what was missed is seen by a look at the host."""
+    """Until SIGTERM. A connection that is lost is made again, and what was missed is seen by a look at the host.
+
+    Starts that go on then are ended by libvirt; the next supervisor sees what became of them.
+    """
     from ..adapters.libvirt.events import EventSource  # no other verb of the command needs it
 
     ending = threading.Event()
@@ -50,7 +56,9 @@ def supervise(uri: str, host: Host, opened: Callable[[], World]) -> int:
 
     def attempt() -> None:
         nonlocal recorder, source
-        recorder = recorder or Recorder(opened())
+        if recorder is None:
+            world = opened()
+            recorder = Recorder(world, restarts=Restarts(world, jobs))
         source = EventSource(uri)
         watch(source, recorder, ending)
 
@@ -58,7 +66,8 @@ def supervise(uri: str, host: Host, opened: Callable[[], World]) -> int:
         signal.signal(number, end)
     # It is ready whether libvirt is or not: systemd must not hold back what comes after this, nor end it for a daemon's sake.
     notify("READY=1")
-    insist(host, ending, attempt)
+    with host.jobs() as jobs:
+        insist(host, ending, attempt)
     notify("STOPPING=1")
     return 0
 
@@ -70,6 +79,7 @@ def insist(host: Host, ending: threading.Event, attempt: Callable[[], None]) -> 
     """
     pause, said = FIRST_PAUSE, ""
     while not ending.is_set():
+        notify(ALIVE)
         began, problem = host.clock().boottime, ""
         try:
             attempt()
@@ -98,6 +108,7 @@ def watch(source: Source, recorder: Recorder, ending: threading.Event) -> None:
     connected, looked = host.clock().boottime, None
     try:
         while True:
+            notify(ALIVE)
             began, due = host.clock().boottime, next_look(connected, looked)
             try:
                 if heard:
@@ -108,6 +119,8 @@ def watch(source: Source, recorder: Recorder, ending: threading.Event) -> None:
                 if began >= due:
                     _look(recorder, looked is None)
                     looked, due = began, next_look(connected, began)
+                if recorder.restarts is not None:
+                    recorder.restarts.step()
                 complained = False
             except EffectError as error:
                 if error.code != "store_unusable":
@@ -119,8 +132,11 @@ def watch(source: Source, recorder: Recorder, ending: threading.Event) -> None:
                     heard, looked = [], None
             if ending.is_set():
                 return
-            # a look that failed is made up for when events were waited for
-            heard += source.events(min(WAIT, due - began) if due > began else WAIT)
+            # A look that failed is made up for when events were waited for, and what can't be written is not tried without a pause.
+            patience = min(WAIT, due - began) if due > began else WAIT
+            if recorder.restarts is not None and not complained:
+                patience = min(patience, recorder.restarts.wait())
+            heard += source.events(patience)
     finally:
         source.close()
 

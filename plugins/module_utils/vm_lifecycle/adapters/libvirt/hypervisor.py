@@ -15,7 +15,7 @@ from ...model import Domain, SavedDomain, Storage, UndoRecord, VolumeVerdict
 from .calls import Asked, translated
 from .connections import Connections, SharedLook
 from .definitions import metadata_element, metadata_text
-from .power import activate, needs, start
+from .power import activate, needs, start, stop_reason
 from .redefinition import define, define_xml, save, undefine_flags
 
 if TYPE_CHECKING:
@@ -181,6 +181,10 @@ class LibvirtHypervisor:
     def activate(self, need: Need) -> None:
         with translated():
             activate(self._connection, need)
+
+    def stop_reason(self, uuid: str) -> str:
+        with translated(uuid):
+            return stop_reason(self._handle(uuid))
 
     def addresses(self, uuid: str) -> List[str]:
         from .reaching import Addresses  # for VMs that are waited for
