@@ -9,6 +9,7 @@ import pytest
 from vm_lifecycle.agent.supervisor import MOST_EVENTS, insist, watch
 from vm_lifecycle.boots import PowerEvent
 from vm_lifecycle.errors import EffectError, LifecycleError, refuse
+from vm_lifecycle.policy.looking import next_look
 from vm_lifecycle.recorder import ASKED_FOR, Recorder
 
 from tests.fakes.build import build, uuid_of
@@ -94,6 +95,21 @@ def test_an_old_request_explains_nothing() -> None:
     assert last(host)[1] == "guest"
 
 
+@pytest.mark.parametrize(
+    ("going_down", "expected"),
+    [(False, ("shutoff", "unknown", "running")), (True, ("running", "host_shutdown", "running"))],
+)
+def test_a_stop_that_nobody_tells_of(going_down: bool, expected: tuple[str, str, str]) -> None:
+    """While the host goes down it is of that, and the VM comes back with its host; looks after that change nothing."""
+    host = machine()
+    recorder = Recorder(ports(host))
+    recorder.look()
+    host.stop(host.named("db"))
+    host.state["going_down"] = going_down
+    assert (recorder.look(), last(host)) == (1, expected)
+    assert (recorder.look(), last(host)) == (0, expected)
+
+
 def test_while_the_host_goes_down() -> None:
     """Whoever stops VMs then, they ran when the host went down."""
     host = machine()
@@ -167,6 +183,52 @@ def test_the_end() -> None:
     source = Script([event("stopped", 1)])
     watch(source, Recorder(ports(machine())), ending)
     assert source.closed and source.batches
+
+
+class Deaf(Script):
+    """A connection that tells nothing in virtual time, while VMs stop and start; it is lost at the end."""
+
+    def __init__(self, host: Machine, end: float, deeds: dict[float, str]) -> None:
+        super().__init__()
+        self.host, self.end, self.deeds = host, host.clock["boottime"] + end, deeds
+        self.timeline: list[tuple[float, str]] = []
+        self.begin = host.clock["boottime"]
+
+    def events(self, seconds: float) -> list[PowerEvent]:
+        self.note()
+        now = self.host.clock["boottime"]
+        if now >= self.end:
+            raise EffectError("connection_failed", "the daemon went away")
+        for moment in sorted(each for each in self.deeds if each < now - self.begin + seconds):
+            vm, deed = self.host.named("db"), self.deeds.pop(moment)
+            self.host.stop(vm) if deed == "stop" else vm.update(state="running")
+        self.host.advance(seconds)
+        return []
+
+    def note(self) -> None:
+        """What is on record, when that is news."""
+        state = last(self.host)[0]
+        if not self.timeline or self.timeline[-1][1] != state:
+            self.timeline.append((self.host.clock["boottime"] - self.begin, state))
+
+
+def test_stops_that_are_lost() -> None:
+    """A daemon that takes over tells nothing of what stopped before it was ready: a look soon after, and then regularly."""
+    host = machine()
+    source = Deaf(host, 1000.0, {7.0: "stop", 12.0: "start", 250.0: "stop", 300.0: "start", 500.0: "stop"})
+    with pytest.raises(EffectError):
+        watch(source, Recorder(ports(host)), threading.Event())
+    assert source.timeline == [(0.0, "running"), (10.0, "shutoff"), (310.0, "running"), (610.0, "shutoff")]
+    told = "1 VMs had changed, and no event had told of it yet"
+    assert host.messages == ["watching; 1 VMs had changed", told, told, told]
+
+
+@pytest.mark.parametrize(
+    ("looked", "expected"), [(None, 100.0), (100.0, 110.0), (109.9, 110.0), (110.0, 410.0), (400.0, 700.0)]
+)
+def test_when_to_look(looked: float | None, expected: float) -> None:
+    """At once, soon, and regularly; after a connection that was made at 100."""
+    assert next_look(100.0, looked) == expected
 
 
 class Filling(Script):

@@ -27,12 +27,13 @@ SEEN_BY_EVENTS_ALONE = ("boot-stopped-meanwhile",)
 class Watched(Machine):
     """A machine whose supervisor records what it hears: at once, or late, when a run has written what it did itself.
 
-    What it writes is no effect of the run, so effects keep their numbers.
+    looking: it also looks each time before it takes what it heard. What it writes is no effect of the run, so effects keep
+    their numbers.
     """
 
-    def __init__(self, state: dict[str, Any], late: bool) -> None:
+    def __init__(self, state: dict[str, Any], late: bool, looking: bool = False) -> None:
         super().__init__(state)
-        self._late, self._inside = late, False
+        self._late, self._looking, self._inside = late, looking, False
         self._heard: list[PowerEvent] = []
         self.on_event = self._hear
         self.begin()
@@ -52,6 +53,8 @@ class Watched(Machine):
     def _record(self) -> None:
         heard, self._heard = self._heard, []
         with self._recording():
+            if self._looking:
+                self._recorder.look()
             if heard:
                 self._recorder.take(heard)
             else:
@@ -100,12 +103,14 @@ def outcomes(machine: Machine, steps: list[dict[str, Any]]) -> list[list[str]]:
     return [*found, running(machine)]
 
 
-@pytest.mark.parametrize("late", [False, True], ids=["at once", "late"])
+@pytest.mark.parametrize(
+    ("late", "looking"), [(False, False), (True, False), (True, True)], ids=["at once", "late", "looking"]
+)
 @pytest.mark.parametrize("directory", NAMES, ids=lambda path: path.name)
-def test_supervised(directory: Path, late: bool) -> None:
+def test_supervised(directory: Path, late: bool, looking: bool) -> None:
     """Whoever writes first, and whoever looks first after a boot."""
     machine, steps = load(directory)
-    watched = Watched(machine.state, late)
+    watched = Watched(machine.state, late, looking)
     watched_now, watched_later = outcomes(watched, steps)
     now, later = outcomes(*load(directory))
     assert watched_now == now

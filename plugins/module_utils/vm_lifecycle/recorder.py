@@ -15,7 +15,7 @@ from .boots import LastState, PowerEvent, StartRecord
 from .changes import Remember, RememberRecovery, RememberStart, RememberState, StoreChange
 from .errors import EffectError
 from .model import ClockReading, Domain, Record
-from .policy.power import following, seen
+from .policy.power import UP, following, seen, stopped
 from .ports import World
 from .recoveries import Recovery
 
@@ -46,17 +46,24 @@ class Recorder:
         return self.look() if set(self._declared()) - known - self.missing else 0
 
     def look(self) -> int:
-        """Compare the host with the records, as after a connection was lost; returns how many VMs had changed."""
+        """Compare the host with the records, since events may have been missed; returns how many VMs had changed.
+
+        What stopped unseen while the host goes down was stopped by that, as in take.
+        """
         records = self._declared()
         states, starts, clock = self.world.store.states(), self.world.store.starts(), self.world.host.clock()
         changes: List[StoreChange] = []
         count = 0
         domains = self.world.hypervisor.domains()
+        missed = {each.uuid for each in domains if each.uuid in records and _stopped_unseen(states, each, clock)}
+        going_down = bool(missed) and self.world.host.going_down()
         for domain in domains:
             record = records.get(domain.uuid)
             if record is None:
                 continue
             state = seen(states.get(domain.uuid), domain, clock.now, clock.boot_id)
+            if going_down and domain.uuid in missed:
+                state = stopped(states[domain.uuid], domain, "host_shutdown", clock.now, clock.boot_id)
             if state != states.get(domain.uuid):
                 count += 1
                 changes += _changes(state, record, starts.get(domain.uuid), clock, began=False)
@@ -142,6 +149,14 @@ class Recorder:
     def _save(self, changes: List[StoreChange]) -> None:
         if changes:
             self.world.store.save(changes)
+
+
+def _stopped_unseen(states: Mapping[str, LastState], domain: Domain, clock: ClockReading) -> bool:
+    """Whether a VM that is off ran when it was last seen in this boot, and nobody knows of its stop."""
+    last = states.get(domain.uuid)
+    if last is None or last.boot_id != clock.boot_id or domain.active:
+        return False
+    return last.state in UP and last.reason != "host_shutdown"
 
 
 def _noted(notes: Dict[str, Note], event: PowerEvent, boottime: float) -> Note:

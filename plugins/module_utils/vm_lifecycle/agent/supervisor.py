@@ -13,6 +13,7 @@ from ..adapters.journal import notify
 from ..boots import PowerEvent
 from ..errors import EffectError, LifecycleError
 from ..patience import AWAY
+from ..policy.looking import next_look
 from ..ports import Host, World
 from ..recorder import Recorder
 
@@ -93,32 +94,40 @@ def watch(source: Source, recorder: Recorder, ending: threading.Event) -> None:
     A store that is full for a while loses none of them: they are kept, and when they become too many, a look replaces them.
     """
     heard: List[PowerEvent] = []
-    looked = complained = False
+    host, complained = recorder.world.host, False
+    connected, looked = host.clock().boottime, None
     try:
         while True:
+            began, due = host.clock().boottime, next_look(connected, looked)
             try:
-                looked = looked or _look(recorder)
                 if heard:
                     recorder.take(heard)
-                else:
+                elif began < due:
                     recorder.catch_up()
-                heard, complained = [], False
+                heard = []
+                if began >= due:
+                    _look(recorder, looked is None)
+                    looked, due = began, next_look(connected, began)
+                complained = False
             except EffectError as error:
                 if error.code != "store_unusable":
                     raise
                 if not complained:
-                    recorder.world.host.progress(f"not recorded yet: {error.message}")
+                    host.progress(f"not recorded yet: {error.message}")
                 complained = True
                 if len(heard) > MOST_EVENTS:
-                    heard, looked = [], False
+                    heard, looked = [], None
             if ending.is_set():
                 return
-            heard += source.events(WAIT)
+            # a look that failed is made up for when events were waited for
+            heard += source.events(min(WAIT, due - began) if due > began else WAIT)
     finally:
         source.close()
 
 
-def _look(recorder: Recorder) -> bool:
+def _look(recorder: Recorder, first: bool) -> None:
     changed = recorder.look()
-    recorder.world.host.progress(f"watching; {changed} VMs had changed")
-    return True
+    if first:
+        recorder.world.host.progress(f"watching; {changed} VMs had changed")
+    elif changed:
+        recorder.world.host.progress(f"{changed} VMs had changed, and no event had told of it yet")

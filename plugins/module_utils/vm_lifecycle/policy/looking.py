@@ -1,0 +1,22 @@
+# Copyright: (c) 2026, vmops.lifecycle contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""When the supervisor looks at its host, besides hearing events: not all that happens is told.
+
+A libvirt daemon that takes over from another one tells nothing of the VMs that stopped in between, and may itself notice only
+when it has gone through all of them.
+"""
+
+from __future__ import annotations
+
+from typing import Optional
+
+#: Seconds between the look when a connection was made and the next one, and between all later ones.
+SOON, REGULARLY = 10.0, 300.0
+
+
+def next_look(connected: float, looked: Optional[float]) -> float:
+    """When to look, in seconds of the boot, as the arguments: when the connection was made, and the last look since, None for none."""
+    if looked is None:
+        return connected
+    return connected + SOON if looked < connected + SOON else looked + REGULARLY
