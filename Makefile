@@ -30,7 +30,7 @@ export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.ansible/collections
 export VMOPS_LAB_CACHE ?= $(CURDIR)/.build/lab/images
 
 .PHONY: help venv generate generate-check docs-check lint sanity units scenarios fuzz fuzz-small fuzz-mutants \
-  contracts oracle lab-image adversary lab-test molecule demo bench chaos clock-test \
+  contracts events oracle lab-image adversary lab-test molecule demo bench chaos clock-test \
   dist galaxy-importer test test-all clean-room clean
 
 help: ## Show the targets
@@ -80,6 +80,10 @@ fuzz-mutants: $(READY) ## Damage a copy of the engine in many ways; the stories 
 contracts: $(READY) ## The same cases on the fakes and on real adapters
 	hack/bootstrap contracts
 	$(PYTEST) tests/contracts
+
+events: $(READY) ## A hundred events a second for a minute, and a supervisor that is killed meanwhile [SEED=n]
+	hack/bootstrap contracts
+	SEED="$(SEED)" $(PYTEST) -s tests/events
 
 oracle: $(READY) ## The generated schemas against KCL itself
 	$(PYTEST) -s tests/oracle
