@@ -11,6 +11,7 @@ from typing import (
     TYPE_CHECKING,
     Any,
     Callable,
+    Collection,
     ContextManager,
     Dict,
     FrozenSet,
@@ -144,10 +145,13 @@ class Hypervisor(Protocol):
 
 
 class Store(Protocol):
-    """What happened on this host. Raises EffectError store_unusable when the state can't be read or written."""
+    """What happened on this host. Raises EffectError store_unusable when the state can't be read or written.
 
-    def records(self) -> Dict[str, Record]:
-        """All records by UUID."""
+    uuids: of these VMs only, at most some hundreds; None for all.
+    """
+
+    def records(self, uuids: Optional[Collection[str]] = None) -> Dict[str, Record]:
+        """Records by UUID."""
 
     def schedules(self) -> Dict[str, Document]:
         """All VmCleanupSchedules by UUID."""
@@ -164,16 +168,16 @@ class Store(Protocol):
     def pools(self) -> Dict[str, int]:
         """Storage pools that this host is known to have, as in RememberPools."""
 
-    def states(self) -> Dict[str, LastState]:
+    def states(self, uuids: Optional[Collection[str]] = None) -> Dict[str, LastState]:
         """What each VM was last seen to be, by UUID."""
 
-    def starts(self) -> Dict[str, StartRecord]:
+    def starts(self, uuids: Optional[Collection[str]] = None) -> Dict[str, StartRecord]:
         """How the last start of each VM in order went, by UUID."""
 
     def boot(self) -> Optional[BootRun]:
         """The last boot that was carried out, None when there was none."""
 
-    def recoveries(self) -> Dict[str, Recovery]:
+    def recoveries(self, uuids: Optional[Collection[str]] = None) -> Dict[str, Recovery]:
         """What is kept to make VMs again, by UUID."""
 
     def manifests(self) -> Dict[str, Manifest]:
