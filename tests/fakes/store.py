@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict
 from typing import Any, TypeVar
 
@@ -71,8 +71,11 @@ class MemoryStore:
             raise EffectError("store_unusable", store["problem"])
         return store
 
-    def records(self) -> dict[str, Record]:
-        return {uuid: Record(**record) for uuid, record in self._contents()["records"].items()}
+    def _of(self, table: str, uuids: Collection[str] | None) -> dict[str, Any]:
+        return {uuid: row for uuid, row in self._contents()[table].items() if uuids is None or uuid in uuids}
+
+    def records(self, uuids: Collection[str] | None = None) -> dict[str, Record]:
+        return {uuid: Record(**record) for uuid, record in self._of("records", uuids).items()}
 
     def schedules(self) -> dict[str, Document]:
         return dict(json.loads(json.dumps(self._contents()["schedules"])))
@@ -103,11 +106,11 @@ class MemoryStore:
     def pools(self) -> dict[str, int]:
         return dict(self._contents()["pools"])
 
-    def states(self) -> dict[str, LastState]:
-        return {uuid: LastState(**state) for uuid, state in self._contents()["states"].items()}
+    def states(self, uuids: Collection[str] | None = None) -> dict[str, LastState]:
+        return {uuid: LastState(**state) for uuid, state in self._of("states", uuids).items()}
 
-    def starts(self) -> dict[str, StartRecord]:
-        return {uuid: StartRecord(**start) for uuid, start in self._contents()["starts"].items()}
+    def starts(self, uuids: Collection[str] | None = None) -> dict[str, StartRecord]:
+        return {uuid: StartRecord(**start) for uuid, start in self._of("starts", uuids).items()}
 
     def restarts(self) -> dict[str, RestartRecord]:
         return {uuid: RestartRecord(**each) for uuid, each in self._contents()["restarts"].items()}
@@ -116,8 +119,8 @@ class MemoryStore:
         stored = self._contents()["boot"]
         return BootRun(**stored) if stored else None
 
-    def recoveries(self) -> dict[str, Recovery]:
-        return {uuid: decode_recovery(copy.deepcopy(each)) for uuid, each in self._contents()["recoveries"].items()}
+    def recoveries(self, uuids: Collection[str] | None = None) -> dict[str, Recovery]:
+        return {uuid: decode_recovery(copy.deepcopy(each)) for uuid, each in self._of("recoveries", uuids).items()}
 
     def manifests(self) -> dict[str, Manifest]:
         return {uuid: decode_manifest(copy.deepcopy(each)) for uuid, each in self._contents()["manifests"].items()}

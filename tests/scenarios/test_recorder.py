@@ -9,7 +9,7 @@ import pytest
 from vm_lifecycle.agent.supervisor import MOST_EVENTS, insist, watch
 from vm_lifecycle.boots import PowerEvent
 from vm_lifecycle.errors import EffectError, LifecycleError, refuse
-from vm_lifecycle.policy.looking import next_look
+from vm_lifecycle.policy.looking import next_look, rest
 from vm_lifecycle.recorder import ASKED_FOR, Recorder
 
 from tests.fakes.build import build, uuid_of
@@ -229,6 +229,55 @@ def test_stops_that_are_lost() -> None:
 def test_when_to_look(looked: float | None, expected: float) -> None:
     """At once, soon, and regularly; after a connection that was made at 100."""
     assert next_look(100.0, looked) == expected
+
+
+class Flood(Script):
+    """A connection on which a VM is suspended or resumed every ten milliseconds of virtual time; lost after so many."""
+
+    def __init__(self, host: Machine, most: int) -> None:
+        super().__init__()
+        self.host, self.most, self.told = host, most, 0
+        self.begin = host.clock["boottime"]
+        self.batches: list[list[PowerEvent]] = []
+
+    def events(self, _seconds: float) -> list[PowerEvent]:
+        if self.told == self.most:
+            raise EffectError("connection_failed", "the daemon went away")
+        if self.host.clock["boottime"] < self.begin + 0.01 * (self.told + 1):
+            self.host.advance(self.begin + 0.01 * (self.told + 1) - self.host.clock["boottime"])
+        happened = min(round((self.host.clock["boottime"] - self.begin) / 0.01), self.most)
+        batch = [event("resumed" if each % 2 else "suspended") for each in range(self.told, happened)]
+        self.told = happened
+        self.batches.append(batch)
+        return batch
+
+
+def test_a_flood() -> None:
+    """The first of many events is recorded at once, and then all that a tenth of a second brings; none is left out."""
+    host = machine()
+    source = Flood(host, 101)
+    with pytest.raises(EffectError):
+        watch(source, Recorder(ports(host)), threading.Event())
+    assert [len(batch) for batch in source.batches] == [1, *[10] * 10]
+    assert last(host)[0] == "paused" == host.store["records"][DB]["power_state"]
+    assert len(host.effects) == 12
+
+
+@pytest.mark.parametrize(
+    ("recorded", "now", "expected"), [(5.0, 5.0, 0.1), (5.0, 5.04, 0.06), (5.0, 9.0, 0.0), (5.0, 4.0, 0.1)]
+)
+def test_how_long_to_rest(recorded: float, now: float, expected: float) -> None:
+    """At most a tenth of a second, whatever the clock does."""
+    assert rest(recorded, now) == pytest.approx(expected)
+
+
+def test_a_batch_and_what_is_known_of_the_vm() -> None:
+    """What is known of it follows each event of a batch, not the first one alone."""
+    host = machine()
+    recorder = Recorder(ports(host))
+    recorder.look()
+    recorder.take([event("suspended"), event("resumed")])
+    assert (last(host)[0], host.store["records"][DB]["power_state"]) == ("running", "running")
 
 
 class Filling(Script):

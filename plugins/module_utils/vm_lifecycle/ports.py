@@ -11,6 +11,7 @@ from typing import (
     TYPE_CHECKING,
     Any,
     Callable,
+    Collection,
     ContextManager,
     Dict,
     FrozenSet,
@@ -148,10 +149,13 @@ class Hypervisor(Protocol):
 
 
 class Store(Protocol):
-    """What happened on this host. Raises EffectError store_unusable when the state can't be read or written."""
+    """What happened on this host. Raises EffectError store_unusable when the state can't be read or written.
 
-    def records(self) -> Dict[str, Record]:
-        """All records by UUID."""
+    uuids: of these VMs only, at most some hundreds; None for all.
+    """
+
+    def records(self, uuids: Optional[Collection[str]] = None) -> Dict[str, Record]:
+        """Records by UUID."""
 
     def schedules(self) -> Dict[str, Document]:
         """All VmCleanupSchedules by UUID."""
@@ -168,10 +172,10 @@ class Store(Protocol):
     def pools(self) -> Dict[str, int]:
         """Storage pools that this host is known to have, as in RememberPools."""
 
-    def states(self) -> Dict[str, LastState]:
+    def states(self, uuids: Optional[Collection[str]] = None) -> Dict[str, LastState]:
         """What each VM was last seen to be, by UUID."""
 
-    def starts(self) -> Dict[str, StartRecord]:
+    def starts(self, uuids: Optional[Collection[str]] = None) -> Dict[str, StartRecord]:
         """How the last start of each VM in order went, by UUID."""
 
     def boot(self) -> Optional[BootRun]:
@@ -180,7 +184,7 @@ class Store(Protocol):
     def restarts(self) -> Dict[str, RestartRecord]:
         """VMs that stopped and are, were or are not to be restarted, by UUID."""
 
-    def recoveries(self) -> Dict[str, Recovery]:
+    def recoveries(self, uuids: Optional[Collection[str]] = None) -> Dict[str, Recovery]:
         """What is kept to make VMs again, by UUID."""
 
     def manifests(self) -> Dict[str, Manifest]:

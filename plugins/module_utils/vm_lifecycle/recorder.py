@@ -9,7 +9,7 @@ Last state at boot needs it: what is written only at shutdown is lost by a power
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Dict, FrozenSet, List, Mapping, Optional, Sequence
+from typing import Collection, Dict, FrozenSet, List, Mapping, Optional, Sequence, Set
 
 from .boots import LastState, PowerEvent, StartRecord
 from .changes import Remember, RememberRecovery, RememberStart, RememberState, StoreChange
@@ -22,6 +22,8 @@ from .restarting import Restarts, ran
 
 #: Seconds for which a request to shut down explains that a guest shuts down.
 ASKED_FOR = 600.0
+#: Of at most so many VMs the rows are read that a batch of events is about; else all.
+FEW = 500
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,8 @@ class Recorder:
             return 0
         asks = any(event.kind in ("stopped", "suspended") for event in events)
         going_down = asks and self.world.host.going_down()
-        records, states, starts = self._declared(), dict(self.world.store.states()), self.world.store.starts()
+        told = _some({event.uuid for event in events})
+        records, states, starts = self._declared(told), self.world.store.states(told), self.world.store.starts(told)
         clock = self.world.host.clock()
         turn = self.restarts.turn(clock, going_down) if self.restarts is not None else None
         notes = dict(self.notes)
@@ -112,7 +115,9 @@ class Recorder:
                 continue
             count += 1
             states[event.uuid] = state
-            changes += _changes(state, record, starts.get(event.uuid), clock, event.kind == "started")
+            news = _changes(state, record, starts.get(event.uuid), clock, event.kind == "started")
+            records.update({change.record.uuid: change.record for change in news if isinstance(change, Remember)})
+            changes += news
         self._save([*changes, *self._redefined(events, records), *(turn.changes if turn is not None else ())])
         self.notes = notes
         if turn is not None and self.restarts is not None:
@@ -147,7 +152,7 @@ class Recorder:
         changed = {event.uuid for event in events if event.kind in ("defined", "undefined", "started")}
         if not changed:
             return []
-        kept, found = self.world.store.recoveries(), []
+        kept, found = self.world.store.recoveries(_some(changed)), []
         for uuid in sorted(changed):
             domain = self.world.hypervisor.domain(uuid)
             if domain is not None and domain.persistent and uuid in records:
@@ -167,12 +172,17 @@ class Recorder:
         memory = kept.memory if kept is not None else None
         return [RememberRecovery(Recovery(domain.uuid, domain.name, created, now, configuration, memory))]
 
-    def _declared(self) -> Mapping[str, Record]:
-        return {uuid: record for uuid, record in self.world.store.records().items() if record.document}
+    def _declared(self, uuids: Optional[Collection[str]] = None) -> Dict[str, Record]:
+        return {uuid: record for uuid, record in self.world.store.records(uuids).items() if record.document}
 
     def _save(self, changes: List[StoreChange]) -> None:
         if changes:
             self.world.store.save(changes)
+
+
+def _some(uuids: Set[str]) -> Optional[Set[str]]:
+    """VMs to read of, None for all when they are many."""
+    return uuids if len(uuids) <= FEW else None
 
 
 def _noted(notes: Dict[str, Note], event: PowerEvent, boottime: float) -> Note:

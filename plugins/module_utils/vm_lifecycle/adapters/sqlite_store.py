@@ -46,8 +46,8 @@ class SqliteStore:
         self._undo: JsonFiles[UndoRecord] = JsonFiles(directory / "undo", rows.decode_undo)
         self._manifests: JsonFiles[Manifest] = JsonFiles(directory / "manifests", decode_manifest)
 
-    def records(self) -> Dict[str, Record]:
-        return decoded(self._read("SELECT uuid, record FROM vms"), rows.decode_record)
+    def records(self, uuids: rows.Uuids = None) -> Dict[str, Record]:
+        return decoded(self._read(*rows.select("record", "vms", uuids)), rows.decode_record)
 
     def schedules(self) -> Dict[str, Document]:
         return decoded(self._read("SELECT uuid, schedule FROM schedules"), rows.decode_schedule)
@@ -72,11 +72,11 @@ class SqliteStore:
     def pools(self) -> Dict[str, int]:
         return dict(self._read("SELECT name, missed_since FROM pools", since=2))
 
-    def states(self) -> Dict[str, LastState]:
-        return decoded(self._read("SELECT uuid, state FROM states", since=3), rows.decode_state)
+    def states(self, uuids: rows.Uuids = None) -> Dict[str, LastState]:
+        return decoded(self._read(*rows.select("state", "states", uuids), since=3), rows.decode_state)
 
-    def starts(self) -> Dict[str, StartRecord]:
-        return decoded(self._read("SELECT uuid, start FROM starts", since=3), rows.decode_start)
+    def starts(self, uuids: rows.Uuids = None) -> Dict[str, StartRecord]:
+        return decoded(self._read(*rows.select("start", "starts", uuids), since=3), rows.decode_start)
 
     def boot(self) -> Optional[BootRun]:
         return decoded(self._read("SELECT 'boot', run FROM boot", since=3), rows.decode_boot).get("boot")
@@ -84,8 +84,8 @@ class SqliteStore:
     def restarts(self) -> Dict[str, RestartRecord]:
         return decoded(self._read("SELECT uuid, restart FROM restarts", since=5), rows.decode_restart)
 
-    def recoveries(self) -> Dict[str, Recovery]:
-        return decoded(self._read("SELECT uuid, recovery FROM recoveries", since=4), decode_recovery)
+    def recoveries(self, uuids: rows.Uuids = None) -> Dict[str, Recovery]:
+        return decoded(self._read(*rows.select("recovery", "recoveries", uuids), since=4), decode_recovery)
 
     def manifests(self) -> Dict[str, Manifest]:
         found, damaged = self._guarded(self._manifests.look)

@@ -9,7 +9,7 @@ import json
 import math
 import sqlite3
 from dataclasses import asdict, fields
-from typing import Any, Dict, Type, TypeVar
+from typing import Any, Collection, Dict, Optional, Tuple, Type, TypeVar
 
 from ..boots import BootRun, LastState, StartRecord
 from ..changes import (
@@ -51,13 +51,19 @@ from ..restarts import RestartRecord
 from ..times import iso
 from .durable_files import decoded
 
-#: A record of which only the revision is known, as JSON.
-TOMBSTONE = '%"document": {}%'
+TOMBSTONE = '%"document": {}%'  # as JSON, a record of which only the revision is known
 NOTICE_COLUMNS = "key, kind, uuid, name, message, queued_unix, delivered_unix, attempts, error"
 
+Uuids = Optional[Collection[str]]  # of which VMs something is read; None for all
 Plain = TypeVar("Plain", LastState, StartRecord, BootRun, RestartRecord)
 #: Annotation of a field -> types that JSON may have for it.
 TYPES = {"str": (str,), "int": (int,), "float": (int, float)}
+
+
+def select(column: str, table: str, uuids: Uuids) -> Tuple[str, Tuple[str, ...]]:
+    """A query for a column by UUID, of some VMs or of all, with its values."""
+    query = f"SELECT uuid, {column} FROM {table}"
+    return (query, ()) if uuids is None else (f"{query} WHERE uuid IN ({', '.join('?' * len(uuids))})", tuple(uuids))
 
 
 def write(database: sqlite3.Connection, change: StoreChange) -> None:

@@ -13,7 +13,7 @@ from ..adapters.journal import notify
 from ..boots import PowerEvent
 from ..errors import EffectError, LifecycleError
 from ..patience import AWAY
-from ..policy.looking import next_look
+from ..policy.looking import PACE, next_look, rest
 from ..ports import Host, World
 from ..recorder import Recorder
 from ..restarting import Restarts
@@ -106,6 +106,7 @@ def watch(source: Source, recorder: Recorder, ending: threading.Event) -> None:
     heard: List[PowerEvent] = []
     host, complained = recorder.world.host, False
     connected, looked = host.clock().boottime, None
+    recorded = connected - PACE
     try:
         while True:
             notify(ALIVE)
@@ -113,6 +114,7 @@ def watch(source: Source, recorder: Recorder, ending: threading.Event) -> None:
             try:
                 if heard:
                     recorder.take(heard)
+                    recorded = began
                 elif began < due:
                     recorder.catch_up()
                 heard = []
@@ -132,6 +134,7 @@ def watch(source: Source, recorder: Recorder, ending: threading.Event) -> None:
                     heard, looked = [], None
             if ending.is_set():
                 return
+            host.sleep(rest(recorded, host.clock().boottime))  # before the wait: what is heard is taken at once
             # A look that failed is made up for when events were waited for, and what can't be written is not tried without a pause.
             patience = min(WAIT, due - began) if due > began else WAIT
             if recorder.restarts is not None and not complained:
