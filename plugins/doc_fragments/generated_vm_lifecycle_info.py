@@ -66,6 +66,18 @@ options:
         type: int
         description:
           - The deadline has passed, or will within this number of hours.
+  include:
+    type: list
+    elements: str
+    choices:
+      - snapshot
+      - snapshot_history
+    description:
+      - What is reported of managed VMs besides, since it takes longer.
+      - V(snapshot) - what each VM does and uses at this moment, measured for all of them in one look. Nothing is
+        recorded.
+      - V(snapshot_history) - the snapshots that are on record, the newest 100 of each VM. The host's feature C(snapshots)
+        takes them.
   missing:
     type: str
     choices:

@@ -41,7 +41,7 @@ EFFECTS = {
 EMPTY_STORE: dict[str, Any] = {
     "records": {}, "schedules": {}, "clock": None, "intents": {}, "operations": [], "problem": "",
     "undo": {}, "plans": {}, "notices": {}, "pools": {}, "states": {}, "starts": {}, "boot": None,
-    "recoveries": {}, "manifests": {},
+    "recoveries": {}, "manifests": {}, "snapshots": {}, "counters": {}, "sweep": None,
 }  # fmt: skip
 
 #: Events of a domain that stops: its guest was asked to, its process ended or was ended, its memory was saved.
@@ -151,7 +151,7 @@ class Machine:
         """The domain's process runs from now on; memory that was saved is used up."""
         after = domain["crashes_after"]
         domain.update(
-            state="running", saved=False, image=None, started_at=self.clock["boottime"],
+            state="running", saved=False, image=None, started_at=self.clock["boottime"], reason="", runs=domain["runs"] + 1,
             crashes_at=None if after is None else self.clock["boottime"] + after,
         )  # fmt: skip
         self.tell(domain, ("started", 0))
@@ -161,6 +161,7 @@ class Machine:
         if domain["state"] != "shutoff":
             self.tell(domain, *events)
         domain["state"] = "shutoff"
+        domain["reason"] = "crashed" if events == CRASHED else ""
         domain["stops_at"] = domain["crashes_at"] = None
         if not domain["persistent"]:
             self.state["domains"].remove(domain)

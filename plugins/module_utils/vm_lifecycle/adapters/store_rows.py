@@ -6,10 +6,9 @@
 from __future__ import annotations
 
 import json
-import math
 import sqlite3
-from dataclasses import asdict, fields
-from typing import Any, Dict, Type, TypeVar
+from dataclasses import asdict
+from typing import Any, Dict
 
 from ..boots import BootRun, LastState, StartRecord
 from ..changes import (
@@ -46,15 +45,13 @@ from ..model import (
     VolumeVerdict,
 )
 from ..times import iso
+from . import snapshot_rows
 from .durable_files import decoded
+from .plain_rows import plain
 
 #: A record of which only the revision is known, as JSON.
 TOMBSTONE = '%"document": {}%'
 NOTICE_COLUMNS = "key, kind, uuid, name, message, queued_unix, delivered_unix, attempts, error"
-
-Plain = TypeVar("Plain", LastState, StartRecord, BootRun)
-#: Annotation of a field -> types that JSON may have for it.
-TYPES = {"str": (str,), "int": (int,), "float": (int, float)}
 
 
 def write(database: sqlite3.Connection, change: StoreChange) -> None:
@@ -72,7 +69,7 @@ def _remember(database: sqlite3.Connection, change: Remember) -> None:
 
 
 def _forget(database: sqlite3.Connection, change: Forget) -> None:
-    for table in ("vms", "schedules", "states", "starts", "recoveries"):
+    for table in ("vms", "schedules", "states", "starts", "recoveries", "snapshots", "counters"):
         database.execute(f"DELETE FROM {table} WHERE uuid = ?", (change.uuid,))
 
 
@@ -149,6 +146,7 @@ def _prune(database: sqlite3.Connection, change: Prune) -> None:
         left = database.execute(f"SELECT uuid FROM {table} WHERE uuid NOT IN (SELECT uuid FROM vms)").fetchall()
         gone = [row for row in left if row[0] not in change.existing]
         database.executemany(f"DELETE FROM {table} WHERE uuid = ?", gone)
+    snapshot_rows.prune(database, change)
     database.execute("DELETE FROM operations WHERE at_unix < ?", (change.before_unix,))
     database.execute("DELETE FROM notices WHERE max(queued_unix, delivered_unix) < ?", (change.before_unix,))
 
@@ -177,6 +175,7 @@ WRITERS: Dict[type, Any] = {
     RememberRecovery: _remember_recovery,
     ForgetRecovery: _forget_recovery,
     LogOperation: _log,
+    **snapshot_rows.WRITERS,
 }
 
 
@@ -219,31 +218,20 @@ def decode_notice(row: Any) -> Notice:
 
 def decode_state(stored: Any) -> LastState:
     """What a VM was last seen to be."""
-    return _plain(LastState, stored)
+    return plain(LastState, stored)
 
 
 def decode_start(stored: Any) -> StartRecord:
     """How a VM's start went."""
-    return _plain(StartRecord, stored)
+    return plain(StartRecord, stored)
 
 
 def decode_boot(stored: Any) -> BootRun:
     """A boot whose VMs were started in order."""
-    run = _plain(BootRun, stored)
+    run = plain(BootRun, stored)
     iso(run.began_unix)
     iso(run.ended_unix)
     return run
-
-
-def _plain(kind: Type[Plain], stored: Any) -> Plain:
-    """A noun whose fields are texts and numbers, each of its own type."""
-    value = kind(**stored)
-    for field in fields(kind):
-        found = getattr(value, field.name)
-        if type(found) not in TYPES[str(field.type)] or (isinstance(found, float) and not math.isfinite(found)):
-            raise ValueError(f"{field.name} is not of its type")
-    iso(getattr(value, "at_unix", 0))  # a time that no calendar has is none
-    return value
 
 
 def decode_intent(stored: Any) -> Intent:

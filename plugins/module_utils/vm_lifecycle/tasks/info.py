@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, FrozenSet, List, Mapping, Optional, Tuple
 
 from .. import metadata
 from ..actions import Entry, Plan
@@ -34,6 +34,8 @@ FILTERS: Mapping[str, Tuple[str, ...]] = {
     "state": ("held", "expired", "failed", "start_failed", "invalid", "unmanaged"),
     "expires_within_hours": (),
 }
+#: What is asked for besides, since it takes longer.
+INCLUDED = ("snapshot", "snapshot_history")
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,8 @@ class Request:
     filters: Mapping[str, Any]
     policy: Optional[CleanupPolicy]
     warnings: Tuple[str, ...]
+    #: What is reported besides: snapshot (as it is now), snapshot_history.
+    include: FrozenSet[str] = frozenset()
 
 
 def decode(document: Mapping[str, Any], world: World) -> Request:
@@ -55,14 +59,22 @@ def decode(document: Mapping[str, Any], world: World) -> Request:
             raise refuse("invalid_option", f"must be one of: {', '.join(FILTERS)}", field=f"filter.{key}")
         if FILTERS[key] and value not in FILTERS[key]:
             raise refuse("invalid_option", f"must be one of: {', '.join(FILTERS[key])}", field=f"filter.{key}")
+    include = frozenset(document.get("include") or ())
+    if include - set(INCLUDED):
+        raise refuse("invalid_option", f"must be of: {', '.join(INCLUDED)}", field="include")
     policy, warnings = reads.lenient_policy(world.host)
     named = wishes(document, (), required=False)
-    return Request(tuple(named), document.get("missing", "fail") == "skip", filters, policy, tuple(warnings))
+    return Request(tuple(named), document.get("missing", "fail") == "skip", filters, policy, tuple(warnings), include)
 
 
-def observe(_request: Request, world: World) -> HostSeen:
-    """Everything but storage."""
-    return host.known(world, cleanup=True)
+def observe(request: Request, world: World) -> HostSeen:
+    """Everything but storage. VMs are measured only when that is asked for."""
+    seen = host.known(world, cleanup=True)
+    if not request.include:
+        return seen
+    from .measured import look
+
+    return look(seen, world, "snapshot" in request.include, "snapshot_history" in request.include)
 
 
 def plan(request: Request, observed: Observed) -> Plan:
@@ -91,7 +103,7 @@ def _matches(request: Request, observed: Observed, domain: Domain) -> bool:
     persistence = carried.document["persistence"] if carried.valid else {"mode": None}
     if filters.get("mode") not in (None, persistence["mode"]):
         return False
-    if "state" in filters and filters["state"] not in _states(observed, domain, carried):
+    if "state" in filters and filters["state"] not in states_of(observed, domain, carried):
         return False
     if "expires_within_hours" in filters:
         left = hours_left(persistence, observed.clock.now)
@@ -99,7 +111,8 @@ def _matches(request: Request, observed: Observed, domain: Domain) -> bool:
     return True
 
 
-def _states(observed: Observed, domain: Domain, carried: metadata.Declaration) -> List[str]:
+def states_of(observed: Observed, domain: Domain, carried: metadata.Declaration) -> List[str]:
+    """Which values of filter.state a VM has."""
     if not carried.valid:
         return ["unmanaged" if carried.reason == "not_managed" else "invalid"]
     states = []
@@ -123,6 +136,7 @@ def _start_of(observed: Observed, domain: Domain) -> Optional[StartRecord]:
 def report(request: Request, observed: Observed, chains: List[Chain]) -> Document:
     """UX: vms as vm_persistence returns them, each with its schedule, and the health of metadata and clock."""
     domains = {domain.uuid: domain for domain in observed.domains}
+    included = _included(request, observed)
     verdict, now = judge(observed.clock, observed.memory), observed.clock.now
     return {
         "changed": False,
@@ -141,8 +155,26 @@ def report(request: Request, observed: Observed, chains: List[Chain]) -> Documen
             if kept.uuid not in domains
         ],
         "plans": [_plan(plan, now) for plan in observed.plans if not is_over(plan, now)],
-        "vms": [_row(request, observed, domains[chain.entry.uuid]) for chain in chains],
+        "vms": [
+            {**_row(request, observed, domains[chain.entry.uuid]), **included(chain.entry.uuid)} for chain in chains
+        ],
     }
+
+
+def _included(request: Request, observed: Observed) -> Callable[[str], Document]:
+    """What else is reported of a VM, by UUID."""
+    if not request.include:
+        return lambda _uuid: {}
+    from .measured import measured, samples
+
+    taken, history = samples(measured(observed)), measured(observed).history
+
+    def of(uuid: str) -> Document:
+        now = taken[uuid].snapshot if uuid in taken else None
+        found = {"snapshot": now, "snapshot_history": list(history.get(uuid, ()))}
+        return {word: found[word] for word in INCLUDED if word in request.include}
+
+    return of
 
 
 def _plan(plan: SweepPlan, now: float) -> Dict[str, Any]:
