@@ -71,10 +71,16 @@ options:
     elements: str
     choices:
       - recovery
+      - snapshot
+      - snapshot_history
     description:
-      - What is reported besides, since it takes longer.
+      - What is reported of managed VMs besides, since it takes longer.
       - V(recovery) - what is on record of each VM to make it again, with its definition, as M(vmops.lifecycle.vm_recovery)
         returns it.
+      - V(snapshot) - what each VM does and uses at this moment, measured for all of them in one look. Nothing is
+        recorded.
+      - V(snapshot_history) - the snapshots that are on record, the newest 100 of each VM. The host's feature C(snapshots)
+        takes them.
   missing:
     type: str
     choices:

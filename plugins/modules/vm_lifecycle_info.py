@@ -58,6 +58,12 @@ EXAMPLES = r"""
     include: [recovery]
   register: record
 
+- name: What runs hot at this moment
+  vmops.lifecycle.vm_lifecycle_info:
+    include: [snapshot]
+  register: usage
+  failed_when: usage.vms | selectattr('snapshot') | selectattr('snapshot.cpu_usage_percent', '>', 90) | length > 0
+
 - name: Show both
   ansible.builtin.debug:
     msg:
@@ -266,6 +272,109 @@ vms:
             - Its inactive definition without secrets (C(domain_xml)), whether there were any (C(omitted_secrets)),
               and the main figures for readers.
           type: dict
+          returned: always
+    snapshot:
+      description: The VM's VmStateSnapshot at this moment; null when it is not managed. It is not recorded.
+      type: dict
+      returned: when O(include) has V(snapshot)
+      contains:
+        vm_name:
+          description: Name of the VM at that moment.
+          type: str
+          returned: always
+        snapshot_time:
+          description: Moment of the snapshot, in ISO 8601.
+          type: str
+          returned: always
+        vm_state:
+          description:
+            - V(stopped), V(starting), V(running), V(stopping), V(paused) or V(error).
+            - V(error) is one that crashed or waits for a disk after an error.
+          type: str
+          returned: always
+        cpu_usage_percent:
+          description:
+            - Use of all its virtual processors since the last snapshot on record, from 0 to 100.
+            - In the first one, since it was started.
+          type: float
+          returned: always
+        memory_usage_mb:
+          description: Memory in use in MiB, as its guest tells it, else what its process holds.
+          type: int
+          returned: always
+        disk_usage_gb:
+          description: Space that its disks take on the host in GiB, rounded up.
+          type: int
+          returned: always
+        ip_addresses:
+          description: Addresses from leases, from its guest agent, and from the neighbours that the host knows.
+          type: list
+          elements: str
+          returned: always
+        mac_addresses:
+          description: Hardware addresses of its network interfaces.
+          type: list
+          elements: str
+          returned: always
+        uptime_seconds:
+          description: Seconds since it was last started; V(0) when it is off.
+          type: int
+          returned: always
+        restart_count:
+          description: Restarts by the supervisor since it was declared.
+          type: int
+          returned: always
+    snapshot_history:
+      description: The VmStateSnapshots that are on record, newest first.
+      type: list
+      elements: dict
+      returned: when O(include) has V(snapshot_history)
+      contains:
+        vm_name:
+          description: Name of the VM at that moment.
+          type: str
+          returned: always
+        snapshot_time:
+          description: Moment of the snapshot, in ISO 8601.
+          type: str
+          returned: always
+        vm_state:
+          description:
+            - V(stopped), V(starting), V(running), V(stopping), V(paused) or V(error).
+            - V(error) is one that crashed or waits for a disk after an error.
+          type: str
+          returned: always
+        cpu_usage_percent:
+          description:
+            - Use of all its virtual processors since the last snapshot on record, from 0 to 100.
+            - In the first one, since it was started.
+          type: float
+          returned: always
+        memory_usage_mb:
+          description: Memory in use in MiB, as its guest tells it, else what its process holds.
+          type: int
+          returned: always
+        disk_usage_gb:
+          description: Space that its disks take on the host in GiB, rounded up.
+          type: int
+          returned: always
+        ip_addresses:
+          description: Addresses from leases, from its guest agent, and from the neighbours that the host knows.
+          type: list
+          elements: str
+          returned: always
+        mac_addresses:
+          description: Hardware addresses of its network interfaces.
+          type: list
+          elements: str
+          returned: always
+        uptime_seconds:
+          description: Seconds since it was last started; V(0) when it is off.
+          type: int
+          returned: always
+        restart_count:
+          description: Restarts by the supervisor since it was declared.
+          type: int
           returned: always
     hold:
       description: The hold on the VM (scope, reason, since_unix), null when there is none.

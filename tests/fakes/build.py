@@ -73,6 +73,7 @@ def use_of(given: str | dict[str, Any]) -> dict[str, Any]:
 def domain_of(state: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     """A domain. uuid: a number. declared: shorthand of declaration; recorded: false when the store does not know it.
 
+    load: share of one processor that it uses; guest: [MiB in use, epoch seconds at which it said so]; reason: as Statistics.reason.
     last: what it was last seen to be, in the boot before this one unless said otherwise.
     files: what it refers to, created as needed, but for {"absent": true}.
     """
@@ -92,6 +93,9 @@ def domain_of(state: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
         "image": {"size": 4096, "modified_ns": int(state["clock"]["now"] * 1e9) - HOUR, "problem": "", **given.get("image", {})}
         if given.get("saved") else None, "habits": given.get("habits", ""),
         **({"secrets": True} if given.get("secrets") else {}),
+        "load": given.get("load", 0.0), "processors": given.get("processors", 1), "resident_mib": given.get("resident_mib", 100),
+        "guest": given.get("guest"), "reason": given.get("reason", ""), "runs": 1,
+        "macs": given.get("macs", [f"52:54:00:00:00:{number:02x}"] if isinstance(number, int) else []),
     }  # fmt: skip
     for use in given.get("files", []):
         whole = use_of(use)

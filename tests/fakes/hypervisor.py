@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import posixpath
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 from xml.sax.saxutils import escape
@@ -26,6 +26,7 @@ from vm_lifecycle.model import (
 from vm_lifecycle.policy.disk_rules import BESIDE, BLOCK, LOGICAL, UNPOOLED
 from vm_lifecycle.recoveries import Configuration, DiskMark, Memory, MemoryFacts
 from vm_lifecycle.recoveries import Machine as MachineType
+from vm_lifecycle.snapshots import Statistics
 
 from .turns import Turns
 from .world import DESTROYED, SAVED, Machine
@@ -33,7 +34,7 @@ from .world import DESTROYED, SAVED, Machine
 #: What of a domain's document is no part of its definition, as it is when it was just defined.
 PASSING: dict[str, Any] = {
     "state": "shutoff", "stops_at": None, "crashes_at": None, "started_at": 0.0, "saved": False, "image": None,
-    "off_reason": "unknown",
+    "off_reason": "unknown", "runs": 1, "reason": "",
 }  # fmt: skip
 #: Stands for two dashes, which no XML comment may hold. JSON reads it as the same text.
 DASHES = "-\\u002d"
@@ -213,6 +214,24 @@ class FakeHypervisor:
     def addresses(self, uuid: str) -> list[str]:
         domain = self._get(uuid)
         return [domain["address"]] if domain["address"] and domain["state"] == "running" else []
+
+    def statistics(self, uuids: Collection[str]) -> list[Statistics]:
+        self._machine.refuse("statistics")
+        return [self._measured(domain) for domain in self._machine.state["domains"] if domain["uuid"] in uuids]
+
+    def _measured(self, domain: dict[str, Any]) -> Statistics:
+        """Its processor is as busy as its document says since it was started."""
+        on, guest = domain["state"] != "shutoff", domain["guest"]
+        uptime = float(self._machine.clock["boottime"] - domain["started_at"]) if on else None
+        own = [identity(self._machine.state, use["path"]) for use in domain["files"] if use["role"] == "disk"]
+        return Statistics(
+            domain["uuid"], domain["state"], domain["reason"], domain["runs"] if on else -1, uptime,
+            int((uptime or 0) * domain["load"] * 1e9) if on else None, domain["processors"],
+            domain["resident_mib"] * 2**20 if on else 0,
+            guest[0] * 2**20 if guest and on else None, guest[1] if guest and on else 0,
+            sum(found.size for found in own if found is not None), tuple(domain["macs"]),
+            tuple(self.addresses(domain["uuid"])),
+        )  # fmt: skip
 
     def memory_cost(self, uuid: str) -> MemoryCost:
         self._machine.refuse("memory_cost")

@@ -27,8 +27,10 @@ from vm_lifecycle.changes import (
     RememberRecovery,
     RememberRestart,
     RememberSchedule,
+    RememberSnapshot,
     RememberStart,
     RememberState,
+    RememberSweep,
     StoreChange,
 )
 from vm_lifecycle.errors import EffectError
@@ -36,7 +38,8 @@ from vm_lifecycle.model import ClockMemory, ClockReading, Document, Intent, Noti
 from vm_lifecycle.recoveries import Configuration, DiskMark, Manifest, Memory, Recovery
 from vm_lifecycle.recoveries import Machine as MachineType
 from vm_lifecycle.restarts import RestartRecord
-from vm_lifecycle.times import iso
+from vm_lifecycle.snapshots import Counters, SweepRun
+from vm_lifecycle.times import iso, unix
 
 from .world import Machine
 
@@ -140,6 +143,17 @@ class MemoryStore:
     def directory(self, name: str) -> str:
         return f"/state/{name}"
 
+    def snapshots(self, limit: int) -> dict[str, list[Document]]:
+        kept = self._contents()["snapshots"].items()
+        return {uuid: json.loads(json.dumps(found[::-1][:limit])) for uuid, found in kept if found[:limit]}
+
+    def counters(self) -> dict[str, Counters]:
+        return {uuid: Counters(**counters) for uuid, counters in self._contents()["counters"].items()}
+
+    def sweep(self) -> SweepRun | None:
+        stored = self._contents()["sweep"]
+        return SweepRun(**stored) if stored else None
+
     def intents(self) -> list[Intent]:
         return list(self._files("intents", decode_intent)[0].values())
 
@@ -221,6 +235,10 @@ def _word(change: StoreChange) -> str:
         return "recovery forgotten"
     if isinstance(change, RememberBoot):
         return "boot ended" if change.run.ended_unix else "boot began"
+    if isinstance(change, RememberSnapshot):
+        return f"snapshot {change.sample.snapshot['vm_name']} {change.sample.snapshot['vm_state']}"
+    if isinstance(change, RememberSweep):
+        return f"sweep {change.sweep.outcome}"
     if isinstance(change, NoticeTried):
         return f"notice {'not ' if change.error else ''}delivered"
     return "prune"
@@ -234,7 +252,7 @@ def _write(store: dict[str, Any], change: StoreChange) -> None:
         store["records"][change.record.uuid] = json.loads(json.dumps(asdict(change.record)))
     elif isinstance(change, Forget):
         store["records"].pop(change.uuid, None)
-        for kind in ("schedules", "states", "starts", "recoveries", "restarts"):
+        for kind in ("schedules", "states", "starts", "recoveries", "restarts", "snapshots", "counters"):
             store[kind].pop(change.uuid, None)
     elif isinstance(change, RememberSchedule):
         store["schedules"][change.uuid] = json.loads(json.dumps(change.schedule))
@@ -259,6 +277,13 @@ def _write_more(store: dict[str, Any], change: StoreChange) -> None:
         store["restarts"][change.restart.uuid] = asdict(change.restart)
     elif isinstance(change, ForgetRecovery):
         store["recoveries"].pop(change.uuid, None)
+    elif isinstance(change, RememberSnapshot):
+        uuid, sample = change.sample.uuid, change.sample
+        kept = [*store["snapshots"].get(uuid, []), json.loads(json.dumps(sample.snapshot))]
+        store["snapshots"][uuid] = kept[-change.keep :]
+        store["counters"][uuid] = asdict(sample.counters)
+    elif isinstance(change, RememberSweep):
+        store["sweep"] = asdict(change.sweep)
     elif isinstance(change, RememberBoot):
         store["boot"] = asdict(change.run)
     elif isinstance(change, RememberPools):
@@ -283,7 +308,9 @@ def _prune(store: dict[str, Any], change: Prune) -> None:
             del store["schedules"][uuid]
             if store["records"].get(uuid, {"document": 1})["document"] == {}:
                 del store["records"][uuid]
-    for kind in ("states", "starts", "restarts"):
+    for uuid, found in store["snapshots"].items():
+        store["snapshots"][uuid] = [each for each in found if unix(each["snapshot_time"]) >= change.before_unix]
+    for kind in ("states", "starts", "restarts", "snapshots", "counters"):
         for uuid in set(store[kind]) - set(store["records"]) - change.existing:
             del store[kind][uuid]
     store["operations"] = [line for line in store["operations"] if line["at_unix"] >= change.before_unix]

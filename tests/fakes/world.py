@@ -42,7 +42,7 @@ EFFECTS = {
 EMPTY_STORE: dict[str, Any] = {
     "records": {}, "schedules": {}, "clock": None, "intents": {}, "operations": [], "problem": "",
     "undo": {}, "plans": {}, "notices": {}, "pools": {}, "states": {}, "starts": {}, "boot": None,
-    "recoveries": {}, "manifests": {}, "restarts": {},
+    "recoveries": {}, "manifests": {}, "restarts": {}, "snapshots": {}, "counters": {}, "sweep": None,
 }  # fmt: skip
 
 #: Events of a domain that stops: its guest was asked to, its process ended or was ended, its memory was saved.
@@ -152,7 +152,7 @@ class Machine:
         """The domain's process runs from now on; memory that was saved is used up."""
         after = domain["crashes_after"]
         domain.update(
-            state="running", saved=False, image=None, started_at=self.clock["boottime"],
+            state="running", saved=False, image=None, started_at=self.clock["boottime"], reason="", runs=domain["runs"] + 1,
             crashes_at=None if after is None else self.clock["boottime"] + after,
         )  # fmt: skip
         self.tell(domain, ("started", 0))
@@ -164,6 +164,7 @@ class Machine:
         detail = events[-1][1] if events else 0
         # libvirt knows no more of a shutdown than that it was one
         domain.update(state="shutoff", off_reason=STOPPED.get(detail, "unknown"))
+        domain["reason"] = "crashed" if events == CRASHED else ""
         domain["stops_at"] = domain["crashes_at"] = None
         if not domain["persistent"]:
             self.state["domains"].remove(domain)

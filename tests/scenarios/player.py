@@ -15,7 +15,7 @@ from typing import Any
 from vm_lifecycle.agent.host_verbs import boot_host, stop_host
 from vm_lifecycle.errors import EffectError, LifecycleError
 from vm_lifecycle.run import run
-from vm_lifecycle.tasks import autostart, boot, cleanup, flags, info, persistence, recovery, shutdown
+from vm_lifecycle.tasks import autostart, boot, cleanup, flags, info, persistence, recovery, shutdown, snapshots
 
 from tests.fakes.build import build
 from tests.fakes.manager import act
@@ -25,7 +25,8 @@ from .checker import Auditor
 
 HERE = Path(__file__).parent
 TASKS = {
-    module.TASK.name: module.TASK for module in (autostart, boot, cleanup, flags, info, persistence, recovery, shutdown)
+    module.TASK.name: module.TASK
+    for module in (autostart, boot, cleanup, flags, info, persistence, recovery, shutdown, snapshots)
 }
 
 
@@ -163,11 +164,15 @@ def outcome_lines(task: str, outcome: dict[str, Any]) -> Iterator[str]:
     if task == "vm_lifecycle_info":
         yield _json({key: outcome[key] for key in ("clock", "interrupted", "features")})
         yield from (f"{key} {_json(each)}" for key in ("undo", "plans") for each in outcome[key])
+    if task == "snapshot":
+        yield _json({key: outcome[key] for key in ("taken_at", "clock", "counts", "last_sweep")})
     if outcome.get("plan_id"):
         yield f"plan {outcome['plan_id']}"
     for row in outcome["vms"]:
         if task == "vm_recovery":
             yield from _recovery_row(row)
+        elif task == "snapshot":
+            yield f"{_one_line(row['name'])} {_json({key: row[key] for key in sorted(row) if key not in ('name', 'uuid')})}"
         elif task in ("boot", "shutdown") and "schedule" not in row:
             yield from _host_row(row)
         else:
@@ -232,7 +237,7 @@ def _row(row: dict[str, Any]) -> Iterator[str]:
         " ".join([row["name"], *(text for text in said if text), *(["CHANGED"] if row.get("changed") else [])])
     )
     for key in ("persistence", "policy", "autostart", "hold", "scheduled_cleanup_at", "effective_cleanup_at", "unenforced",
-                "metadata_problem", "schedule", "start", "last_state"):  # fmt: skip
+                "metadata_problem", "schedule", "start", "last_state", "snapshot", "snapshot_history"):  # fmt: skip
         if row.get(key):
             yield f"  {key} {_json(row[key])}"
     if "recovery" in row:
@@ -289,6 +294,9 @@ def updown_lines(state: dict[str, Any]) -> Iterator[str]:
         yield _one_line(f"  start {start['name']} {start['outcome']} {start['reason']} {start['message']}".rstrip())
     for kept in store["recoveries"].values():
         yield _one_line(f"  recovery {kept['name']}{' removed' * kept['removed']}")
+    names = {domain["uuid"]: domain["name"] for domain in state["domains"]}
+    for uuid, found in store["snapshots"].items():
+        yield _one_line(f"  snapshots {names.get(uuid, uuid)} {' '.join(each['vm_state'] for each in found)}".rstrip())
     for made in store["manifests"].values():
         yield _one_line(f"  manifest {made['name']} {made['memory']['path']} {len(made['disks'])} disks")
     yield from (f"  image {path}" for path in state["images"])

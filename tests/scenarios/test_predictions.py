@@ -13,12 +13,12 @@ from .player import call, directories, load, play
 
 
 def plan_of(outcome: dict[str, Any]) -> list[Any]:
-    """What a result says of each VM, without what only a real run can know, such as where in libvirt's list it will be."""
+    """What a result says of each VM, without what only a real run can know."""
     found = []
     for row in outcome.get("vms", ()):
         volumes = [(volume["path"], volume["decision"], volume["reason"]) for volume in row.get("volumes", ())]
         found.append((row["name"], row["uuid"], row.get("decision"), row.get("reason"), volumes, row.get("changed")))
-    return sorted(found, key=str)
+    return found
 
 
 def comparable(step: dict[str, Any], machine: Machine) -> bool:
@@ -64,6 +64,7 @@ UNFORESEEN = {
     "recovery-disks",
     "recovery-memory",
     "recovery-restored",
+    "recovery-secrets",
     "storage-logical",
     "storage-open-elsewhere",
     "undo-finish-refused",

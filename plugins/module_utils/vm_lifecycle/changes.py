@@ -12,6 +12,7 @@ from .boots import BootRun, LastState, StartRecord
 from .model import ClockMemory, Document, Notice, Record, SweepPlan
 from .recoveries import Recovery
 from .restarts import RestartRecord
+from .snapshots import Sample, SweepRun
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Remember:
 
 @dataclass(frozen=True)
 class Forget:
-    """Record, schedule, last state, start and restarts of a VM are dropped."""
+    """Record, schedule, last state, start, restarts and snapshots of a VM are dropped."""
 
     uuid: str
 
@@ -81,10 +82,9 @@ class NoticeTried:
 
 @dataclass(frozen=True)
 class Prune:
-    """What ended before before_unix is dropped: operation log, completed schedules, notices that need no delivery any more.
+    """What ended before before_unix is dropped: operation log, snapshots, completed schedules, notices that need no delivery any more.
 
-    What is known of a removed VM goes with its completed schedule; last states, starts and restarts of VMs that nobody has or knows go,
-    too.
+    What is known of a removed VM goes with its completed schedule; what was seen of VMs that nobody has or knows goes, too.
     Never a schedule that is not completed, and no undo record; nor anything of VMs that exist again: existing, UUIDs.
     """
 
@@ -142,6 +142,21 @@ class ForgetRecovery:
 
 
 @dataclass(frozen=True)
+class RememberSnapshot:
+    """A snapshot of a VM is kept, with what the next one is measured against; older ones than the newest keep of that VM are dropped."""
+
+    sample: Sample
+    keep: int
+
+
+@dataclass(frozen=True)
+class RememberSweep:
+    """How the timer's last sweep ended."""
+
+    sweep: SweepRun
+
+
+@dataclass(frozen=True)
 class LogOperation:
     """One line of the operation log. at_unix in epoch seconds."""
 
@@ -170,5 +185,7 @@ StoreChange = Union[
     RememberRecovery,
     RememberRestart,
     ForgetRecovery,
+    RememberSnapshot,
+    RememberSweep,
     LogOperation,
 ]

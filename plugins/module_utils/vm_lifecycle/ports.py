@@ -25,6 +25,7 @@ from typing import (
 
 from .boots import BootRun, LastState, MemoryCost, Need, StartRecord
 from .changes import LogOperation, StoreChange
+from .measuring import Measurements, Meter
 from .model import (
     ClockMemory,
     ClockReading,
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     from .examination import Examination
 
 
-class Hypervisor(Protocol):
+class Hypervisor(Meter, Protocol):
     """libvirt on this host. A call on a UUID that is gone raises DomainGone; a refusal of libvirt raises EffectError."""
 
     def domains(self) -> List[Domain]:
@@ -148,7 +149,7 @@ class Hypervisor(Protocol):
         """
 
 
-class Store(Protocol):
+class Store(Measurements, Protocol):
     """What happened on this host. Raises EffectError store_unusable when the state can't be read or written.
 
     uuids: of these VMs only, at most some hundreds; None for all.
@@ -253,7 +254,7 @@ class Host(Protocol):
         """Hold a VM against other runs while the context lasts; yields False when another run holds it."""
 
     def features(self) -> FrozenSet[str]:
-        """Features whose units are enabled: cleanup, boot, supervisor."""
+        """Features whose units are enabled: cleanup, boot, supervisor, snapshots."""
 
     def configuration(self, name: str) -> Optional[Mapping[str, object]]:
         """/etc/vm-lifecycle/<name>.json, None when there is none. Raises LifecycleError when it can't be read."""

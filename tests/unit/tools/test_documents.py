@@ -86,6 +86,7 @@ def test_what_the_project_adds() -> None:
         "VmLifecyclePolicyAdditional",
         "VmMetadata",
         "VmPersistenceInput",
+        "VmSnapshotPolicy",
     ]
     variant = DOCUMENTS["VmPersistenceInput"]
     recorded = {"scheduled_cleanup", "last_state_change"}

@@ -102,7 +102,7 @@ VM_LIFECYCLE_INFO: Dict[str, Any] = {
             'expires_within_hours': {'type': 'int'},
         },
     },
-    'include': {'type': 'list', 'elements': 'str', 'choices': ['recovery']},
+    'include': {'type': 'list', 'elements': 'str', 'choices': ['recovery', 'snapshot', 'snapshot_history']},
     'missing': {'type': 'str', 'default': 'fail', 'choices': ['fail', 'skip']},
     'uri': {'type': 'str', 'default': 'qemu:///system'},
 }

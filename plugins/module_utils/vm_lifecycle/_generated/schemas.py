@@ -506,6 +506,25 @@ SCHEMAS: Dict[str, Any] = {
             },
         ],
     },
+    'VmSnapshotPolicy': {
+        'type': 'object',
+        'properties': {
+            'interval_minutes': {'type': 'integer'},
+            'retention_count': {'type': 'integer'},
+            'textfile_directory': {'type': 'string'},
+        },
+        'additionalProperties': False,
+        'allOf': [
+            {
+                'x-kcl-message': 'Snapshot interval must be 1-1440 minutes',
+                'properties': {'interval_minutes': {'minimum': 1, 'maximum': 1440}},
+            },
+            {
+                'x-kcl-message': 'Snapshot retention must be 1-10000',
+                'properties': {'retention_count': {'minimum': 1, 'maximum': 10000}},
+            },
+        ],
+    },
     'VmStateSnapshot': {
         'type': 'object',
         'properties': {
@@ -626,6 +645,7 @@ DEFAULTS: Dict[str, Dict[str, Any]] = {
         'cleanup_grace_period': 60,
     },
     'VmRecoveryState': {},
+    'VmSnapshotPolicy': {'interval_minutes': 5, 'retention_count': 288},
     'VmStateSnapshot': {},
 }
 

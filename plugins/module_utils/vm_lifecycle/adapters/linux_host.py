@@ -38,6 +38,7 @@ UNIT_LINKS = {
     "cleanup": "timers.target.wants/vm-lifecycle-cleanup.timer",
     "boot": "multi-user.target.wants/vm-lifecycle-boot.service",
     "supervisor": "multi-user.target.wants/vm-lifecycle-supervisor.service",
+    "snapshots": "timers.target.wants/vm-lifecycle-snapshot.timer",
 }
 
 

@@ -26,6 +26,7 @@ from ..restarts import RestartRecord
 from . import store_rows as rows
 from .durable_files import JsonFiles, decoded, make_directory, sync_directory
 from .recovery_rows import decode_manifest, decode_recovery, unreadable
+from .snapshot_rows import SnapshotBooks
 from .store_tables import TABLES
 
 #: Version of the database; an older one is upgraded where it stands.
@@ -36,7 +37,7 @@ BUSY_TIMEOUT = 30.0
 Result = TypeVar("Result")
 
 
-class SqliteStore:
+class SqliteStore(SnapshotBooks):
     """Store on files below directory (0700). Opened anew for each call: a run makes few of them, from several threads."""
 
     def __init__(self, directory: Path) -> None:

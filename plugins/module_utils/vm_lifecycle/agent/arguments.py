@@ -44,6 +44,8 @@ def parser(verb: str = "") -> argparse.ArgumentParser:
 def _vm_verbs(verbs: Any) -> None:
     status = _verb(verbs, "status", "what is declared and scheduled", "*")
     status.add_argument("--expires-within", type=int, metavar="HOURS", help="only VMs that expire within these hours")
+    status.add_argument("--snapshot", action="store_true", help="also what each VM does and uses now")
+    _verb(verbs, "snapshot", "put on record what each managed VM does and uses now", "*", acts=True)
     _cleanup_verbs(verbs)
     hold = _verb(verbs, "hold", "protect VMs from deletion", "+", acts=True)
     hold.add_argument("--everything", action="store_true", help="leave them alone altogether, not only undeleted")
@@ -61,7 +63,7 @@ def _vm_verbs(verbs: Any) -> None:
 
 def _own_verbs(verbs: Any) -> None:
     validate = verbs.add_parser("validate", help="check a configuration file without using it")
-    validate.add_argument("kind", choices=("cleanup", "boot"), help="what the file configures")
+    validate.add_argument("kind", choices=("cleanup", "boot", "snapshots"), help="what the file configures")
     validate.add_argument("file", type=Path)
     log = verbs.add_parser("log", help="what was done to VMs, and what failed, oldest first")
     log.add_argument("--last", type=int, default=50, metavar="N", help="only the newest N operations (default: 50)")
@@ -141,6 +143,8 @@ def document(options: argparse.Namespace) -> Dict[str, Any]:
         found["state"] = STATES[options.verb]
     if options.verb == "status" and options.expires_within is not None:
         found["filter"] = {"expires_within_hours": options.expires_within}
+    if options.verb == "status" and options.snapshot:
+        found["include"] = ["snapshot"]
     if options.verb in ("cleanup", "confirm", "purge"):
         found["ignore"] = options.ignore
     if options.verb == "cleanup" and options.plan is not None:

@@ -55,12 +55,16 @@ def _tell(options: argparse.Namespace, error: str) -> None:
     """The timer's sweep could not run at all: the hooks hear of that, too, if the store can still be written."""
     if not getattr(options, "scheduled", False):
         return
-    from ..changes import QueueNotice
+    from ..changes import QueueNotice, RememberSweep
     from ..policy.notice import failure
+    from ..tasks.snapshots import refused
 
     try:
         store, host = open_books(options.uri)
-        store.save([QueueNotice(failure("", "the sweep of this host", error, host.clock().now))])
+        now = host.clock().now
+        store.save([
+            QueueNotice(failure("", "the sweep of this host", error, now)), RememberSweep(refused(error, now)),
+        ])  # fmt: skip
     except EffectError:
         return
 
@@ -99,7 +103,16 @@ def _result(options: argparse.Namespace, world: World) -> Dict[str, Any]:
         from .host_verbs import stop_host
 
         return stop_host(options, world)
-    return run(_task(options.verb), document(options), world, bool(getattr(options, "dry_run", False)))
+    if options.verb == "snapshot":
+        from .snapshot import take
+
+        return take(options, document(options), world)
+    result = run(_task(options.verb), document(options), world, bool(getattr(options, "dry_run", False)))
+    if getattr(options, "scheduled", False) and not result["dry_run"]:
+        from .snapshot import remember_sweep
+
+        remember_sweep(world, result)
+    return result
 
 
 def _task(verb: str) -> Task:
@@ -177,6 +190,7 @@ def _validate(options: argparse.Namespace) -> int:
     from ..adapters.linux_host import named_zone
     from ..policy.cleanup_policy import decode
     from ..tasks.host import boot_problems
+    from ..tasks.measured import snapshot_problems
 
     try:
         found = json.loads(options.file.read_text("utf-8"))
@@ -190,6 +204,8 @@ def _validate(options: argparse.Namespace) -> int:
         raise refuse("invalid_option", str(error), field="cleanup.window_timezone") from error
     if options.kind == "cleanup":
         _policy, problems = decode(found, zone, "cleanup")
+    elif options.kind == "snapshots":
+        problems = snapshot_problems(found, "snapshots")
     else:
         problems = boot_problems(found, "boot")
     if problems:

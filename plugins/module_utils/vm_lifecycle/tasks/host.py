@@ -96,9 +96,14 @@ def lenient_boot_policy(host: Host) -> Tuple[Document, Tuple[str, ...]]:
 
 def boot_problems(document: Mapping[str, object], where: str) -> List[Problem]:
     """What is wrong with a VmBootPolicy."""
+    return problems_of("VmBootPolicy", document, where)
+
+
+def problems_of(schema: str, document: Mapping[str, object], where: str) -> List[Problem]:
+    """What is wrong with a host's own document of a schema."""
     return [
         Problem("invalid_option", broken.rule, "", f"{where}.{broken.field}".rstrip("."))
-        for broken in violations("VmBootPolicy", document)
+        for broken in violations(schema, document)
     ]
 
 

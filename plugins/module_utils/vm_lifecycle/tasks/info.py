@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, FrozenSet, List, Mapping, Optional, Tuple
 
 from .. import metadata
 from ..actions import Entry, Plan
@@ -35,7 +35,7 @@ FILTERS: Mapping[str, Tuple[str, ...]] = {
     "expires_within_hours": (),
 }
 #: What is asked for besides, since it takes longer.
-INCLUDED = ("recovery",)
+INCLUDED = ("recovery", "snapshot", "snapshot_history")
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Request:
     filters: Mapping[str, Any]
     policy: Optional[CleanupPolicy]
     warnings: Tuple[str, ...]
-    #: What is reported besides: recovery (what is on record of each VM).
+    #: What is reported besides: recovery (what is on record of each VM), snapshot (as it is now), snapshot_history.
     include: FrozenSet[str] = frozenset()
 
 
@@ -68,13 +68,17 @@ def decode(document: Mapping[str, Any], world: World) -> Request:
 
 
 def observe(request: Request, world: World) -> HostSeen:
-    """Everything but storage. What is on record for recovery is read only when that is asked for."""
+    """Everything but storage. What takes longer is read, and VMs are measured, only when that is asked for."""
     seen = host.known(world, cleanup=True)
     if "recovery" in request.include:
         from .on_record import with_recovery
 
         seen = with_recovery(seen, world, request.named)
-    return seen
+    if not request.include & {"snapshot", "snapshot_history"}:
+        return seen
+    from .measured import look
+
+    return look(seen, world, "snapshot" in request.include, "snapshot_history" in request.include)
 
 
 def plan(request: Request, observed: Observed) -> Plan:
@@ -103,7 +107,7 @@ def _matches(request: Request, observed: Observed, domain: Domain) -> bool:
     persistence = carried.document["persistence"] if carried.valid else {"mode": None}
     if filters.get("mode") not in (None, persistence["mode"]):
         return False
-    if "state" in filters and filters["state"] not in _states(observed, domain, carried):
+    if "state" in filters and filters["state"] not in states_of(observed, domain, carried):
         return False
     if "expires_within_hours" in filters:
         left = hours_left(persistence, observed.clock.now)
@@ -111,7 +115,8 @@ def _matches(request: Request, observed: Observed, domain: Domain) -> bool:
     return True
 
 
-def _states(observed: Observed, domain: Domain, carried: metadata.Declaration) -> List[str]:
+def states_of(observed: Observed, domain: Domain, carried: metadata.Declaration) -> List[str]:
+    """Which values of filter.state a VM has."""
     if not carried.valid:
         return ["unmanaged" if carried.reason == "not_managed" else "invalid"]
     states = []
@@ -135,6 +140,7 @@ def _start_of(observed: Observed, domain: Domain) -> Optional[StartRecord]:
 def report(request: Request, observed: Observed, chains: List[Chain]) -> Document:
     """UX: vms as vm_persistence returns them, each with its schedule, and the health of metadata and clock."""
     domains = {domain.uuid: domain for domain in observed.domains}
+    included = _included(request, observed)
     verdict, now = judge(observed.clock, observed.memory), observed.clock.now
     return {
         "changed": False,
@@ -153,8 +159,26 @@ def report(request: Request, observed: Observed, chains: List[Chain]) -> Documen
             if kept.uuid not in domains
         ],
         "plans": [_plan(plan, now) for plan in observed.plans if not is_over(plan, now)],
-        "vms": [_row(request, observed, domains[chain.entry.uuid]) for chain in chains],
+        "vms": [
+            {**_row(request, observed, domains[chain.entry.uuid]), **included(chain.entry.uuid)} for chain in chains
+        ],
     }
+
+
+def _included(request: Request, observed: Observed) -> Callable[[str], Document]:
+    """What else is reported of a VM, by UUID."""
+    if not request.include & {"snapshot", "snapshot_history"}:
+        return lambda _uuid: {}
+    from .measured import measured, samples
+
+    taken, history = samples(measured(observed)), measured(observed).history
+
+    def of(uuid: str) -> Document:
+        now = taken[uuid].snapshot if uuid in taken else None
+        found = {"snapshot": now, "snapshot_history": list(history.get(uuid, ()))}
+        return {word: found[word] for word in found if word in request.include}
+
+    return of
 
 
 def _plan(plan: SweepPlan, now: float) -> Dict[str, Any]:

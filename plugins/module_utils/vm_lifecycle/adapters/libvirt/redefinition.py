@@ -40,6 +40,17 @@ def undefine_flags(handle: Any, version: int, keep_nvram: bool, keep_tpm: bool) 
     return flags
 
 
+def give_back_if_running(connection: Any, uuid: str, definition: str) -> None:
+    """libvirt undefines a domain that was started meanwhile and leaves it running, transient: it gets its own back."""
+    try:
+        running = connection.lookupByUUIDString(uuid).isActive()
+    except libvirt.libvirtError:
+        return
+    if running:
+        connection.defineXML(definition)
+        raise EffectError("changed_meanwhile", "the VM was started while it was being removed")
+
+
 def tpm_flag(version: int, keep: bool) -> int:
     """The flag that says what becomes of TPM state. Raises EffectError when a daemon of that version can't keep it.
 
