@@ -289,13 +289,13 @@ vms:
         vm_state:
           description:
             - V(stopped), V(starting), V(running), V(stopping), V(paused) or V(error).
-            - V(error) is one that crashed or waits for a disk after an error.
+            - V(error) is for a VM that crashed, or that an I/O error stopped.
           type: str
           returned: always
         cpu_usage_percent:
           description:
             - Use of all its virtual processors since the last snapshot on record, from 0 to 100.
-            - In the first one, since it was started.
+            - In the first one of a run it is the use since the VM was started.
           type: float
           returned: always
         memory_usage_mb:
@@ -341,13 +341,13 @@ vms:
         vm_state:
           description:
             - V(stopped), V(starting), V(running), V(stopping), V(paused) or V(error).
-            - V(error) is one that crashed or waits for a disk after an error.
+            - V(error) is for a VM that crashed, or that an I/O error stopped.
           type: str
           returned: always
         cpu_usage_percent:
           description:
             - Use of all its virtual processors since the last snapshot on record, from 0 to 100.
-            - In the first one, since it was started.
+            - In the first one of a run it is the use since the VM was started.
           type: float
           returned: always
         memory_usage_mb:

@@ -222,12 +222,13 @@ def test_manifests_that_nobody_understands(state: Path, text: str) -> None:
 
 
 def test_an_upgrade_keeps_what_was_last_seen(state: Path) -> None:
-    """From the release before, whose database has no recoveries yet."""
+    """From a release whose database has no recoveries yet, nor what came later."""
     store = SqliteStore(state)
     last = LastState(UUID, "a", "running")
     store.save([RememberState(last)])
     with closing(sqlite3.connect(state / "state.db")) as database:
-        database.execute("DROP TABLE recoveries")
+        for table in ("recoveries", "snapshots", "counters", "sweeps"):
+            database.execute(f"DROP TABLE {table}")
         database.execute("PRAGMA user_version=3")
         database.commit()
     assert (store.recoveries(), store.states()) == ({}, {UUID: last})

@@ -30,10 +30,12 @@ from vm_lifecycle.changes import (
     RememberSchedule,
     RememberStart,
     RememberState,
+    RememberSweep,
 )
 from vm_lifecycle.errors import EffectError
 from vm_lifecycle.model import Intent, Notice, Record, SavedDomain, SweepPlan, UndoRecord
 from vm_lifecycle.recoveries import Configuration, Recovery
+from vm_lifecycle.snapshots import SweepRun
 
 NOW = 1795575600
 #: The database as the first release made it; never changed, since hosts have it.
@@ -284,6 +286,7 @@ def test_reading_an_older_release(store: SqliteStore, state: Path, release: int)
     assert (store.plans(), store.notices(), store.pools()) == there
     assert (store.undo_records(), store.states(), store.starts(), store.boot()) == ([], {}, {}, None)
     assert (store.recoveries(), store.manifests()) == ({}, {})
+    assert (store.snapshots(5), store.counters(), store.sweep()) == ({}, {}, None)
     assert [line.operation for line in store.operations(5)] == ["declare"]
     assert version(state) == release
 
@@ -299,9 +302,10 @@ def test_upgrading_an_older_release(store: SqliteStore, state: Path, release: in
         BootRun("b", NOW),
     )
     kept = Recovery(uuid_of(1), "a", NOW, NOW, Configuration("<domain/>"))
+    swept = SweepRun(NOW, "done")
     for _round in range(2):
-        store.save([RememberRecovery(kept)])
-        assert store.recoveries() == {uuid_of(1): kept}
+        store.save([RememberRecovery(kept), RememberSweep(swept)])
+        assert (store.recoveries(), store.sweep()) == ({uuid_of(1): kept}, swept)
         store.save([RememberPlan(PLAN), QueueNotice(NOTICE), RememberPools({"default": 0}), Remember(record(2))])
         store.save([RememberState(last), RememberStart(start), RememberBoot(run)])
         assert store.records() == {uuid_of(1): record(), uuid_of(2): record(2)}
@@ -328,6 +332,7 @@ def test_an_upgraded_database_is_that_of_a_new_host(
 
     assert columns(state) == columns(tmp_path / "new")
     assert {"states", "starts", "boot", "recoveries", "restarts"} <= set(columns(state))
+    assert {"snapshots", "counters", "sweeps"} <= set(columns(state))
 
 
 @pytest.mark.parametrize("release", RELEASES)

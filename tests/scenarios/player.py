@@ -73,8 +73,8 @@ def call(machine: Machine, step: dict[str, Any]) -> dict[str, Any]:
         return {"raised": f"{error.code}: {error.message}"}
 
 
-#: What a call with nothing to do may write: the time, history that is put away, a plan that is confirmed once more.
-BOOKS = re.compile(r"clock|clock suspect|prune|plan \S+ [1-9]\d* of \d+ confirmed")
+#: What a call with nothing to do may write: the time, what was measured, history that is put away, a plan that is confirmed once more.
+BOOKS = re.compile(r"clock|clock suspect|prune|plan \S+ [1-9]\d* of \d+ confirmed|snapshot \S+ [a-z]+")
 
 
 def keeps_books(effect: str) -> bool:

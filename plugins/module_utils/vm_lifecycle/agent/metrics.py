@@ -68,7 +68,7 @@ def _host(result: Result) -> Iterator[Tuple[str, Mapping[str, str], float]]:
 def _vms(rows: List[Result]) -> Iterator[Tuple[str, Mapping[str, str], float]]:
     for row in rows:
         of, snapshot = {"vm": row["name"], "uuid": row["uuid"]}, row["snapshot"]
-        yield "vm_info", {**of, "mode": row["mode"]}, 1
+        yield "vm_info", {**of, "mode": row["mode"], "hold": row["hold"]}, 1
         for state in STATES:
             yield "vm_state", {**of, "state": state}, int(snapshot["vm_state"] == state)
         yield "vm_cpu_usage_ratio", of, round(snapshot["cpu_usage_percent"] / 100, 6)

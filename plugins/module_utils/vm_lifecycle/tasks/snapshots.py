@@ -82,12 +82,14 @@ def report(_request: Request, observed: Observed, chains: List[Chain]) -> Docume
 
 
 def _row(observed: Observed, domain: Domain, taken: Sample) -> Dict[str, Any]:
-    persistence = read(domain, observed.records.get(domain.uuid)).document["persistence"]
+    document = read(domain, observed.records.get(domain.uuid)).document
+    persistence = document["persistence"]
     deadline = persistence.get("scheduled_cleanup") if persistence["auto_cleanup"] else None
     return {
         "name": domain.name,
         "uuid": domain.uuid,
         "mode": persistence["mode"],
+        "hold": document.get("hold", {}).get("scope", "none"),
         "snapshot": taken.snapshot,
         "memory_bytes": taken.memory,
         "disk_bytes": taken.disks,
