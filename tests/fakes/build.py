@@ -73,6 +73,7 @@ def use_of(given: str | dict[str, Any]) -> dict[str, Any]:
 def domain_of(state: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     """A domain. uuid: a number. declared: shorthand of declaration; recorded: false when the store does not know it.
 
+    restart: where it is between a stop and its restart.
     last: what it was last seen to be, in the boot before this one unless said otherwise.
     files: what it refers to, created as needed, but for {"absent": true}.
     """
@@ -106,6 +107,12 @@ def domain_of(state: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
         state["store"]["states"][uuid] = {
             "uuid": uuid, "name": domain["name"], "state": "running", "reason": "", "boot_id": "boot-",
             "at_unix": int(state["clock"]["now"]) - HOUR, "before": "", **given["last"],
+        }  # fmt: skip
+    if "restart" in given:
+        state["store"]["restarts"][uuid] = {
+            "uuid": uuid, "name": domain["name"], "phase": "up", "restart_count": 0, "in_row": 0, "delay": 0.0, "due": 0.0,
+            "since": 0.0, "boot_id": "boot", "reason": "", "message": "", "at_unix": int(state["clock"]["now"]) - HOUR,
+            **given["restart"],
         }  # fmt: skip
     return domain
 

@@ -64,6 +64,7 @@ UNFORESEEN = {
     "recovery-disks",
     "recovery-memory",
     "recovery-restored",
+    "restart-by-hand",
     "storage-logical",
     "storage-open-elsewhere",
     "undo-finish-refused",

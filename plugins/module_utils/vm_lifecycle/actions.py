@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from typing import FrozenSet, Optional, Tuple, Union
 
 from .changes import StoreChange
-from .host_actions import Bring, Capture, DropRecovery, Guard, Redefine, Start, Stop
+from .host_actions import Bring, Capture, DropRecovery, Guard, Redefine, Retry, Start, StayDown, Stop
 from .model import Document, Intent, Pressure, Record, VolumeVerdict
 
 # What this module offers of others; its own names need not be listed.
-__all__ = ["Bring", "Capture", "DropRecovery", "Guard", "Redefine", "Start", "Stop"]
+__all__ = ["Bring", "Capture", "DropRecovery", "Guard", "Redefine", "Retry", "Start", "StayDown", "Stop"]
 
 
 @dataclass(frozen=True)
@@ -182,6 +182,8 @@ Action = Union[
     DropUndo,
     Start,
     Stop,
+    Retry,
+    StayDown,
     Capture,
     Redefine,
     Bring,

@@ -24,7 +24,7 @@ from .policy.cleanup_policy import pressed
 from .ports import World
 
 #: Decision of an entry -> the word for it in the operation log.
-OPERATIONS = {"removed": "remove", "forgotten": "forget", "restored": "restore"}
+OPERATIONS = {"removed": "remove", "forgotten": "forget", "restored": "restore", "started": "retry"}
 #: Seconds between two looks at something that is waited for, and for which a removal waits for its turn.
 POLL, SLOT_WAIT = 0.5, 600.0
 

@@ -55,6 +55,11 @@ FINDINGS: Dict[str, Ailment] = {
         "A VM did not come up when it was last started in order.",
         "See to the cause, then vm-lifecycle boot --again; the next good start ends this.",
     ),
+    "restart_given_up": Ailment(
+        "error",
+        "A VM stopped once more after as many restarts in a row as its max_retries allows, and is left down.",
+        "See to the cause, its log in /var/log/libvirt/qemu for one, then vm-lifecycle retry.",
+    ),
     "unit_failed": Ailment(
         "error",
         "A unit of this software has failed.",
