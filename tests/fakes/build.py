@@ -122,7 +122,9 @@ def declaration(uuid: str, short: dict[str, Any], now: int) -> dict[str, Any]:
     given = dict(short)
     created = now - int(given.pop("created", 10) * HOUR)
     extras: dict[str, Any] = {
-        key: given.pop(key) for key in ("policy", "autostart", "revision", "vm_id") if key in given
+        key: given.pop(key)
+        for key in ("policy", "autostart", "revision", "vm_id", "libvirt_actions_before")
+        if key in given
     }
     hold = given.pop("hold", None)
     persistence = {**PERSISTENCE, "created_at_unix": created, **given}

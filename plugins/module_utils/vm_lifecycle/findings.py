@@ -113,12 +113,12 @@ FINDINGS: Dict[str, Ailment] = {
     "on_crash_restart": Ailment(
         "warning",
         "Its on_crash makes libvirt itself start it again after a crash, at once and for ever.",
-        "Set on_crash to destroy in its definition with virsh edit.",
+        "Enable the supervisor and run vm-lifecycle flags, or set on_crash to destroy with virsh edit.",
     ),
     "on_poweroff_restart": Ailment(
         "warning",
         "Its on_poweroff makes libvirt start it again when its guest shuts down, so it can't be shut down at all.",
-        "Set on_poweroff to destroy in its definition with virsh edit.",
+        "Enable the supervisor and run vm-lifecycle flags, or set on_poweroff to destroy with virsh edit.",
     ),
     "metadata_problem": Ailment(
         "warning",

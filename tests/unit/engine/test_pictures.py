@@ -361,7 +361,7 @@ def test_flags() -> None:
     )
     failed = {"name": "a", "message": "no", "failed": True, "reason": "busy"}
     assert text.flags({"dry_run": False, "vms": [failed]}) == "failed: a: no [busy]"
-    assert text.flags({"dry_run": False, "vms": []}) == "libvirt's autostart flags are as they should be"
+    assert text.flags({"dry_run": False, "vms": []}) == "libvirt does by itself what it should"
 
 
 @pytest.mark.parametrize(

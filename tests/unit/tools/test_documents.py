@@ -83,6 +83,7 @@ def test_what_the_project_adds() -> None:
         "VmBootPolicy",
         "VmCleanupPolicyAdditional",
         "VmHold",
+        "VmLibvirtActions",
         "VmLifecyclePolicyAdditional",
         "VmMetadata",
         "VmPersistenceInput",

@@ -87,7 +87,9 @@ def _host_verbs(verbs: Any) -> None:
     boot.add_argument("--svg", type=Path, metavar="FILE", help="with --timeline: draw it into a file, too")
     shutdown = verbs.add_parser("shutdown", help="stop this host's VMs in their order, when it goes down")
     shutdown.add_argument("--now", action="store_true", help="also on a host that does not go down")
-    flags = verbs.add_parser("flags", help="set libvirt's autostart flags right for the units that are enabled")
+    flags = verbs.add_parser(
+        "flags", help="let libvirt start and restart VMs by itself, or not, as the enabled units need it"
+    )
     flags.add_argument("--dry-run", action="store_true", help="show what would be set, and set nothing")
     supervise = verbs.add_parser(
         "supervise", help="keep on record what state each VM is in, and restart those that died, until it is stopped"

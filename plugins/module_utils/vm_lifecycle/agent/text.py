@@ -179,13 +179,13 @@ NOT_GOING_DOWN = (
 
 
 def flags(result: Result) -> str:
-    """A line for each VM whose libvirt autostart flag was another one than it should be."""
+    """A line for each VM of which libvirt did something by itself that it should not, or the other way round."""
     would = "would be " if result["dry_run"] else ""
     lines = [
         f"failed: {vm['name']}: {why(vm)} [{vm['reason']}]" if vm.get("failed") else f"{would}set: {vm['message']}"
         for vm in result["vms"]
     ]
-    return "\n".join(printable(line) for line in lines) or "libvirt's autostart flags are as they should be"
+    return "\n".join(printable(line) for line in lines) or "libvirt does by itself what it should"
 
 
 def doctor(result: Result) -> str:

@@ -15,13 +15,12 @@ from ..examination import BOOT, DAEMONS, GUESTS, HOST, OWN, PACEMAKER, Examinati
 from ..findings import FINDINGS, SEVERITIES
 from ..model import Domain
 from ..restarts import RestartRecord
+from .habits import RESTARTING
 
 #: Values of libvirt's auto_shutdown_* by which it stops nothing.
 IDLE = ("none", "0", "")
 #: Those that only say how, not whether.
 MANNERS = ("auto_shutdown_wait", "auto_shutdown_restore", "auto_save_bypass_cache")
-#: Values of on_crash and on_poweroff by which libvirt starts a domain again by itself.
-RESTARTING = ("restart", "rename-restart", "coredump-restart")
 
 
 @dataclass(frozen=True)

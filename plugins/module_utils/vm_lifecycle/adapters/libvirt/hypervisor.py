@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, List, Optional, Sequence, Set, Tuple
+from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Sequence, Set, Tuple
 from xml.etree import ElementTree
 
 from ...boots import MemoryCost, Need
@@ -15,8 +15,8 @@ from ...model import Domain, SavedDomain, Storage, UndoRecord, VolumeVerdict
 from .calls import Asked, translated
 from .connections import Connections, SharedLook
 from .definitions import metadata_element, metadata_text
-from .power import activate, needs, start, stop_reason
-from .redefinition import define, define_xml, save, undefine_flags
+from .power import activate, needs, set_actions, start, stop_reason
+from .redefinition import define, define_xml, save, undefine
 
 if TYPE_CHECKING:
     from ...recoveries import Configuration, MemoryFacts
@@ -151,6 +151,10 @@ class LibvirtHypervisor:
         with translated(uuid):
             self._handle(uuid).setAutostart(1 if value else 0)
 
+    def set_actions(self, uuid: str, values: Mapping[str, str]) -> None:
+        with translated(uuid):
+            set_actions(self._handle(uuid), values)
+
     def request_shutdown(self, uuid: str) -> None:
         """libvirt asks the guest agent first, if there is one, and may wait for it without limit: then the power button it is."""
         asked = Asked(self._connections.uri, uuid, lambda handle: handle.shutdown())
@@ -247,21 +251,8 @@ class LibvirtHypervisor:
 
     def undefine(self, uuid: str, keep_nvram: bool, keep_tpm: bool = False) -> None:
         with translated(uuid):
-            handle = self._handle(uuid)
-            definition = handle.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE)
-            handle.undefineFlags(undefine_flags(handle, self._connection.getLibVersion(), keep_nvram, keep_tpm))
-            self._give_back_if_running(uuid, definition)
+            undefine(self._connection, self._handle(uuid), keep_nvram, keep_tpm)
         self._connections.handles().pop(uuid, None)
-
-    def _give_back_if_running(self, uuid: str, definition: str) -> None:
-        """libvirt undefines a domain that was started meanwhile and leaves it running, transient: it gets its own back."""
-        try:
-            running = self._connection.lookupByUUIDString(uuid).isActive()
-        except libvirt.libvirtError:
-            return
-        if running:
-            self._connection.defineXML(definition)
-            raise EffectError("changed_meanwhile", "the VM was started while it was being removed")
 
     def define(self, saved: SavedDomain) -> None:
         with translated():
