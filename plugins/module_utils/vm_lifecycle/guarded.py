@@ -34,6 +34,8 @@ def start_claimed(world: World, uuid: str, by_hand: bool = False) -> str:
     if domain.power_state in UP:
         return ""
     document = _declared(world, domain)
+    if domain.active and domain.power_state != "crashed":
+        raise EffectError("busy", f"it is {domain.power_state}")  # and will be off in a moment
     if domain.active:
         raise EffectError("crash_preserved", "it crashed and is kept as it is; power it off first")
     if not by_hand:

@@ -76,7 +76,7 @@ def _entry(request: Request, domain: Domain, observed: Observed) -> Entry:
     bar = rule(carried.document).bar
     if domain.power_state in UP:
         return Entry(domain.uuid, domain.name, "kept", "already_running", f"{domain.name}: runs already")
-    if domain.active:
+    if domain.power_state == "crashed":
         code = "crash_preserved"
         return Entry(domain.uuid, domain.name, "kept", code, f"{domain.name}: {RESTART_REASONS[code].text}")
     if bar == "restart_held" and request.state == "retried":
