@@ -53,6 +53,7 @@ options:
           - expired
           - failed
           - start_failed
+          - gave_up
           - invalid
           - unmanaged
         description:
@@ -60,6 +61,7 @@ options:
           - V(expired) - temporary, with a deadline that has passed.
           - V(failed) - the last attempt to clean it up failed.
           - V(start_failed) - its last start in order failed, or a VM that it depends on did not come up.
+          - V(gave_up) - it stopped after as many restarts in a row as max_retries allows, and is left down.
           - V(invalid) - its metadata cannot be used, so the VM is never touched.
           - V(unmanaged) - nothing was declared about it, so the VM is never touched.
       expires_within_hours:

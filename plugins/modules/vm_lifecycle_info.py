@@ -376,6 +376,39 @@ vms:
           description: Restarts by the supervisor since it was declared.
           type: int
           returned: always
+    restart:
+      description: How the supervisor restarted the VM, and what becomes of it if it is down; null while it never had to.
+      type: dict
+      returned: always
+      contains:
+        state:
+          description: V(up), V(waiting) for its restart, V(starting), V(left) down as it should be, or V(gave_up).
+          type: str
+          returned: always
+        restart_count:
+          description: Restarts since the VM was declared.
+          type: int
+          returned: always
+        in_row:
+          description: Starts that were tried in a row; max_retries bounds them.
+          type: int
+          returned: always
+        next_attempt_at:
+          description: When it is started again, in ISO 8601; null when it is not.
+          type: str
+          returned: always
+        reason:
+          description: Why it is down and stays so or not, a code; null while it runs.
+          type: str
+          returned: always
+        message:
+          description: The same in words, as far as there are any.
+          type: str
+          returned: always
+        at:
+          description: Since when that is so, in ISO 8601.
+          type: str
+          returned: always
     hold:
       description: The hold on the VM (scope, reason, since_unix), null when there is none.
       type: dict

@@ -10,6 +10,7 @@ import pytest
 from vm_lifecycle.boots import Need
 from vm_lifecycle.errors import DomainGone, EffectError
 from vm_lifecycle.model import Domain
+from vm_lifecycle.policy.habits import actions
 
 from .conftest import Bench, LibvirtBench, QemuBench
 from .real_qemu import Daemon, wait_for
@@ -112,6 +113,29 @@ def test_stop_reasons_of_processes(qemu: QemuBench) -> None:
     qemu.daemon.start()
     wait_for(lambda: off(qemu))
     assert qemu.hypervisor.stop_reason(A) == "unknown"
+
+
+@pytest.mark.parametrize("running", [False, True])
+def test_set_actions(qemu: QemuBench, running: bool) -> None:
+    """Of the definition, one that runs included; what is not named stays."""
+    more = "<on_poweroff>restart</on_poweroff><on_crash>coredump-restart</on_crash>"  # which QEMU takes beside no other on_reboot
+    qemu.connection.defineXML(qemu.daemon.xml(A, "a", "obedient", more=more))
+    if running:
+        qemu.hypervisor.start(A)
+    before = actions(qemu.hypervisor.definition(A))
+    assert before == {"on_poweroff": "restart", "on_reboot": "restart", "on_crash": "coredump-restart"}
+    qemu.hypervisor.set_actions(A, {"on_poweroff": "destroy", "on_crash": "coredump-destroy"})
+    wanted = {"on_poweroff": "destroy", "on_reboot": "restart", "on_crash": "coredump-destroy"}
+    assert actions(qemu.hypervisor.definition(A)) == wanted
+    live = actions(qemu.connection.lookupByUUIDString(A).XMLDesc(0))
+    assert (live["on_poweroff"], live["on_crash"]) == ("destroy", "coredump-destroy")
+    for value in ("destroy", "restart"):
+        qemu.hypervisor.set_actions(A, {"on_reboot": value})
+        assert actions(qemu.hypervisor.definition(A))["on_reboot"] == value
+    qemu.hypervisor.set_actions(A, before)
+    assert actions(qemu.hypervisor.definition(A)) == before
+    with pytest.raises(DomainGone):
+        qemu.hypervisor.set_actions(B, wanted)
 
 
 def test_what_saved_memory_leaves_behind(powered: Bench) -> None:

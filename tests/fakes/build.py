@@ -74,6 +74,7 @@ def domain_of(state: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     """A domain. uuid: a number. declared: shorthand of declaration; recorded: false when the store does not know it.
 
     load: share of one processor that it uses; guest: [MiB in use, epoch seconds at which it said so]; reason: as Statistics.reason.
+    restart: where it is between a stop and its restart.
     last: what it was last seen to be, in the boot before this one unless said otherwise.
     files: what it refers to, created as needed, but for {"absent": true}.
     """
@@ -112,6 +113,12 @@ def domain_of(state: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
             "uuid": uuid, "name": domain["name"], "state": "running", "reason": "", "boot_id": "boot-",
             "at_unix": int(state["clock"]["now"]) - HOUR, "before": "", **given["last"],
         }  # fmt: skip
+    if "restart" in given:
+        state["store"]["restarts"][uuid] = {
+            "uuid": uuid, "name": domain["name"], "phase": "up", "restart_count": 0, "in_row": 0, "delay": 0.0, "due": 0.0,
+            "since": 0.0, "boot_id": "boot", "reason": "", "message": "", "at_unix": int(state["clock"]["now"]) - HOUR,
+            **given["restart"],
+        }  # fmt: skip
     return domain
 
 
@@ -120,7 +127,9 @@ def declaration(uuid: str, short: dict[str, Any], now: int) -> dict[str, Any]:
     given = dict(short)
     created = now - int(given.pop("created", 10) * HOUR)
     extras: dict[str, Any] = {
-        key: given.pop(key) for key in ("policy", "autostart", "revision", "vm_id") if key in given
+        key: given.pop(key)
+        for key in ("policy", "autostart", "revision", "vm_id", "libvirt_actions_before")
+        if key in given
     }
     hold = given.pop("hold", None)
     persistence = {**PERSISTENCE, "created_at_unix": created, **given}

@@ -5,9 +5,10 @@ from __future__ import annotations
 import copy
 import json
 import posixpath
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
 from vm_lifecycle.boots import MemoryCost, Need
@@ -158,6 +159,14 @@ class FakeHypervisor:
         domain = self._get(uuid)
         with self._machine.effect("set_autostart", f"{domain['name']} {str(value).lower()}", domain):
             domain["autostart"] = value
+
+    def set_actions(self, uuid: str, values: Mapping[str, str]) -> None:
+        domain = self._get(uuid)
+        said = " ".join(f"{name}={value}" for name, value in values.items())
+        with self._machine.effect("set_actions", f"{domain['name']} {said}", domain):
+            root = ElementTree.fromstring(f"<habits>{domain['habits']}</habits>")
+            kept = {each.tag: each.text for each in root}
+            domain["habits"] = "".join(f"<{name}>{value}</{name}>" for name, value in {**kept, **values}.items())
 
     def request_shutdown(self, uuid: str) -> None:
         domain = self._get(uuid)

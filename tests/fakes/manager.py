@@ -78,6 +78,11 @@ def set_metadata(machine: Machine, vm: str, text: str | None) -> None:
     machine.named(vm).update(metadata=text)
 
 
+def set_habits(machine: Machine, vm: str, habits: str) -> None:
+    """virsh set-lifecycle-action."""
+    machine.named(vm).update(habits=habits)
+
+
 def revert(machine: Machine, vm: str) -> None:
     """virsh snapshot-revert: the metadata of an earlier moment comes back, which save_metadata kept."""
     machine.named(vm)["metadata"] = machine.state["kept"][vm]
@@ -276,7 +281,7 @@ def let_go(machine: Machine) -> None:
 DEEDS: dict[str, Any] = {
     deed.__name__: deed
     for deed in (
-        start, stop, crash, pause, undefine, define, redefine, rename, clone, set_metadata, revert, save_metadata, edit,
+        start, stop, crash, pause, undefine, define, redefine, rename, clone, set_metadata, set_habits, revert, save_metadata, edit,
         make_permanent, hold, edit_later, reprieve, replace_file, write_file, overlay, hard_link, delete_file, attach, pool, lose_store,
         break_store, refuse, configure, reboot, soft_reboot, go_down, set_clock, claim, let_go, press, drop_pool, notify, network,
         look, lose_definition, change_machine, damage_image,

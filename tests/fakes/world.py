@@ -21,6 +21,7 @@ EFFECTS = {
     "drop_intent": "store_unusable",
     "write_metadata": "effect_failed",
     "set_autostart": "effect_failed",
+    "set_actions": "effect_failed",
     "request_shutdown": "effect_failed",
     "power_off": "effect_failed",
     "undefine": "effect_failed",

@@ -15,7 +15,18 @@ from typing import Any
 from vm_lifecycle.agent.host_verbs import boot_host, stop_host
 from vm_lifecycle.errors import EffectError, LifecycleError
 from vm_lifecycle.run import run
-from vm_lifecycle.tasks import autostart, boot, cleanup, flags, info, persistence, recovery, shutdown, snapshots
+from vm_lifecycle.tasks import (
+    autostart,
+    boot,
+    cleanup,
+    flags,
+    info,
+    persistence,
+    recovery,
+    restart,
+    shutdown,
+    snapshots,
+)
 
 from tests.fakes.build import build
 from tests.fakes.manager import act
@@ -26,7 +37,7 @@ from .checker import Auditor
 HERE = Path(__file__).parent
 TASKS = {
     module.TASK.name: module.TASK
-    for module in (autostart, boot, cleanup, flags, info, persistence, recovery, shutdown, snapshots)
+    for module in (autostart, boot, cleanup, flags, info, persistence, recovery, restart, shutdown, snapshots)
 }
 
 
@@ -237,7 +248,7 @@ def _row(row: dict[str, Any]) -> Iterator[str]:
         " ".join([row["name"], *(text for text in said if text), *(["CHANGED"] if row.get("changed") else [])])
     )
     for key in ("persistence", "policy", "autostart", "hold", "scheduled_cleanup_at", "effective_cleanup_at", "unenforced",
-                "metadata_problem", "schedule", "start", "last_state", "snapshot", "snapshot_history"):  # fmt: skip
+                "metadata_problem", "schedule", "start", "last_state", "restart", "snapshot", "snapshot_history"):  # fmt: skip
         if row.get(key):
             yield f"  {key} {_json(row[key])}"
     if "recovery" in row:

@@ -65,6 +65,7 @@ UNFORESEEN = {
     "recovery-memory",
     "recovery-restored",
     "recovery-secrets",
+    "restart-by-hand",
     "storage-logical",
     "storage-open-elsewhere",
     "undo-finish-refused",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import threading
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -378,6 +381,32 @@ def test_libvirt_that_is_away() -> None:
         "the daemon went away; trying again",
         "no such socket; trying again",
     ]
+
+
+def test_signs_of_life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """systemd hears one at each turn of the loop, and while libvirt is away."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.setblocking(False)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+
+        def signs() -> int:
+            count = 0
+            with suppress(BlockingIOError):
+                while True:
+                    count += systemd.recv(100) == b"WATCHDOG=1"
+            return count
+
+        host = machine()
+        with pytest.raises(EffectError):
+            watch(Script([], [], []), Recorder(ports(host)), threading.Event())
+        assert signs() == 4
+
+        def attempt() -> None:
+            raise refuse("connection_failed", "no such socket")
+
+        insist(ports(host).host, Patient(host, 5), attempt)
+        assert signs() == 5
 
 
 def test_what_no_waiting_helps() -> None:

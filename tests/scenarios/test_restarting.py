@@ -261,6 +261,35 @@ def test_a_host_that_goes_down() -> None:
         assert (watching.starts(), watching.record["reason"]) == ([], "host_goes_down")
 
 
+@pytest.mark.parametrize("how", ["shutdown", "save-state", "destroy"])
+@pytest.mark.parametrize("agent", [True, False])
+def test_our_own_stop(how: str, agent: bool) -> None:
+    """vm-lifecycle shutdown --now is not undone, also where the guest's agent shuts it down, which looks like its own idea."""
+    machine = host(policy={"on_host_shutdown": how})
+    stop: Deed = lambda machine: call(machine, {"task": "shutdown", "arguments": {"now": True}})  # noqa: E731
+    watching = Watching(machine)
+    told = machine.on_event
+    assert told is not None
+    machine.on_event = lambda kind, detail, domain: (
+        told(kind, detail, domain) if kind != "powerdown" or not agent else None
+    )
+    watching.run(120.0, (5.0, stop))
+    assert (watching.starts(), machine.named("vm")["state"]) == ([], "shutoff")
+    assert watching.machine.store["states"][VM]["reason"] in ("host_shutdown", "saved")
+
+
+def test_going_down_by_itself() -> None:
+    """A VM whose guest is about to end is no crash; what comes of it is."""
+
+    def deed(machine: Machine) -> None:
+        machine.named("vm")["state"] = "shutdown"
+
+    machine = host()
+    deed(machine)
+    watching = Watching(machine).run(60.0, (5.0, ends("SIGKILL")))
+    assert watching.starts() == [6.1]
+
+
 def test_wall_clock_steps() -> None:
     """A clock that is set while it waits changes nothing, in either direction."""
     for step in (-10_000.0, 10_000.0):

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import FrozenSet, Optional, Tuple, Union
+from typing import FrozenSet, Mapping, Optional, Tuple, Union
 
 from .changes import StoreChange
-from .host_actions import Bring, Capture, DropRecovery, Guard, Redefine, Start, Stop
+from .host_actions import Bring, Capture, DropRecovery, Guard, Redefine, Retry, Start, StayDown, Stop
 from .model import Document, Intent, Pressure, Record, VolumeVerdict
 
 # What this module offers of others; its own names need not be listed.
-__all__ = ["Bring", "Capture", "DropRecovery", "Guard", "Redefine", "Start", "Stop"]
+__all__ = ["Bring", "Capture", "DropRecovery", "Guard", "Redefine", "Retry", "Start", "StayDown", "Stop"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,15 @@ class SetAutostart:
 
     uuid: str
     value: bool
+    guard: Optional[Guard] = None
+
+
+@dataclass(frozen=True)
+class SetActions:
+    """What libvirt does by itself when the guest ends: values by element. guard: as for SetAutostart."""
+
+    uuid: str
+    values: Mapping[str, str]
     guard: Optional[Guard] = None
 
 
@@ -166,6 +175,7 @@ Action = Union[
     WriteMetadata,
     RemoveMetadata,
     SetAutostart,
+    SetActions,
     KeepRecord,
     DropRecord,
     DropIntent,
@@ -182,6 +192,8 @@ Action = Union[
     DropUndo,
     Start,
     Stop,
+    Retry,
+    StayDown,
     Capture,
     Redefine,
     Bring,

@@ -24,7 +24,7 @@ from .policy.cleanup_policy import pressed
 from .ports import World
 
 #: Decision of an entry -> the word for it in the operation log.
-OPERATIONS = {"removed": "remove", "forgotten": "forget", "restored": "restore"}
+OPERATIONS = {"removed": "remove", "forgotten": "forget", "restored": "restore", "started": "retry"}
 #: Seconds between two looks at something that is waited for, and for which a removal waits for its turn.
 POLL, SLOT_WAIT = 0.5, 600.0
 
@@ -192,6 +192,13 @@ def _set_autostart(run: Run, chain: Chain, action: do.SetAutostart) -> None:
     chain.touched = True
 
 
+def _set_actions(run: Run, chain: Chain, action: do.SetActions) -> None:
+    if action.guard is not None:
+        check(run, action.guard)
+    run.world.hypervisor.set_actions(action.uuid, action.values)
+    chain.touched = True
+
+
 def _keep_record(run: Run, _chain: Chain, action: do.KeepRecord) -> None:
     record, clock = action.record, run.world.host.clock()
     run.later(Remember(record))
@@ -222,6 +229,7 @@ DECLARATIONS: Dict[Type[object], Handler] = {
     do.WriteMetadata: _write_metadata,
     do.RemoveMetadata: _remove_metadata,
     do.SetAutostart: _set_autostart,
+    do.SetActions: _set_actions,
     do.KeepRecord: _keep_record,
     do.DropRecord: _drop_record,
     do.DropIntent: _drop_intent,

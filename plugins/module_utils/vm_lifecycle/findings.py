@@ -55,6 +55,11 @@ FINDINGS: Dict[str, Ailment] = {
         "A VM did not come up when it was last started in order.",
         "See to the cause, then vm-lifecycle boot --again; the next good start ends this.",
     ),
+    "restart_given_up": Ailment(
+        "error",
+        "A VM stopped once more after as many restarts in a row as its max_retries allows, and is left down.",
+        "See to the cause, its log in /var/log/libvirt/qemu for one, then vm-lifecycle retry.",
+    ),
     "unit_failed": Ailment(
         "error",
         "A unit of this software has failed.",
@@ -108,12 +113,12 @@ FINDINGS: Dict[str, Ailment] = {
     "on_crash_restart": Ailment(
         "warning",
         "Its on_crash makes libvirt itself start it again after a crash, at once and for ever.",
-        "Set on_crash to destroy in its definition with virsh edit.",
+        "Enable the supervisor and run vm-lifecycle flags, or set on_crash to destroy with virsh edit.",
     ),
     "on_poweroff_restart": Ailment(
         "warning",
         "Its on_poweroff makes libvirt start it again when its guest shuts down, so it can't be shut down at all.",
-        "Set on_poweroff to destroy in its definition with virsh edit.",
+        "Enable the supervisor and run vm-lifecycle flags, or set on_poweroff to destroy with virsh edit.",
     ),
     "metadata_problem": Ailment(
         "warning",

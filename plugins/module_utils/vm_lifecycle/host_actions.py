@@ -49,6 +49,21 @@ class Stop:
 
 
 @dataclass(frozen=True)
+class Retry:
+    """A person starts a VM that the supervisor gave up, or would start later."""
+
+    uuid: str
+
+
+@dataclass(frozen=True)
+class StayDown:
+    """A VM that is off stays off: it counts as stopped by somebody."""
+
+    uuid: str
+    name: str
+
+
+@dataclass(frozen=True)
 class Capture:
     """What is needed to make the VM again is kept. The guard is its metadata. path: where its memory goes, too; "" for libvirt's own place.
 

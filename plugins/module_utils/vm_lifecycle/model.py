@@ -292,3 +292,5 @@ class Observed:
     store_problem: str = ""
     #: Features whose units are enabled on this host: cleanup, boot, supervisor, snapshots.
     features: FrozenSet[str] = frozenset()
+    #: What libvirt does when guests end, by UUID, as policy/habits.py; of VMs for which that counts.
+    ends: Mapping[str, Mapping[str, str]] = field(default_factory=dict)

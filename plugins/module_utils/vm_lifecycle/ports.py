@@ -79,6 +79,9 @@ class Hypervisor(Meter, Protocol):
     def set_autostart(self, uuid: str, value: bool) -> None:
         """Set libvirt's autostart flag."""
 
+    def set_actions(self, uuid: str, values: Mapping[str, str]) -> None:
+        """Set on_poweroff, on_reboot or on_crash in the persistent definition, and in the live one where QEMU can change it."""
+
     def request_shutdown(self, uuid: str) -> None:
         """Ask the guest to shut down; returns at once."""
 

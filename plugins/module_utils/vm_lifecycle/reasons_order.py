@@ -94,6 +94,7 @@ RESTART_REASONS: Dict[str, Reason] = {
         "Its guest crashed, and its on_crash is preserve: it is kept as it is, to be looked at.",
         "Power it off when you are done, and start it.",
     ),
+    "retried": Reason("started", "A person had it started with vm-lifecycle retry."),
     "restart_refused": Reason(
         "left",
         "It is not the VM any more that was declared, or its metadata can't be relied on.",

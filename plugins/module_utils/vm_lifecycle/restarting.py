@@ -57,7 +57,8 @@ class Turn:
             if known is not None and known.phase != "up":
                 self.happened(declared, Happening("started"))
         elif domain.active:
-            self.happened(declared, Happening("crashed"))
+            if domain.power_state == "crashed":
+                self.happened(declared, Happening("crashed"))
         elif ran(last, self.at.boot_id) or (known is not None and known.phase == "up"):
             self.happened(declared, Happening("stopped", state.reason, STOPS.get(state.reason, "")))
         elif known is not None and known.phase == "starting" and domain.uuid not in self.going:

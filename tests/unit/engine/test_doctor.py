@@ -13,6 +13,7 @@ from vm_lifecycle.examination import BOOT, GUESTS, HOST, PACEMAKER, SUPERVISOR, 
 from vm_lifecycle.findings import FINDINGS, SEVERITIES
 from vm_lifecycle.model import Domain
 from vm_lifecycle.policy.doctor import Finding, Habits, Seen, examine, guests_acts, habits
+from vm_lifecycle.restarts import RestartRecord
 
 GUESTS_COMMANDS = "{ path=/usr/lib/libvirt/libvirt-guests.sh ; argv[]=/usr/lib/libvirt/libvirt-guests.sh stop }"
 UNITS = {
@@ -27,6 +28,7 @@ DB = Domain("u1", "db1", "running")
 LEGACY = Domain("u2", "legacy", "running")
 SEEN = Seen(managed=(DB,), habits={"u1": Habits()}, features=frozenset({"boot", "supervisor"}), worst_case=250.0)
 FAILED = StartRecord("u1", "db1", "b", "failed", "ssh_silent", "no SSH banner")
+GIVEN_UP = RestartRecord("u1", "db1", "gave_up", 7, 5, message="its process died")
 
 
 def with_unit(name: str, **changes: Any) -> Examination:
@@ -55,6 +57,7 @@ CASES: Dict[str, Tuple[Examination, Seen, str]] = {
     "dependency_order": (HEALTHY, ordered("dependency_order"), "db1"),
     "never_started": (HEALTHY, ordered("never_started"), "db1"),
     "start_failed": (HEALTHY, replace(SEEN, starts={"u1": FAILED}), "db1"),
+    "restart_given_up": (HEALTHY, replace(SEEN, restarts={"u1": GIVEN_UP}, managed=(replace(DB, power_state="shutoff"),)), "db1"),
     "unit_failed": (with_unit(SUPERVISOR, state="failed"), SEEN, SUPERVISOR),
     "host_unit_inactive": (with_unit(HOST, state="inactive"), SEEN, HOST),
     "other_manager_libvirt_guests": (with_unit(GUESTS, commands=GUESTS_COMMANDS), SEEN, GUESTS),

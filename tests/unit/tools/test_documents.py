@@ -83,6 +83,7 @@ def test_what_the_project_adds() -> None:
         "VmBootPolicy",
         "VmCleanupPolicyAdditional",
         "VmHold",
+        "VmLibvirtActions",
         "VmLifecyclePolicyAdditional",
         "VmMetadata",
         "VmPersistenceInput",
@@ -96,7 +97,7 @@ def test_what_the_project_adds() -> None:
     assert DOCUMENTS["VmMetadata"]["required"] == ["version", "vm_id", "revision", "persistence"]
     assert DOCUMENTS["VmMetadata"]["properties"]["version"]["enum"] == [1]
     assert sorted(DOCUMENTS["VmMetadata"]["definitions"]) == [
-        "VmAutoStartConfig", "VmHold", "VmLifecyclePolicy", "VmLifecyclePolicyAdditional", "VmPersistence",
+        "VmAutoStartConfig", "VmHold", "VmLibvirtActions", "VmLifecyclePolicy", "VmLifecyclePolicyAdditional", "VmPersistence",
     ]  # fmt: skip
 
 

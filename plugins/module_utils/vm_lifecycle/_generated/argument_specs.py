@@ -97,7 +97,7 @@ VM_LIFECYCLE_INFO: Dict[str, Any] = {
             'mode': {'type': 'str', 'choices': ['permanent', 'temporary']},
             'state': {
                 'type': 'str',
-                'choices': ['held', 'expired', 'failed', 'start_failed', 'invalid', 'unmanaged'],
+                'choices': ['held', 'expired', 'failed', 'start_failed', 'gave_up', 'invalid', 'unmanaged'],
             },
             'expires_within_hours': {'type': 'int'},
         },

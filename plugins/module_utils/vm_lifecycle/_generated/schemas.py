@@ -189,6 +189,15 @@ SCHEMAS: Dict[str, Any] = {
         'required': ['since_unix'],
         'additionalProperties': False,
     },
+    'VmLibvirtActions': {
+        'type': 'object',
+        'properties': {
+            'on_poweroff': {'type': 'string'},
+            'on_reboot': {'type': 'string'},
+            'on_crash': {'type': 'string'},
+        },
+        'additionalProperties': False,
+    },
     'VmLifecyclePolicy': {
         'type': 'object',
         'properties': {
@@ -243,6 +252,7 @@ SCHEMAS: Dict[str, Any] = {
             'hold': {'allOf': [{'$ref': '#/definitions/VmHold'}]},
             'temporary_since_unix': {'type': 'integer'},
             'libvirt_autostart_before': {'type': 'boolean'},
+            'libvirt_actions_before': {'allOf': [{'$ref': '#/definitions/VmLibvirtActions'}]},
         },
         'required': ['version', 'vm_id', 'revision', 'persistence'],
         'additionalProperties': False,
@@ -298,6 +308,15 @@ SCHEMAS: Dict[str, Any] = {
                     'since_unix': {'type': 'integer'},
                 },
                 'required': ['since_unix'],
+                'additionalProperties': False,
+            },
+            'VmLibvirtActions': {
+                'type': 'object',
+                'properties': {
+                    'on_poweroff': {'type': 'string'},
+                    'on_reboot': {'type': 'string'},
+                    'on_crash': {'type': 'string'},
+                },
                 'additionalProperties': False,
             },
             'VmLifecyclePolicy': {
@@ -609,6 +628,7 @@ DEFAULTS: Dict[str, Dict[str, Any]] = {
     },
     'VmCleanupSchedule': {'mode': 'temporary', 'cleanup_status': 'pending', 'cleanup_attempts': 0},
     'VmHold': {'scope': 'deletion', 'reason': ''},
+    'VmLibvirtActions': {},
     'VmLifecyclePolicy': {
         'on_host_reboot': 'start',
         'on_host_shutdown': 'shutdown',

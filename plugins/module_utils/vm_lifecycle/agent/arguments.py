@@ -24,6 +24,8 @@ STATES = {
     "undo": "restored",
     "purge": "purged",
     "recover": "restored",
+    "retry": "retried",
+    "stay-down": "down",
 }
 #: Verbs of the host as a whole, which units run.
 HOST_VERBS = ("boot", "shutdown", "flags", "supervise", "doctor")
@@ -53,6 +55,8 @@ def _vm_verbs(verbs: Any) -> None:
     _verb(verbs, "release", "end the hold on VMs", "+", acts=True)
     renew = _verb(verbs, "renew", "give temporary VMs their full time again, from now", "+", acts=True)
     renew.add_argument("--if-less-than", type=int, metavar="HOURS", help="only if fewer hours are left")
+    _verb(verbs, "retry", "start VMs that the supervisor gave up, or is about to start", "+", acts=True)
+    _verb(verbs, "stay-down", "VMs that are off stay off: their restart is called off", "+", acts=True)
     recover = _verb(
         verbs, "recover", "bring VMs to the state that is on record, and define those that are missing", "*", acts=True
     )
@@ -85,9 +89,13 @@ def _host_verbs(verbs: Any) -> None:
     boot.add_argument("--svg", type=Path, metavar="FILE", help="with --timeline: draw it into a file, too")
     shutdown = verbs.add_parser("shutdown", help="stop this host's VMs in their order, when it goes down")
     shutdown.add_argument("--now", action="store_true", help="also on a host that does not go down")
-    flags = verbs.add_parser("flags", help="set libvirt's autostart flags right for the units that are enabled")
+    flags = verbs.add_parser(
+        "flags", help="let libvirt start and restart VMs by itself, or not, as the enabled units need it"
+    )
     flags.add_argument("--dry-run", action="store_true", help="show what would be set, and set nothing")
-    supervise = verbs.add_parser("supervise", help="keep on record what state each VM is in, until it is stopped")
+    supervise = verbs.add_parser(
+        "supervise", help="keep on record what state each VM is in, and restart those that died, until it is stopped"
+    )
     for command in (boot, shutdown):
         command.add_argument("--plan", action="store_true", help="show what would be done, and do nothing")
         command.add_argument("--dry-run", action="store_true", help="the same")

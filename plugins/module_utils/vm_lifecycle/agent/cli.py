@@ -125,6 +125,8 @@ def _task(verb: str) -> Task:
         from ..tasks.flags import TASK
     elif verb == "recover":
         from ..tasks.recovery import TASK
+    elif verb in ("retry", "stay-down"):
+        from ..tasks.restart import TASK
     elif verb in ("hold", "release", "renew"):
         from ..tasks.persistence import TASK
     else:

@@ -9,6 +9,7 @@ from typing import Any, Callable, Dict, List, Mapping, Sequence
 
 from ..adapters.linux_host import printable
 from ..changes import LogOperation
+from ..reasons_order import RESTART_REASONS
 from ..times import iso
 from .columns import table
 from .trees import left_why, plan_tree, stop_tree
@@ -71,9 +72,30 @@ def _note(vm: Mapping[str, Any]) -> str:
     start = vm.get("start") or {}
     if start.get("outcome") not in (None, "ready"):
         notes.append(f"did not come up {start['at']}: {start['message']}")
+    notes += _restart_note(vm.get("restart") or {}, vm["power_state"])
     if vm["unenforced"]:
         notes.append("nothing acts on " + ", ".join(item["field"] for item in vm["unenforced"]))
     return "; ".join(notes)
+
+
+def _restart_note(restart: Mapping[str, Any], power_state: str) -> List[str]:
+    """What becomes of a VM that stopped; of one that runs, how often it was restarted."""
+    count, state = restart.get("restart_count", 0), restart.get("state")
+    times = [f"restarted {counted(count, 'time', 'times')}"] if count else []
+    if state == "gave_up":
+        tries = counted(restart["in_row"], "start", "starts")
+        return [f"given up {restart['at']} after {tries} in a row: {restart['message']}; vm-lifecycle retry", *times]
+    if state == "waiting" and restart["next_attempt_at"]:
+        return [f"{restart['message']}; is restarted {restart['next_attempt_at']}", *times]
+    if state == "starting":
+        return ["is being restarted", *times]
+    if state == "left" and power_state in ("shutoff", "crashed") and restart["reason"] not in QUIET:
+        return [f"stays down: {RESTART_REASONS[restart['reason']].meaning}", *times]
+    return times
+
+
+#: Why a VM stays down that nobody has to be told of.
+QUIET = ("stopped_by_somebody", "ended_well", "restart_not_declared", "host_goes_down", "memory_saved")
 
 
 def sweep(result: Result) -> str:
@@ -159,13 +181,13 @@ NOT_GOING_DOWN = (
 
 
 def flags(result: Result) -> str:
-    """A line for each VM whose libvirt autostart flag was another one than it should be."""
+    """A line for each VM of which libvirt did something by itself that it should not, or the other way round."""
     would = "would be " if result["dry_run"] else ""
     lines = [
         f"failed: {vm['name']}: {why(vm)} [{vm['reason']}]" if vm.get("failed") else f"{would}set: {vm['message']}"
         for vm in result["vms"]
     ]
-    return "\n".join(printable(line) for line in lines) or "libvirt's autostart flags are as they should be"
+    return "\n".join(printable(line) for line in lines) or "libvirt does by itself what it should"
 
 
 def doctor(result: Result) -> str:

@@ -13,6 +13,7 @@ from ..metadata import VERSION
 from ..model import Document
 from ..schema import with_defaults
 from .expiry import base_of, deadline, exceeds_life_limit, hours_left
+from .habits import BEFORE
 from .host_boot import never
 
 #: Options that mean something for one mode only.
@@ -62,6 +63,7 @@ def declare(
         "hold": previous.get("hold"),
         "temporary_since_unix": since,
         "libvirt_autostart_before": previous.get("libvirt_autostart_before", subject.autostart),
+        BEFORE: previous.get(BEFORE),
     }
     policy_now = document["policy"] or {}
     if policy_now.get("on_host_reboot") == "destroy" and persistence["mode"] == "permanent":

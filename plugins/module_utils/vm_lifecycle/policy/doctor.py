@@ -14,13 +14,13 @@ from ..errors import Problem
 from ..examination import BOOT, DAEMONS, GUESTS, HOST, OWN, PACEMAKER, Examination
 from ..findings import FINDINGS, SEVERITIES
 from ..model import Domain
+from ..restarts import RestartRecord
+from .habits import RESTARTING
 
 #: Values of libvirt's auto_shutdown_* by which it stops nothing.
 IDLE = ("none", "0", "")
 #: Those that only say how, not whether.
 MANNERS = ("auto_shutdown_wait", "auto_shutdown_restore", "auto_save_bypass_cache")
-#: Values of on_crash and on_poweroff by which libvirt starts a domain again by itself.
-RESTARTING = ("restart", "rename-restart", "coredump-restart")
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ class Seen:
     distrusted: Tuple[Tuple[str, str, str], ...] = ()
     order: Tuple[Problem, ...] = ()
     starts: Mapping[str, StartRecord] = field(default_factory=dict)
+    restarts: Mapping[str, RestartRecord] = field(default_factory=dict)
     features: FrozenSet[str] = frozenset()
     #: Seconds that a shutdown of all that runs may take.
     worst_case: float = 0.0
@@ -111,16 +112,20 @@ Raw = Tuple[str, str, str]
 
 
 def _starts(seen: Seen) -> Iterator[Raw]:
-    """Starts that failed, of VMs that the host still has."""
+    """Starts that failed, and restarts that were given up, of VMs that the host still has."""
     for domain in seen.managed:
         start = seen.starts.get(domain.uuid)
         if start is not None and start.outcome != "ready":
             yield "start_failed", domain.name, f"{start.message} ({start.reason})"
+        restart = seen.restarts.get(domain.uuid)
+        if restart is not None and restart.phase == "gave_up" and not domain.active:
+            tries = f"after {restart.in_row} starts in a row" if restart.in_row else "before the host booted"
+            yield "restart_given_up", domain.name, f"given up {tries}: {restart.message}"
 
 
 def _units(facts: Examination, seen: Seen) -> Iterator[Raw]:
     """Units of this software, and of libvirt. A boot that failed because of VMs is told by those."""
-    told = (BOOT,) if any(True for _start in _starts(seen)) else ()
+    told = (BOOT,) if any(code == "start_failed" for code, _name, _said in _starts(seen)) else ()
     for name in OWN:
         unit = facts.units.get(name)
         if unit is not None and unit.state == "failed" and name not in told:

@@ -55,13 +55,13 @@ def after(record: RestartRecord, what: Happening, declared: RestartRule, at: Mom
 
     Only that the host has booted since changes it in any case.
     """
-    present = _present(record, at)
-    step = STEPS.get((present.phase, what.kind))
-    return (present, False) if step is None else step(present, what, declared, at)
+    record = present(record, at)
+    step = STEPS.get((record.phase, what.kind))
+    return (record, False) if step is None else step(record, what, declared, at)
 
 
-def _present(record: RestartRecord, at: Moment) -> RestartRecord:
-    """A host that has booted since counts from the beginning, and its boot starts what should run."""
+def present(record: RestartRecord, at: Moment) -> RestartRecord:
+    """A record as it counts now. A host that has booted since counts from the beginning, and its boot starts what should run."""
     if record.boot_id == at.boot_id:
         return record
     fresh = replace(record, in_row=0, delay=0.0, due=0.0, since=0.0, boot_id=at.boot_id)

@@ -5,12 +5,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, List, Mapping, Optional, Tuple
 
 from .. import metadata
-from ..actions import Action, DropRecord, Entry, Guard, KeepRecord, RemoveMetadata, SetAutostart, WriteMetadata
+from ..actions import (
+    Action,
+    DropRecord,
+    Entry,
+    Guard,
+    KeepRecord,
+    RemoveMetadata,
+    SetActions,
+    SetAutostart,
+    WriteMetadata,
+)
 from ..model import Document, Domain, Record
 from ..policy import declaration as policy
+from ..policy import habits
 from ..policy.host_boot import doomed
 
 #: State of vm_persistence, and those of vm_autostart -> the word for what was done.
@@ -21,6 +33,7 @@ WORDS = {
     "renewed": "renewed",
     "placed": "placed in the order",
     "displaced": "taken out of the order",
+    "settled": "settled",
 }
 
 
@@ -29,11 +42,12 @@ def converge(
 ) -> Entry:
     """The entry of one VM. seen_at: now, or 0 when the clock is not believed. Raises policy.Refusal for a wish unmet.
 
-    wish: options, policy, autostart, hold, reason, if_less_than_hours, repair, and boot: whether the boot unit is enabled.
+    wish: options, policy, autostart, hold, reason, if_less_than_hours, repair; boot and supervisor: whether those units are
+    enabled; habits: what libvirt does when the guest ends, None when nobody has to know.
     """
     carried = metadata.read(domain, record)
     if state == "absent":
-        return _forget(domain, record, carried, bool(wish.get("boot")))
+        return _forget(domain, record, carried, bool(wish.get("boot")), wish.get("habits"))
     previous, remarks = _previous(domain, record, carried, bool(wish.get("repair")), state)
     subject = policy.Subject(domain.uuid, domain.name, previous, domain.autostart)
     if state == "displaced" and previous is None:
@@ -41,7 +55,26 @@ def converge(
     if not domain.persistent:
         raise policy.Refusal(subject, "transient_domain", "it has no persistent definition to keep a declaration in")
     document, said = _document(subject, state, wish, now, bool(seen_at))
-    return _written(domain, record, carried, document, state, bool(wish.get("boot")), (*remarks, *said), seen_at)
+    values: Mapping[str, str] = {}
+    if wish.get("habits") is not None and state in ("present", "placed"):
+        document, values = habits.settled(document, wish["habits"], bool(wish.get("supervisor")))
+        if values:
+            reason = "so that only restart_policy restarts it" if habits.BEFORE in document else "as it was before"
+            said = [*said, f"{domain.name}: {habits.said(values, wish['habits'])}, {reason}"]
+    entry = _written(domain, record, carried, document, state, bool(wish.get("boot")), (*remarks, *said), seen_at)
+    return with_actions(entry, domain, carried.digest, values) if values else entry
+
+
+def with_actions(entry: Entry, domain: Domain, digest: Optional[str], values: Mapping[str, str]) -> Entry:
+    """The entry, with what libvirt does when the guest ends. What it was is on record before it is changed, and until it is put back."""
+    written = [isinstance(action, WriteMetadata) for action in entry.actions]
+    recorded = habits.BEFORE in (entry.after or {})
+    place = written.index(True) + 1 if recorded and any(written) else 0
+    guard = None if place else Guard(domain.uuid, digest)
+    actions = (*entry.actions[:place], SetActions(domain.uuid, dict(values), guard), *entry.actions[place:])
+    word = WORDS["present"] if entry.decision == "unchanged" else entry.decision
+    message = entry.message if entry.decision == "settled" else f"{domain.name}: {word}"
+    return replace(entry, actions=actions, decision=word, reason=word, message=message)
 
 
 def _document(
@@ -123,6 +156,19 @@ def _written(
     )  # fmt: skip
 
 
+def resettled(domain: Domain, record: Optional[Record], current: habits.Actions, supervisor: bool, now: int) -> Entry:
+    """What a VM's declaration, which is valid, and libvirt's own actions become when the supervisor comes or goes."""
+    carried = metadata.read(domain, record)
+    document, values = habits.settled(carried.document, current, supervisor)
+    entry = _written(domain, record, carried, document, "settled", False, (), now)
+    if not entry.changes and not values:
+        return replace(entry, actions=())
+    entry = replace(
+        entry, message=f"{domain.name}: {habits.said(values, current) or 'nothing is to be put back any more'}"
+    )
+    return with_actions(entry, domain, carried.digest, values) if values else entry
+
+
 def _content(document: Document) -> Document:
     """A declaration without its revision: what has to differ for a new one to be written."""
     return {key: value for key, value in document.items() if key != "revision"}
@@ -135,7 +181,13 @@ def observed_record(domain: Domain, record: Optional[Record], document: Document
     return Record(domain.uuid, domain.name, int(document["revision"]), digest, document, domain.power_state, since)
 
 
-def _forget(domain: Domain, record: Optional[Record], carried: metadata.Declaration, boot: bool) -> Entry:
+def _forget(
+    domain: Domain,
+    record: Optional[Record],
+    carried: metadata.Declaration,
+    boot: bool,
+    current: Optional[habits.Actions],
+) -> Entry:
     """state: absent. Our metadata goes, whatever it holds; libvirt's flag goes back to what it was; the VM stays.
 
     A flag that somebody else changed stays; with the boot unit enabled it may still be as it was without.
@@ -147,6 +199,9 @@ def _forget(domain: Domain, record: Optional[Record], carried: metadata.Declarat
         ours = {policy.flag(document, enabled) for enabled in (False, boot)} if document else set()
         if before is not None and domain.autostart in ours and before != domain.autostart:
             actions.append(SetAutostart(domain.uuid, before))
+        values = habits.put_back(document.get(habits.BEFORE), current or {})
+        if values:
+            actions.append(SetActions(domain.uuid, values, Guard(domain.uuid, carried.digest)))
         actions.append(RemoveMetadata(Guard(domain.uuid, carried.digest)))
     word = "forgotten" if actions else "unchanged"
     if actions or (record is not None and record.document):

@@ -17,7 +17,14 @@ from ..policy.order_check import Order, judge
 from ..report import described
 from ..schema import violations
 from . import host as reads
+from .habits import habits_of
 from .targets import Wish
+
+
+def surroundings(domain: Domain, observed: Observed) -> Document:
+    """What of the host counts for a declaration: units that are enabled, and what libvirt does when the guest ends."""
+    enabled = {feature: feature in observed.features for feature in ("boot", "supervisor")}
+    return {**enabled, "habits": habits_of(observed, domain.uuid)}
 
 
 def was_removed(wish: Wish, observed: Observed) -> bool:

@@ -20,6 +20,7 @@ from ..model import Document, Observed
 from ..policy import boot_order, clock, doctor
 from ..policy.doctor import Habits, Seen
 from ..ports import World
+from ..restarts import RestartRecord
 from ..run import Task
 from ..stopping import SLACK
 from . import host as reads
@@ -46,9 +47,18 @@ def decode(_document: Mapping[str, Any], _world: World) -> None:
 def examined(_request: None, world: World) -> Diagnosed:
     """Everything but storage. Raises LifecycleError when libvirt can't be read; a store that can't is a finding."""
     seen = reads.whole(world, needs_store=False)
+    if not seen.store_problem:
+        seen = replace(seen, restarts=_restarts(world))
     return Diagnosed(
         **vars(seen), facts=world.host.examination(), habits=_habits(seen, world), configuration=_configuration(world)
     )
+
+
+def _restarts(world: World) -> Mapping[str, RestartRecord]:
+    try:
+        return world.store.restarts()
+    except EffectError as error:
+        raise refuse(error.code, error.message) from error
 
 
 def _habits(seen: HostSeen, world: World) -> Dict[str, Habits]:
@@ -107,6 +117,7 @@ def _seen(observed: Diagnosed) -> Seen:
         ),
         order=tuple(boot_order.problems(reads.declared(observed), reads.strangers(observed))),
         starts=observed.starts,
+        restarts=observed.restarts,
         features=observed.features,
         worst_case=_worst_case(observed),
         clock_problem=clock.judge(observed.clock, observed.memory).problem,

@@ -15,6 +15,7 @@ from ..errors import EffectError, LifecycleError, Problem, refuse
 from ..model import Document, Domain, Observed
 from ..policy import boot_order, host_boot, power
 from ..ports import Host, World
+from ..restarts import RestartRecord
 from ..schema import violations, with_defaults
 from . import observe as reads
 
@@ -25,6 +26,8 @@ class HostSeen(Observed):
 
     states: Mapping[str, LastState] = field(default_factory=dict)
     starts: Mapping[str, StartRecord] = field(default_factory=dict)
+    #: Of calls that report: VMs that stopped, and what becomes of them.
+    restarts: Mapping[str, RestartRecord] = field(default_factory=dict)
     boot: Optional[BootRun] = None
     going_down: bool = False
     budget: float = 0.0
@@ -72,7 +75,8 @@ def known(world: World, cleanup: bool = False) -> HostSeen:
     """What is known of every VM: its declaration, its last state and its last start in order. cleanup: as for observe.whole."""
     observed = reads.whole(world, cleanup)
     try:
-        return HostSeen(**vars(observed), states=world.store.states(), starts=world.store.starts())
+        store = world.store
+        return HostSeen(**vars(observed), states=store.states(), starts=store.starts(), restarts=store.restarts())
     except EffectError as error:
         raise refuse(error.code, error.message) from error
 

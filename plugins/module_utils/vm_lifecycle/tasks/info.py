@@ -18,9 +18,12 @@ from ..policy.cleanup_policy import CleanupPolicy
 from ..policy.clock import judge
 from ..policy.consent import confirmed, is_over
 from ..policy.expiry import hours_left, is_expired
+from ..policy.power import UP
+from ..policy.restart import present
 from ..policy.schedule import current, given_up, next_try
 from ..ports import World
 from ..report import described, metadata_problem
+from ..restarts import Moment, RestartRecord
 from ..run import Task
 from ..times import iso
 from . import host
@@ -31,7 +34,7 @@ from .targets import Wish, resolve, unknown_problems, wishes
 
 FILTERS: Mapping[str, Tuple[str, ...]] = {
     "mode": ("permanent", "temporary"),
-    "state": ("held", "expired", "failed", "start_failed", "invalid", "unmanaged"),
+    "state": ("held", "expired", "failed", "start_failed", "gave_up", "invalid", "unmanaged"),
     "expires_within_hours": (),
 }
 #: What is asked for besides, since it takes longer.
@@ -130,6 +133,9 @@ def states_of(observed: Observed, domain: Domain, carried: metadata.Declaration)
     start = _start_of(observed, domain)
     if start is not None and start.outcome != "ready":
         states.append("start_failed")
+    restart = _restart_of(observed, domain)
+    if restart is not None and restart.phase == "gave_up" and not domain.active:
+        states.append("gave_up")
     return states
 
 
@@ -198,6 +204,7 @@ def _row(request: Request, observed: Observed, domain: Domain) -> Dict[str, Any]
     row["schedule"] = None
     row["start"] = _start(_start_of(observed, domain))
     row["last_state"] = _last_state(observed, domain)
+    row["restart"] = _restart(observed, domain)
     if "recovery" in request.include and isinstance(observed, HostSeen):
         row["recovery"] = observed.recovery.get(domain.uuid)
     if document is not None:
@@ -220,6 +227,29 @@ def _last_state(observed: Observed, domain: Domain) -> Optional[Document]:
     """What it was last seen to be, and why it does not run."""
     last = observed.states.get(domain.uuid) if isinstance(observed, HostSeen) else None
     return None if last is None else {"state": last.state, "reason": last.reason or None, "at": iso(last.at_unix)}
+
+
+def _restart_of(observed: Observed, domain: Domain) -> Optional[RestartRecord]:
+    return observed.restarts.get(domain.uuid) if isinstance(observed, HostSeen) else None
+
+
+def _restart(observed: Observed, domain: Domain) -> Optional[Document]:
+    """How often it was restarted, and what becomes of it if it is down. What is on record of one that runs by now is over."""
+    known, clock = _restart_of(observed, domain), observed.clock
+    if known is None:
+        return None
+    restart = present(known, Moment(clock.boottime, clock.boot_id, clock.now))
+    state = "up" if domain.power_state in UP else restart.phase
+    due = restart.due - clock.boottime if state == "waiting" else None
+    return {
+        "state": state,
+        "restart_count": restart.restart_count,
+        "in_row": restart.in_row,
+        "next_attempt_at": iso(clock.now + max(due, 0.0)) if due is not None else None,
+        "reason": restart.reason if state != "up" else None,
+        "message": restart.message if state != "up" else "",
+        "at": iso(restart.at_unix),
+    }
 
 
 def _with_policy(row: Dict[str, Any], policy: CleanupPolicy, now: float) -> None:

@@ -30,8 +30,6 @@ class Measured(HostSeen):
     #: Snapshots on record, newest first.
     history: Mapping[str, List[Document]] = field(default_factory=dict)
     sweep: Optional[SweepRun] = None
-    #: Restarts by the supervisor.
-    restarted: Mapping[str, int] = field(default_factory=dict)
 
 
 def measured(observed: Observed) -> Measured:
@@ -48,7 +46,6 @@ def look(seen: HostSeen, world: World, now: bool = True, history: bool = False) 
         if now:
             uuids = [domain.uuid for domain, _document in managed(seen)]
             parts.update(boot=world.store.boot(), counters=world.store.counters(), sweep=world.store.sweep())
-            parts["restarted"] = {uuid: kept.restart_count for uuid, kept in world.store.restarts().items()}
             parts["moment"] = world.host.clock()
             parts["statistics"] = {found.uuid: found for found in world.hypervisor.statistics(uuids)}
     except EffectError as error:
@@ -63,10 +60,10 @@ def samples(observed: Measured) -> Dict[str, Sample]:
         figures = observed.statistics.get(domain.uuid)
         if figures is None or observed.moment is None:
             continue
+        kept = observed.restarts.get(domain.uuid)
+        count = kept.restart_count if kept is not None else 0
         last, start = observed.states.get(domain.uuid), observed.starts.get(domain.uuid)
-        on_record = policy.known(
-            last, start, observed.boot, observed.moment.boot_id, observed.restarted.get(domain.uuid, 0)
-        )
+        on_record = policy.known(last, start, observed.boot, observed.moment.boot_id, count)
         taken[domain.uuid] = policy.sample(
             domain, figures, observed.counters.get(domain.uuid), observed.moment, on_record
         )

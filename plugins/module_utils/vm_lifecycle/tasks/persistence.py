@@ -23,6 +23,7 @@ from ..schema import violations
 from . import declaring
 from . import observe as reads
 from .converge import converge
+from .habits import with_habits
 from .targets import Wish, resolve, unknown_problems, wishes
 
 STATES = ("present", "absent", "held", "released", "renewed")
@@ -120,9 +121,9 @@ def _options(wish: Wish) -> Document:
     return {key: value for key, value in wish.options.items() if key in OPTIONS}
 
 
-def observe(_request: Request, world: World) -> Observed:
+def observe(request: Request, world: World) -> Observed:
     """Everything but storage."""
-    return reads.whole(world)
+    return with_habits(reads.whole(world), world, request.wishes)
 
 
 def plan(request: Request, observed: Observed) -> Plan:
@@ -160,7 +161,12 @@ def _entry(request: Request, wish: Wish, domain: Domain, observed: Observed, clo
         domain,
         observed.records.get(domain.uuid),
         wish.options.get("state", "present"),
-        {**wish.options, "options": _options(wish), "repair": request.repair, "boot": "boot" in observed.features},
+        {
+            **wish.options,
+            "options": _options(wish),
+            "repair": request.repair,
+            **declaring.surroundings(domain, observed),
+        },
         int(observed.clock.now),
         int(observed.clock.now) if clock_sane else 0,
     )

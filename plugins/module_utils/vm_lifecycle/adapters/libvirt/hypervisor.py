@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Collection, List, Optional, Sequence, Set, Tuple
+from typing import TYPE_CHECKING, Any, Collection, List, Mapping, Optional, Sequence, Set, Tuple
 from xml.etree import ElementTree
 
 from ...boots import MemoryCost, Need
@@ -15,8 +15,8 @@ from ...model import Domain, SavedDomain, Storage, UndoRecord, VolumeVerdict
 from .calls import STATES, Asked, translated
 from .connections import Connections, SharedLook
 from .definitions import metadata_element, metadata_text
-from .power import activate, needs, start, stop_reason
-from .redefinition import define, define_xml, give_back_if_running, save, undefine_flags
+from .power import activate, needs, set_actions, start, stop_reason
+from .redefinition import define, define_xml, save, undefine
 
 if TYPE_CHECKING:
     from ...recoveries import Configuration, MemoryFacts
@@ -150,6 +150,10 @@ class LibvirtHypervisor:
         with translated(uuid):
             self._handle(uuid).setAutostart(1 if value else 0)
 
+    def set_actions(self, uuid: str, values: Mapping[str, str]) -> None:
+        with translated(uuid):
+            set_actions(self._handle(uuid), values)
+
     def request_shutdown(self, uuid: str) -> None:
         """libvirt asks the guest agent first, if there is one, and may wait for it without limit: then the power button it is."""
         asked = Asked(self._connections.uri, uuid, lambda handle: handle.shutdown())
@@ -255,10 +259,7 @@ class LibvirtHypervisor:
 
     def undefine(self, uuid: str, keep_nvram: bool, keep_tpm: bool = False) -> None:
         with translated(uuid):
-            handle = self._handle(uuid)
-            definition = handle.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE)
-            handle.undefineFlags(undefine_flags(handle, self._connection.getLibVersion(), keep_nvram, keep_tpm))
-            give_back_if_running(self._connection, uuid, definition)
+            undefine(self._connection, self._handle(uuid), keep_nvram, keep_tpm)
         self._connections.handles().pop(uuid, None)
 
     def define(self, saved: SavedDomain) -> None:

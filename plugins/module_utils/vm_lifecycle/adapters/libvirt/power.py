@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Mapping
 from xml.etree import ElementTree
 
 from ...boots import Need
@@ -40,6 +40,23 @@ def stop_reason(handle: Any) -> str:
     """Why a domain is off, as far as libvirt knows. Raises libvirtError."""
     state, reason = handle.state()
     return REASONS.get(reason, "unknown") if state == libvirt.VIR_DOMAIN_SHUTOFF else "unknown"
+
+
+#: Elements and their values in the order of virDomainLifecycle and virDomainLifecycleAction.
+ENDS = ("on_poweroff", "on_reboot", "on_crash")
+DEEDS = ("destroy", "restart", "rename-restart", "preserve", "coredump-destroy", "coredump-restart")
+
+
+def set_actions(handle: Any, values: Mapping[str, str]) -> None:
+    """What libvirt does when the guest ends. A process that runs keeps its own where it can't change it. Raises libvirtError."""
+    for name, value in values.items():
+        kind, deed = ENDS.index(name), DEEDS.index(value)
+        handle.setLifecycleAction(kind, deed, libvirt.VIR_DOMAIN_AFFECT_CONFIG)
+        try:
+            if handle.isActive():
+                handle.setLifecycleAction(kind, deed, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+        except libvirt.libvirtError:
+            continue  # from its next start on
 
 
 def needs(connection: Any, xml: str) -> List[Need]:
