@@ -23,8 +23,9 @@ from typing import (
     Tuple,
 )
 
-from .boots import BootRun, LastState, MemoryCost, Need, StartRecord
+from .boots import MemoryCost, Need
 from .changes import LogOperation, StoreChange
+from .keeping import Keeping
 from .measuring import Measurements, Meter
 from .model import (
     ClockMemory,
@@ -42,8 +43,7 @@ from .model import (
     UndoRecord,
     VolumeVerdict,
 )
-from .recoveries import Configuration, Manifest, MemoryFacts, Recovery
-from .restarts import RestartRecord
+from .recoveries import Configuration, MemoryFacts
 
 if TYPE_CHECKING:
     from .examination import Examination
@@ -152,7 +152,7 @@ class Hypervisor(Meter, Protocol):
         """
 
 
-class Store(Measurements, Protocol):
+class Store(Measurements, Keeping, Protocol):
     """What happened on this host. Raises EffectError store_unusable when the state can't be read or written.
 
     uuids: of these VMs only, at most some hundreds; None for all.
@@ -175,33 +175,6 @@ class Store(Measurements, Protocol):
 
     def pools(self) -> Dict[str, int]:
         """Storage pools that this host is known to have, as in RememberPools."""
-
-    def states(self, uuids: Optional[Collection[str]] = None) -> Dict[str, LastState]:
-        """What each VM was last seen to be, by UUID."""
-
-    def starts(self, uuids: Optional[Collection[str]] = None) -> Dict[str, StartRecord]:
-        """How the last start of each VM in order went, by UUID."""
-
-    def boot(self) -> Optional[BootRun]:
-        """The last boot that was carried out, None when there was none."""
-
-    def restarts(self) -> Dict[str, RestartRecord]:
-        """VMs that stopped and are, were or are not to be restarted, by UUID."""
-
-    def recoveries(self, uuids: Optional[Collection[str]] = None) -> Dict[str, Recovery]:
-        """What is kept to make VMs again, by UUID."""
-
-    def manifests(self) -> Dict[str, Manifest]:
-        """What saved memory was made with, by UUID."""
-
-    def write_manifest(self, manifest: Manifest) -> None:
-        """Make a manifest durable, in place of an earlier one of the same VM."""
-
-    def directory(self, name: str) -> str:
-        """Path of a directory of the state, for large files; made if need be."""
-
-    def drop_manifest(self, uuid: str) -> None:
-        """The memory was loaded, or set aside."""
 
     def save(self, changes: Sequence[StoreChange]) -> None:
         """Make all changes durable, or none of them."""
