@@ -38,6 +38,8 @@ ERRORS: Dict[str, str] = {
     "unknown_plan": "The host has no plan with that id. Sweep again, and confirm the id that it says.",
     "plan_expired": "A plan can be confirmed for 24 hours. Sweep again, and confirm the new one.",
     "plan_id_taken": "Another plan is stored under that id. Give another id.",
+    "plan_id_is_vm": "A VM of the host is called like the id, so it was meant, most likely. Name VMs before --plan, and give another id.",
+    "no_hook": "A test message was to be sent, and the host has no hook. Give alert_command or alert_webhook.",
     "nothing_to_restore": "The host can't bring that VM back: it was not removed, or the time for an undo is over.",
     "name_taken": "Another VM has the name now. Rename it first.",
     "uuid_taken": "Another VM has the UUID now. Undefine it first, if it is not wanted.",

@@ -67,6 +67,7 @@ def _own_verbs(verbs: Any) -> None:
     log.add_argument("--last", type=int, default=50, metavar="N", help="only the newest N operations (default: 50)")
     clock = verbs.add_parser("clock-accept", help="believe this host's clock as it is now")
     notify = verbs.add_parser("notify", help="hand notices and failures that wait to the configured hooks")
+    notify.add_argument("--test", action="store_true", help="hand over one test message instead, now")
     for command in (validate, clock, log, notify):
         command.add_argument("--json", action="store_true", help="print JSON")
     for command in (clock, log, notify):

@@ -156,12 +156,13 @@ def _log(options: argparse.Namespace, store: Store, _host: Host) -> int:
 
 def _notify(options: argparse.Namespace, store: Store, host: Host) -> int:
     """Exit code 1 when something could not be handed over; it is tried again after the next sweep."""
-    from ..tasks.notify import deliver
+    from ..tasks.notify import attempt, deliver
     from ..tasks.observe import cleanup_policy
-    from .text import notices
+    from .text import NO_HOOK, notices
 
-    told = deliver(store, host, cleanup_policy(host).hooks)
-    _say(options, {"notices": told}, notices(told))
+    hooks = cleanup_policy(host).hooks
+    told = attempt(host, hooks) if options.test else deliver(store, host, hooks)
+    _say(options, {"notices": told}, notices(told) if hooks.command or hooks.webhook else NO_HOOK)
     return VM_FAILED if any(notice["error"] for notice in told) else OK
 
 

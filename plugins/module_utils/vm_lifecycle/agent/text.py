@@ -219,6 +219,11 @@ def notices(told: Sequence[Result]) -> str:
     return "\n".join(printable(line) for line in lines) or "no notice waits"
 
 
+NO_HOOK = (
+    "no hook is configured, so nobody is told anything: give alert_command or alert_webhook in vm_lifecycle_cleanup_policy"
+)
+
+
 def recover(result: Result) -> str:
     """A line for each VM."""
     would = "would be " if result["dry_run"] else ""
