@@ -22,6 +22,7 @@ ELSEWHERE = {
     "missing_library": "tests/contracts/test_hypervisor.py",
     # a shutdown falls back to the next way, and only says so
     "save_failed": "tests/contracts/test_saving.py",
+    "unknown_code": "tests/unit/engine/test_explanation.py",
     "no_hook": "tests/scenarios/test_notify.py",
 }
 ORDER = {**BOOT_REASONS, **SHUTDOWN_REASONS, **RECOVERY_REASONS}
