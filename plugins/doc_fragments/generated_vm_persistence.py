@@ -193,7 +193,8 @@ options:
               - 'What happens when the VM''s saved memory can''t be loaded, or does not fit to its disks or its
                 machine any more. V(fail): the VM is not started, and its memory stays where it is. V(start-cold):
                 its memory is kept aside, and the VM is started without it. The memory is never lost, and never
-                loaded over disks that were changed.'
+                loaded over disks that were changed. An image whose saving was interrupted is no memory: it is dropped,
+                and the VM is started without it, whatever is said here.'
               - Defaults to V(fail).
             type: str
             choices:
@@ -462,7 +463,8 @@ options:
           - 'What happens when the VM''s saved memory can''t be loaded, or does not fit to its disks or its machine
             any more. V(fail): the VM is not started, and its memory stays where it is. V(start-cold): its memory
             is kept aside, and the VM is started without it. The memory is never lost, and never loaded over disks
-            that were changed.'
+            that were changed. An image whose saving was interrupted is no memory: it is dropped, and the VM is
+            started without it, whatever is said here.'
           - Defaults to V(fail).
         type: str
         choices:

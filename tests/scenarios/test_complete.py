@@ -22,6 +22,8 @@ ELSEWHERE = {
     "missing_library": "tests/contracts/test_hypervisor.py",
     # a shutdown falls back to the next way, and only says so
     "save_failed": "tests/contracts/test_saving.py",
+    "unknown_code": "tests/unit/engine/test_explanation.py",
+    "no_hook": "tests/scenarios/test_notify.py",
 }
 #: test_every_reason in tests/unit/engine/test_restart.py has the others.
 BY_HAND = {code for code, reason in RESTART_REASONS.items() if reason.decision == "started"}

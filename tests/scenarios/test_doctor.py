@@ -11,7 +11,7 @@ from vm_lifecycle.agent import text
 from vm_lifecycle.errors import LifecycleError
 from vm_lifecycle.findings import FINDINGS
 from vm_lifecycle.run import run
-from vm_lifecycle.tasks import boot, doctor
+from vm_lifecycle.tasks import boot, cleanup, doctor
 
 from tests.fakes.build import build
 from tests.fakes.world import Machine, ports
@@ -82,6 +82,28 @@ def test_definitions_and_flags() -> None:
 def test_vms_that_nobody_shuts_down() -> None:
     """Those that run."""
     assert found(host({"name": "legacy"}, {"name": "off", "state": "shutoff"})) == [("unmanaged_running", "legacy")]
+
+
+def test_a_vm_that_is_held_from_everything() -> None:
+    """Shutdowns leave it alone, as they do with one that was not declared; libvirt-guests would have it."""
+    held, kept = (vm(name, state="running", declared={"hold": name}) for name in ("everything", "deletion"))
+    machine = host(held, kept)
+    machine.state["examination"]["units"]["vm-lifecycle-host.service"]["stop_seconds"] = 1000.0
+    assert found(machine) == [("unmanaged_running", "everything")]
+
+
+def test_a_removal_that_was_given_up() -> None:
+    """Until somebody has it tried by name, and it goes well."""
+    machine = host(
+        {"name": "ci-1", "state": "shutoff", "files": ["/pool/ci-1"], "habits": "<devices><panic/></devices>",
+         "declared": {"mode": "temporary", "ttl_hours": 4}},
+        configuration={"cleanup": {"max_cleanup_attempts": 1}}, refuse={"undefine": "no"},
+    )  # fmt: skip
+    run(cleanup.TASK, {}, ports(machine))
+    assert found(machine) == [("removal_given_up", "ci-1")]
+    machine.state["refuse"] = {}
+    run(cleanup.TASK, {"name": "ci-1"}, ports(machine))
+    assert found(machine) == []
 
 
 def test_too_little_time() -> None:

@@ -65,6 +65,16 @@ FINDINGS: Dict[str, Ailment] = {
         "A unit of this software has failed.",
         "See journalctl -u with its name. When that is mended: systemctl reset-failed, and start it unless it is that of the boot.",
     ),
+    "unit_inactive": Ailment(
+        "error",
+        "A unit of this software is enabled, and was stopped: until the next boot nothing is removed, or nothing is recorded.",
+        "Start it: systemctl start with its name.",
+    ),
+    "removal_given_up": Ailment(
+        "error",
+        "Removing a VM failed max_cleanup_attempts times, so no sweep tries it any more.",
+        "See to the cause, which vm-lifecycle log has, too; then sweep it by name: vm-lifecycle cleanup NAME, with --ignore window while the window is closed. Or renew it.",
+    ),
     "host_unit_inactive": Ailment(
         "error",
         "VMs are started in order, but the unit that stops them when the host goes down is not active.",
@@ -92,8 +102,8 @@ FINDINGS: Dict[str, Ailment] = {
     ),
     "unmanaged_running": Ailment(
         "warning",
-        "Nobody shuts this VM down when the host goes down: it is not declared, and libvirt-guests does not act.",
-        "Declare it with vm_persistence, or shut it down yourself before the host.",
+        "Nobody shuts this VM down when the host goes down: it is not declared, or held from everything, and libvirt-guests does not act.",
+        "Declare it with vm_persistence, or release it; else shut it down yourself before the host.",
     ),
     "stop_budget_short": Ailment(
         "warning",
@@ -123,7 +133,7 @@ FINDINGS: Dict[str, Ailment] = {
     "metadata_problem": Ailment(
         "warning",
         "Its declaration can't be relied on, so it is neither started, stopped nor removed.",
-        "Look at it, then declare it again; with repair: true if its metadata is not valid.",
+        "Look at it, then declare it again; if its metadata is not valid, with repair: true, which vm_persistence alone takes, in a call of its own.",
     ),
     "insane_clock": Ailment(
         "warning",

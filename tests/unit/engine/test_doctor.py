@@ -60,6 +60,8 @@ CASES: Dict[str, Tuple[Examination, Seen, str]] = {
     "restart_given_up": (HEALTHY, replace(SEEN, restarts={"u1": GIVEN_UP}, managed=(replace(DB, power_state="shutoff"),)), "db1"),
     "unit_failed": (with_unit(SUPERVISOR, state="failed"), SEEN, SUPERVISOR),
     "host_unit_inactive": (with_unit(HOST, state="inactive"), SEEN, HOST),
+    "unit_inactive": (with_unit(SUPERVISOR, state="inactive"), SEEN, SUPERVISOR),
+    "removal_given_up": (HEALTHY, replace(SEEN, given_up=(("ci-1", "5 attempts"),)), "ci-1"),
     "other_manager_libvirt_guests": (with_unit(GUESTS, commands=GUESTS_COMMANDS), SEEN, GUESTS),
     "libvirt_auto_shutdown": (
         replace(HEALTHY, auto_shutdown={"auto_shutdown_poweroff": "all", "auto_shutdown_wait": "60"}), SEEN,
@@ -127,6 +129,10 @@ NO_BOOT = replace(SEEN, features=frozenset({"cleanup"}))
         (HEALTHY, replace(SEEN, starts={"u1": replace(FAILED, outcome="ready"), "gone": FAILED})),
         (HEALTHY, replace(SEEN, worst_case=300.0)),
         (with_unit(SUPERVISOR, state="activating"), SEEN),
+        (with_unit(SUPERVISOR, state="inactive", enabled=False), SEEN),
+        (with_unit("vm-lifecycle-cleanup.service", state="inactive", enabled=True), SEEN),
+        (HEALTHY, replace(NO_BOOT, held=(DB,))),
+        (HEALTHY, replace(SEEN, held=(replace(DB, power_state="shutoff"),))),
         (HEALTHY, replace(SEEN, habits={})),
     ],
 )

@@ -151,6 +151,14 @@ SCHEMAS: Dict[str, Any] = {
                     },
                 ],
             },
+            {
+                'x-kcl-message': 'A required notice needs alert_command or alert_webhook, or nobody could get it',
+                'anyOf': [
+                    {'properties': {'require_notice': {'const': False}}},
+                    {'properties': {'alert_command': {'minItems': 1}}, 'required': ['alert_command']},
+                    {'properties': {'alert_webhook': {'minLength': 1}}, 'required': ['alert_webhook']},
+                ],
+            },
         ],
     },
     'VmCleanupSchedule': {

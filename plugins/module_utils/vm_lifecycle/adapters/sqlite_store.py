@@ -201,7 +201,9 @@ class SqliteStore(SnapshotBooks):
             if version < SCHEMA_VERSION:
                 _upgrade(database)
             elif version > SCHEMA_VERSION:
-                raise EffectError("store_unusable", f"{self._database} was written by a newer version of this software")
+                way = "install that version again, or move the file away: then history is lost, and the next sweep only marks what it finds"
+                said = f"{self._database} was written by a newer version of this software; {way}"
+                raise EffectError("store_unusable", said)
         except BaseException:
             database.close()
             raise

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, Sequence
 
 from ..tasks.targets import IGNORABLE, LOCAL_URIS
 from ..version import VERSION
@@ -43,6 +43,19 @@ def parser(verb: str = "") -> argparse.ArgumentParser:
     return whole
 
 
+def parsed(words: Sequence[str]) -> argparse.Namespace:
+    """The command line's options. VMs may stand after options as well, where argparse itself looks for no more of them."""
+    whole = parser(words[0] if words else "")
+    options, rest = whole.parse_known_args(words)
+    late = [word for word in rest if word != "--"]
+    named = words[list(words).index("--") :] if "--" in words else ()
+    if late and (not hasattr(options, "vm") or any(word.startswith("-") and word not in named for word in late)):
+        whole.error(f"unrecognized arguments: {' '.join(late)}")
+    if late:
+        options.vm = [*options.vm, *late]
+    return options
+
+
 def _vm_verbs(verbs: Any) -> None:
     status = _verb(verbs, "status", "what is declared and scheduled", "*")
     status.add_argument("--expires-within", type=int, metavar="HOURS", help="only VMs that expire within these hours")
@@ -71,9 +84,12 @@ def _own_verbs(verbs: Any) -> None:
     validate.add_argument("file", type=Path)
     log = verbs.add_parser("log", help="what was done to VMs, and what failed, oldest first")
     log.add_argument("--last", type=int, default=50, metavar="N", help="only the newest N operations (default: 50)")
+    explain = verbs.add_parser("explain", help="what a code such as not_expired means, and what to do about it")
+    explain.add_argument("code", metavar="CODE", help="the word in brackets at the end of a line")
     clock = verbs.add_parser("clock-accept", help="believe this host's clock as it is now")
     notify = verbs.add_parser("notify", help="hand notices and failures that wait to the configured hooks")
-    for command in (validate, clock, log, notify):
+    notify.add_argument("--test", action="store_true", help="hand over one test message instead, now")
+    for command in (validate, explain, clock, log, notify):
         command.add_argument("--json", action="store_true", help="print JSON")
     for command in (clock, log, notify):
         command.add_argument("--uri", default=LOCAL_URIS[0], choices=LOCAL_URIS, help="libvirt to use")

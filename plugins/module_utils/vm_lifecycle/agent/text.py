@@ -13,7 +13,7 @@ from ..reasons_order import RESTART_REASONS
 from ..times import iso
 from .columns import table
 from .trees import left_why, plan_tree, stop_tree
-from .words import counted, duration, remedies, why
+from .words import advice, counted, duration, remedies, why
 
 Result = Mapping[str, Any]
 
@@ -99,9 +99,22 @@ QUIET = ("stopped_by_somebody", "ended_well", "restart_not_declared", "host_goes
 
 
 def sweep(result: Result) -> str:
-    """A line for each VM, its disks below it, and the counts."""
+    """A line for each VM, its disks below it, what to do, and the counts."""
+    return _sweep(result, result["vms"])
+
+
+#: Reasons of VMs that are as they should be.
+ORDINARY = ("permanent", "held", "not_expired", "outside_window")
+
+
+def scheduled(result: Result) -> str:
+    """The same for a journal, which a line for each VM with each sweep would fill: no VM that is as it should be, but the counts."""
+    return _sweep(result, [vm for vm in result["vms"] if vm["reason"] not in ORDINARY])
+
+
+def _sweep(result: Result, told: Sequence[Mapping[str, Any]]) -> str:
     would = "would be " if result["dry_run"] else ""
-    lines = [line for vm in result["vms"] for line in _swept(vm, would)]
+    lines = [line for vm in told for line in _swept(vm, would)] + advice(told)
     if result["plan_id"] is not None:
         lines.append(f"plan {result['plan_id']}")
     lines.append(
@@ -243,12 +256,15 @@ def notices(told: Sequence[Result]) -> str:
     return "\n".join(printable(line) for line in lines) or "no notice waits"
 
 
+NO_HOOK = "no hook is configured, so nobody is told anything: give alert_command or alert_webhook in vm_lifecycle_cleanup_policy"
+
+
 def recover(result: Result) -> str:
     """A line for each VM."""
     would = "would be " if result["dry_run"] else ""
     lines = [
         f"{would if vm['changed'] else ''}{vm['decision']}: {vm['message']} [{vm['reason']}]" for vm in result["vms"]
-    ]
+    ] + remedies(result["vms"])
     return "\n".join(printable(line) for line in lines) or "nothing is on record"
 
 

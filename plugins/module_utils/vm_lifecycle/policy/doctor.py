@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 from ..boots import StartRecord
 from ..errors import Problem
-from ..examination import BOOT, DAEMONS, GUESTS, HOST, OWN, PACEMAKER, Examination
+from ..examination import BOOT, DAEMONS, GUESTS, HOST, OWN, PACEMAKER, STEADY, Examination
 from ..findings import FINDINGS, SEVERITIES
 from ..model import Domain
 from ..restarts import RestartRecord
@@ -52,6 +52,10 @@ class Seen:
     habits: Mapping[str, Habits] = field(default_factory=dict)
     #: VMs that were never declared.
     strangers: Tuple[Domain, ...] = ()
+    #: Managed VMs that are held from everything.
+    held: Tuple[Domain, ...] = ()
+    #: (VM, what was tried and why it failed) of those whose removal was given up.
+    given_up: Tuple[Tuple[str, str], ...] = ()
     #: (VM, code, what is wrong) of declarations that can't be relied on.
     distrusted: Tuple[Tuple[str, str, str], ...] = ()
     order: Tuple[Problem, ...] = ()
@@ -87,6 +91,7 @@ def examine(facts: Examination, seen: Seen) -> List[Finding]:
         *(_managers(facts) if "boot" in seen.features else ()),
         *_others(facts, seen),
         *_definitions(seen),
+        *(("removal_given_up", name, said) for name, said in seen.given_up),
         *(("metadata_problem", name, f"{detail} ({code})") for name, code, detail in seen.distrusted),
         *([("insane_clock", "this host", seen.clock_problem)] if seen.clock_problem else []),
         *(("store_damage", "/var/lib/vm-lifecycle", said) for said in seen.damage),
@@ -130,6 +135,8 @@ def _units(facts: Examination, seen: Seen) -> Iterator[Raw]:
         unit = facts.units.get(name)
         if unit is not None and unit.state == "failed" and name not in told:
             yield "unit_failed", name, "it has failed"
+        elif unit is not None and name in STEADY and unit.enabled and unit.state == "inactive":
+            yield "unit_inactive", name, "it is enabled, and not active"
     if "boot" not in seen.features or not facts.units:
         return
     host = facts.units.get(HOST)
@@ -179,9 +186,11 @@ def _others(facts: Examination, seen: Seen) -> Iterator[Raw]:
         if domain.autostart:
             yield "autostart_flag", domain.name, "its autostart flag is on"
     if facts.units and not guests_acts(facts):
-        for domain in seen.strangers:
+        for domain in (*seen.strangers, *seen.held):
             if domain.active:
-                yield "unmanaged_running", domain.name, "it runs, and nobody shuts it down when the host goes down"
+                why = "is held from everything" if domain in seen.held else "was not declared"
+                said = f"it runs and {why}, so nobody shuts it down when the host goes down"
+                yield "unmanaged_running", domain.name, said
 
 
 def _definitions(seen: Seen) -> Iterator[Raw]:

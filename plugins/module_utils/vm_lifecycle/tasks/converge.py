@@ -117,8 +117,8 @@ def _previous(
         return remembered, [f"{name}: it is a clone, {carried.detail}; it is declared anew [metadata_cloned]"]
     if not repair:
         subject = policy.Subject(domain.uuid, domain.name, None)
-        how = "vm_persistence and repair: true" if state in ("placed", "displaced") else "repair: true"
-        message = f"{carried.detail} [{carried.reason}]; declare it again with {how} to replace it"
+        how = f"-m vmops.lifecycle.vm_persistence -a 'uuid={domain.uuid} mode=permanent repair=true'"
+        message = f"{carried.detail} [{carried.reason}]; declare it again to replace it, with what is meant: ansible HOST -b {how}"
         raise policy.Refusal(subject, "repair_needed", message, "metadata")
     return remembered, [f"{name}: its metadata was not valid and is replaced: {carried.detail}"]
 

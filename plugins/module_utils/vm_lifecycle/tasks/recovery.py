@@ -64,7 +64,10 @@ def observe(request: Request, world: World) -> RecoverySeen:
 
 
 def plan(request: Request, observed: Observed) -> do.Plan:
-    """An entry for each VM in question; one that can't be served refuses the call before anything is touched."""
+    """An entry for each VM in question. A named one that can't be served refuses the call before anything is touched.
+
+    Of all that are on record, such a one has failed, and the others go on.
+    """
     if not isinstance(observed, RecoverySeen):
         raise TypeError("a recovery observes its host")
     if request.lost:
@@ -86,6 +89,8 @@ def plan(request: Request, observed: Observed) -> do.Plan:
     entries: List[do.Entry] = []
     for uuid, name, options in chosen:
         entry = PLANS[request.state](observed, uuid, name, options)
+        if isinstance(entry, Problem) and not request.named:
+            entry = do.Entry(uuid, name, "failed", entry.code, f"{name}: {entry.message}")
         problems += [entry] if isinstance(entry, Problem) else []
         entries += [entry] if isinstance(entry, do.Entry) else []
     if problems:
@@ -247,13 +252,15 @@ def _row(request: Request, observed: RecoverySeen, chain: Chain) -> Dict[str, An
     changed = chain.changed or any(isinstance(action, (do.Capture, do.DropRecovery)) for action in chain.done)
     row: Dict[str, Any] = {
         "name": entry.name, "uuid": entry.uuid, "changed": changed, "decision": entry.decision, "reason": entry.reason,
-        "message": chain.way or entry.message, "power_state": domain.power_state if domain is not None else None,
+        "message": f"{entry.name}: {chain.way}" if chain.way else entry.message, "power_state": domain.power_state if domain is not None else None,
         "recovery": state,
     }  # fmt: skip
     if chain.error is not None:
         row.update(
             failed=True, decision="failed", reason=chain.error.code, message=f"{entry.name}: {chain.error.message}"
         )
+    elif entry.decision == "failed":
+        row["failed"] = True
     return row
 
 
