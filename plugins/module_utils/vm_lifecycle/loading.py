@@ -45,7 +45,8 @@ def load(world: World, domain: Domain, paused: bool, on_failure: str) -> str:
             return ""
         if on_failure != "start-cold":
             raise EffectError(
-                code, f"{problem}; its memory stays where it is; vm-lifecycle recover --start-cold {domain.name} starts it without"
+                code,
+                f"{problem}; its memory stays where it is; vm-lifecycle recover --start-cold {domain.name} starts it without",
             )
         path = world.hypervisor.set_memory_aside(domain.uuid, world.store.directory(ASIDE))
         world.store.drop_manifest(domain.uuid)

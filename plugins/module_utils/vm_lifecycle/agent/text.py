@@ -232,9 +232,7 @@ def notices(told: Sequence[Result]) -> str:
     return "\n".join(printable(line) for line in lines) or "no notice waits"
 
 
-NO_HOOK = (
-    "no hook is configured, so nobody is told anything: give alert_command or alert_webhook in vm_lifecycle_cleanup_policy"
-)
+NO_HOOK = "no hook is configured, so nobody is told anything: give alert_command or alert_webhook in vm_lifecycle_cleanup_policy"
 
 
 def recover(result: Result) -> str:

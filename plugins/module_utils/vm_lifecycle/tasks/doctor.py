@@ -109,7 +109,9 @@ def _seen(observed: Diagnosed) -> Seen:
         managed=managed,
         habits=observed.habits,
         strangers=tuple(domain for domain, declaration in carried if declaration.reason == "not_managed"),
-        held=tuple(domain for domain, document in declared if (document.get("hold") or {}).get("scope") == "everything"),
+        held=tuple(
+            domain for domain, document in declared if (document.get("hold") or {}).get("scope") == "everything"
+        ),
         given_up=tuple(_given_up(observed, declared)),
         distrusted=tuple(
             (domain.name, declaration.reason, declaration.detail)
@@ -133,7 +135,10 @@ def _given_up(observed: Diagnosed, declared: Sequence[Tuple[Domain, Document]]) 
         schedule = current(domain, document, observed.schedules.get(domain.uuid, {}), False)
         if schedule is not None and "hold" not in document and given_up(schedule, observed.max_attempts):
             error = schedule.get("cleanup_error", "every attempt was interrupted")
-            yield domain.name, f"{schedule['cleanup_attempts']} attempts to remove it failed, the last one with: {error}"
+            yield (
+                domain.name,
+                f"{schedule['cleanup_attempts']} attempts to remove it failed, the last one with: {error}",
+            )
 
 
 def _worst_case(observed: Diagnosed) -> float:

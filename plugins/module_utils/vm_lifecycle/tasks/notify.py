@@ -35,7 +35,9 @@ def deliver(store: Store, host: Host, hooks: Hooks) -> List[Dict[str, Any]]:
 def attempt(host: Host, hooks: Hooks) -> List[Dict[str, Any]]:
     """Hand one test message over; nothing is kept of it. Raises LifecycleError without hooks."""
     if not hooks.command and not hooks.webhook:
-        raise refuse("no_hook", "no hook is configured: give alert_command or alert_webhook in vm_lifecycle_cleanup_policy")
+        raise refuse(
+            "no_hook", "no hook is configured: give alert_command or alert_webhook in vm_lifecycle_cleanup_policy"
+        )
     message = event(trial(host.clock().now))
     return [{**message, "error": host.deliver(hooks, message)}]
 
