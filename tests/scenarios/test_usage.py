@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from vm_lifecycle.agent import cli, text
+from vm_lifecycle.agent import cli, usage
 from vm_lifecycle.errors import EffectError, refuse
 
 from tests.fakes.build import build
@@ -224,4 +224,4 @@ def test_the_page(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 
 def test_rows_without_a_snapshot_are_left_out() -> None:
     """Of VMs that are not managed."""
-    assert text.usage([{"name": "stranger", "snapshot": None}]) == ["VM  STATE  CPU  MEMORY  DISK  UP FOR  ADDRESSES"]
+    assert usage.usage([{"name": "stranger", "snapshot": None}]) == ["VM  STATE  CPU  MEMORY  DISK  UP FOR  ADDRESSES"]

@@ -73,7 +73,8 @@ FINDINGS: Dict[str, Ailment] = {
     "removal_given_up": Ailment(
         "error",
         "Removing a VM failed max_cleanup_attempts times, so no sweep tries it any more.",
-        "See to the cause, which vm-lifecycle log has, too; then sweep it by name: vm-lifecycle cleanup NAME, with --ignore window while the window is closed. Or renew it.",
+        "See to the cause, which vm-lifecycle log has, too; then sweep it by name: vm-lifecycle cleanup NAME, with "
+        "--ignore window while the window is closed. Or renew it.",
     ),
     "host_unit_inactive": Ailment(
         "error",
@@ -133,7 +134,8 @@ FINDINGS: Dict[str, Ailment] = {
     "metadata_problem": Ailment(
         "warning",
         "Its declaration can't be relied on, so it is neither started, stopped nor removed.",
-        "Look at it, then declare it again; if its metadata is not valid, with repair: true, which vm_persistence alone takes, in a call of its own.",
+        "Look at it, then declare it again; if its metadata is not valid, with repair: true, which vm_persistence "
+        "alone takes, in a call of its own.",
     ),
     "insane_clock": Ailment(
         "warning",

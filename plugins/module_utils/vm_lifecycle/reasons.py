@@ -81,7 +81,8 @@ VM_REASONS: Dict[str, Reason] = {
     "gave_up": Reason(
         "kept",
         "Removing it failed max_cleanup_attempts times.",
-        "See to the cause, then sweep it by name: vm-lifecycle cleanup NAME, with --ignore window while the window is closed.",
+        "See to the cause, then sweep it by name: "
+        "vm-lifecycle cleanup NAME, with --ignore window while the window is closed.",
     ),
     "insane_clock": Reason(
         "waiting",
@@ -99,7 +100,8 @@ VM_REASONS: Dict[str, Reason] = {
     "backing_off": Reason(
         "waiting",
         "Removing it failed; the next attempt is due later, at twice the delay each time.",
-        "See to the cause; a sweep that names it tries at once: vm-lifecycle cleanup NAME, with --ignore window while the window is closed.",
+        "See to the cause; a sweep that names it tries at once: vm-lifecycle cleanup NAME, with --ignore window while "
+        "the window is closed.",
     ),
     "not_notified": Reason(
         "waiting",

@@ -37,7 +37,7 @@ ACTING: Mapping[str, str] = {
 def unenforced(document: Document, features: FrozenSet[str]) -> List[Dict[str, str]]:
     """Fields that were declared and that no enabled unit acts on: [{field, enable}].
 
-    A declaration carries defaults that nobody spoke of, so what equals its default is not told. mode: temporary and a place in the order are none.
+    A declaration carries defaults that nobody spoke of, so what equals its default is not told.
     """
     persistence, policy = document["persistence"], document.get("policy") or {}
     temporary = persistence["mode"] == "temporary"

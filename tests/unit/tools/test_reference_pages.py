@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from vm_lifecycle import reasons
+from vm_lifecycle.agent import explanation
 
 from tools.reference_pages import __main__ as command
 from tools.reference_pages import pages
@@ -24,6 +25,11 @@ def shown(row: re.Pattern[str]) -> set[tuple[str, str]]:
     paths = (ROOT / "tests" / "scenarios").glob("*/expected.log")
     logs = (path.read_text("utf-8") for path in paths if not path.parent.name.startswith(("boot-", "shutdown-")))
     return {(code, word) for log in logs for word, code in row.findall(log)}
+
+
+def test_the_command_explains_every_code() -> None:
+    """vm-lifecycle explain knows the tables that the pages are made from."""
+    assert {code for _where, texts in explanation.TABLES for code in texts} == codes()
 
 
 def test_every_reason_stands_in_a_stage() -> None:

@@ -13,7 +13,8 @@ from ..reasons_order import RESTART_REASONS
 from ..times import iso
 from .columns import table
 from .trees import left_why, plan_tree, stop_tree
-from .words import advice, counted, duration, remedies, why
+from .usage import snapshot, usage
+from .words import advice, counted, remedies, why
 
 Result = Mapping[str, Any]
 
@@ -266,30 +267,6 @@ def recover(result: Result) -> str:
         f"{would if vm['changed'] else ''}{vm['decision']}: {vm['message']} [{vm['reason']}]" for vm in result["vms"]
     ] + remedies(result["vms"])
     return "\n".join(printable(line) for line in lines) or "nothing is on record"
-
-
-def snapshot(result: Result) -> str:
-    """What each VM uses, and what became of that."""
-    lines = usage(result["vms"]) if result["vms"] else ["no VM of this host is managed"]
-    if result["vms"] and not result["dry_run"]:
-        place = f", metrics in {result['metrics_file']}" if result["metrics_file"] else ""
-        lines.append(f"{counted(len(result['vms']), 'snapshot', 'snapshots')} put on record{place}")
-    return "\n".join(printable(line) for line in lines)
-
-
-def usage(rows: Sequence[Result]) -> List[str]:
-    """A table of what VMs use, of rows with snapshots; those without one are left out."""
-    lines: List[Sequence[str]] = [("VM", "STATE", "CPU", "MEMORY", "DISK", "UP FOR", "ADDRESSES")]
-    for row in rows:
-        taken = row["snapshot"]
-        if taken is None:
-            continue
-        up = duration(taken["uptime_seconds"]) if taken["uptime_seconds"] else "-"
-        share = f"{taken['cpu_usage_percent']:.1f} %"
-        memory, disk = f"{taken['memory_usage_mb']} MiB", f"{taken['disk_usage_gb']} GiB"
-        addresses = " ".join(taken["ip_addresses"]) or "-"
-        lines.append((row["name"], taken["vm_state"], share, memory, disk, up, addresses))
-    return table(lines)
 
 
 SHAPES: Dict[str, Callable[[Result], str]] = {

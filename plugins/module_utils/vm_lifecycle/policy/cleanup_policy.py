@@ -14,8 +14,8 @@ from ..model import Document, Hooks, Pressure
 from ..schema import violations, with_defaults
 from .window import Window, closing_time, next_open, parse_clock_time
 
-#: What of a host's policy holds for a call with a policy of its own too, unless the call gives that very option: whatever keeps VMs or a
-#: way back to them, and the hooks, since messages go by the host's own. The defaults of all other options that protect are the careful ones.
+#: What of a host's policy holds for a call with a policy of its own too, unless the call gives that very option: whatever keeps VMs
+#: or a way back to them, and the hooks, since messages go by the host's own. Other options that protect do so by default.
 PROTECTING = (
     "cleanup_enabled",
     "dry_run_mode",

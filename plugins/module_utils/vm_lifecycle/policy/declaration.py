@@ -172,12 +172,8 @@ def renew(subject: Subject, now: int, if_less_than_hours: Optional[int]) -> Docu
     document = _managed(subject)
     persistence = document["persistence"]
     if persistence["mode"] != "temporary":
-        raise Refusal(
-            subject,
-            "not_temporary",
-            "it is permanent and has no deadline; for one declare mode: temporary and ttl_hours",
-            "state",
-        )
+        message = "it is permanent and has no deadline; for one declare mode: temporary and ttl_hours"
+        raise Refusal(subject, "not_temporary", message, "state")
     left = hours_left(persistence, now)
     if if_less_than_hours is not None and left is not None and left >= if_less_than_hours:
         return document
@@ -191,12 +187,8 @@ def renew(subject: Subject, now: int, if_less_than_hours: Optional[int]) -> Docu
 
 def _managed(subject: Subject) -> Document:
     if subject.previous is None:
-        raise Refusal(
-            subject,
-            "not_managed",
-            "no lifecycle was declared for it; declare it first, with vm_persistence or in vm_lifecycle_vms",
-            "state",
-        )
+        message = "no lifecycle was declared for it; declare it first, with vm_persistence or in vm_lifecycle_vms"
+        raise Refusal(subject, "not_managed", message, "state")
     return dict(subject.previous)
 
 

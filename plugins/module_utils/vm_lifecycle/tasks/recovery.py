@@ -250,9 +250,10 @@ def _row(request: Request, observed: RecoverySeen, chain: Chain) -> Dict[str, An
             last = seen(last, domain, clock.now, clock.boot_id)
         state = document(kept, last, clock.boot_id, observed.saved_memory.get(entry.uuid))
     changed = chain.changed or any(isinstance(action, (do.Capture, do.DropRecovery)) for action in chain.done)
+    said = f"{entry.name}: {chain.way}" if chain.way else entry.message
     row: Dict[str, Any] = {
         "name": entry.name, "uuid": entry.uuid, "changed": changed, "decision": entry.decision, "reason": entry.reason,
-        "message": f"{entry.name}: {chain.way}" if chain.way else entry.message, "power_state": domain.power_state if domain is not None else None,
+        "message": said, "power_state": domain.power_state if domain is not None else None,
         "recovery": state,
     }  # fmt: skip
     if chain.error is not None:
