@@ -16,7 +16,7 @@ from .calls import STATES, Asked, translated
 from .connections import Connections, SharedLook
 from .definitions import metadata_element, metadata_text
 from .power import activate, needs, start
-from .redefinition import define, define_xml, give_back_if_running, save, undefine_flags
+from .redefinition import define, define_xml, save, undefine
 
 if TYPE_CHECKING:
     from ...recoveries import Configuration, MemoryFacts
@@ -251,10 +251,7 @@ class LibvirtHypervisor:
 
     def undefine(self, uuid: str, keep_nvram: bool, keep_tpm: bool = False) -> None:
         with translated(uuid):
-            handle = self._handle(uuid)
-            definition = handle.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE)
-            handle.undefineFlags(undefine_flags(handle, self._connection.getLibVersion(), keep_nvram, keep_tpm))
-            give_back_if_running(self._connection, uuid, definition)
+            undefine(self._connection, self._handle(uuid), keep_nvram, keep_tpm)
         self._connections.handles().pop(uuid, None)
 
     def define(self, saved: SavedDomain) -> None:
