@@ -118,13 +118,18 @@ def test_configuration_clock_state_and_metadata() -> None:
     machine = host(
         vm("a", recorded=False),
         vm("b", metadata_error="libvirt says no"),
-        configuration={"boot": {"max_concurrent_starts": 0}, "cleanup": {"retention_days": -1}},
+        configuration={
+            "boot": {"max_concurrent_starts": 0},
+            "cleanup": {"retention_days": -1},
+            "snapshots": {"interval_minutes": 0},
+        },
     )
     machine.store["clock"] = {"high_water": 1e10, "boottime": 1.0, "boot_id": "old", "suspect_since": None}
     machine.clock["synchronised"] = False
     machine.store["intents"]["x"] = {"damaged": True}
     assert [code for code, _subject in found(machine)] == [
-        "invalid_configuration", "invalid_configuration", "metadata_problem", "insane_clock", "store_damage",
+        "invalid_configuration", "invalid_configuration", "invalid_configuration", "metadata_problem", "insane_clock",
+        "store_damage",
     ]  # fmt: skip
 
 

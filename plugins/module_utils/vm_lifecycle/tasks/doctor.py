@@ -27,6 +27,7 @@ from ..stopping import SLACK
 from . import host as reads
 from . import observe, shutdown
 from .host import HostSeen
+from .measured import snapshot_policy
 
 #: Severities that a person should do something about, so that the command says so by its exit code.
 SERIOUS = ("error", "warning")
@@ -84,7 +85,7 @@ def _habits(seen: HostSeen, world: World) -> Dict[str, Habits]:
 
 def _configuration(world: World) -> Tuple[Problem, ...]:
     found: List[Problem] = []
-    for read in (reads.boot_policy, observe.cleanup_policy):
+    for read in (reads.boot_policy, observe.cleanup_policy, snapshot_policy):
         try:
             read(world.host)
         except LifecycleError as error:

@@ -47,11 +47,11 @@ def statistics(
     """Of these domains, in the order in which libvirt tells them. lookup: handles by UUID. Raises libvirtError and EffectError."""
     if not uuids:
         return []
-    uri = connection.getURI()
+    uri, wanted = connection.getURI(), frozenset(uuids)
     seen = [
         (handle, figures, definition)
         for handle, figures in _measure(uri)
-        for definition in ([_definition(lookup, handle.UUIDString())] if handle.UUIDString() in uuids else [])
+        for definition in ([_definition(lookup, handle.UUIDString())] if handle.UUIDString() in wanted else [])
         if definition is not None
     ]
     running = {handle.UUIDString(): definition.root for handle, _figures, definition in seen if handle.ID() >= 0}
