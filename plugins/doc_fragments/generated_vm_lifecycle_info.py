@@ -66,6 +66,15 @@ options:
         type: int
         description:
           - The deadline has passed, or will within this number of hours.
+  include:
+    type: list
+    elements: str
+    choices:
+      - recovery
+    description:
+      - What is reported besides, since it takes longer.
+      - V(recovery) - what is on record of each VM to make it again, with its definition, as M(vmops.lifecycle.vm_recovery)
+        returns it.
   missing:
     type: str
     choices:

@@ -52,6 +52,12 @@ EXAMPLES = r"""
   vmops.lifecycle.vm_lifecycle_info:
   register: host
 
+- name: What is on record of a VM to make it again, on another host, too
+  vmops.lifecycle.vm_lifecycle_info:
+    name: web1
+    include: [recovery]
+  register: record
+
 - name: Show both
   ansible.builtin.debug:
     msg:
@@ -219,6 +225,47 @@ vms:
         at:
           description: Since when that is so, in ISO 8601.
           type: str
+          returned: always
+    recovery:
+      description:
+        - What is on record of the VM, as a VmRecoveryState; null when nothing is.
+        - M(vmops.lifecycle.vm_recovery) takes it as O(vmops.lifecycle.vm_recovery#module:recovery).
+      type: dict
+      returned: when O(include) has V(recovery)
+      contains:
+        vm_name:
+          description: Name of the VM when it was recorded.
+          type: str
+          returned: always
+        vm_id:
+          description: UUID of the VM.
+          type: str
+          returned: always
+        state_before_shutdown:
+          description: What it is to be again - V(running), V(stopped) or V(paused). A VM with saved memory counts as V(running).
+          type: str
+          returned: always
+        creation_timestamp:
+          description: Moment of the VM's creation, in ISO 8601.
+          type: str
+          returned: always
+        last_checkpoint:
+          description: Moment of this record, in ISO 8601.
+          type: str
+          returned: always
+        memory_snapshot:
+          description: Path of its saved memory on the host.
+          type: str
+          returned: when memory was saved
+        memory_size_mb:
+          description: Size of that file in MiB.
+          type: int
+          returned: when memory was saved
+        config_snapshot:
+          description:
+            - Its inactive definition without secrets (C(domain_xml)), whether there were any (C(omitted_secrets)),
+              and the main figures for readers.
+          type: dict
           returned: always
     hold:
       description: The hold on the VM (scope, reason, since_unix), null when there is none.

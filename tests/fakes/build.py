@@ -91,6 +91,7 @@ def domain_of(state: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
         "machine": given.get("machine", "pc-q35-7.2"),
         "image": {"size": 4096, "modified_ns": int(state["clock"]["now"] * 1e9) - HOUR, "problem": "", **given.get("image", {})}
         if given.get("saved") else None, "habits": given.get("habits", ""),
+        **({"secrets": True} if given.get("secrets") else {}),
     }  # fmt: skip
     for use in given.get("files", []):
         whole = use_of(use)

@@ -219,11 +219,12 @@ class FakeHypervisor:
 
     def configuration(self, uuid: str) -> Configuration:
         self._machine.refuse("configuration")
-        kept = {key: value for key, value in self._get(uuid).items() if key not in PASSING}
+        domain = self._get(uuid)
+        kept = {key: value for key, value in domain.items() if key not in (*PASSING, "secrets")}
         text = json.dumps(kept, sort_keys=True).replace("--", DASHES)
         disks = [use["path"] for use in kept["files"]]
         return Configuration(
-            f"{self.definition(uuid)}<!--{text}-->", False, {"name": kept["name"], "uuid": uuid, "disks": disks}
+            f"{self.definition(uuid)}<!--{text}-->", "secrets" in domain, {"name": kept["name"], "uuid": uuid, "disks": disks}
         )
 
     def define_xml(self, xml: str) -> None:
@@ -233,6 +234,7 @@ class FakeHypervisor:
             self._machine.state["domains"].append(domain)
 
     def memory_facts(self, uuid: str, path: str = "") -> MemoryFacts:
+        self._machine.refuse("memory_facts")
         domain, state = self._get(uuid), self._machine.state
         image = state["images"].get(path) if path else domain["image"] if domain["saved"] else None
         memory = (

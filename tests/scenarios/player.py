@@ -235,6 +235,10 @@ def _row(row: dict[str, Any]) -> Iterator[str]:
                 "metadata_problem", "schedule", "start", "last_state"):  # fmt: skip
         if row.get(key):
             yield f"  {key} {_json(row[key])}"
+    if "recovery" in row:
+        yield _one_line(
+            f"  recovery {_json({**row['recovery'], 'config_snapshot': '...'} if row['recovery'] else None)}"
+        )
 
 
 def world_lines(state: dict[str, Any]) -> Iterator[str]:

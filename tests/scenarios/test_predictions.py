@@ -64,6 +64,7 @@ UNFORESEEN = {
     "recovery-disks",
     "recovery-memory",
     "recovery-restored",
+    "recovery-secrets",
     "storage-logical",
     "storage-open-elsewhere",
     "undo-finish-refused",

@@ -102,6 +102,7 @@ VM_LIFECYCLE_INFO: Dict[str, Any] = {
             'expires_within_hours': {'type': 'int'},
         },
     },
+    'include': {'type': 'list', 'elements': 'str', 'choices': ['recovery']},
     'missing': {'type': 'str', 'default': 'fail', 'choices': ['fail', 'skip']},
     'uri': {'type': 'str', 'default': 'qemu:///system'},
 }

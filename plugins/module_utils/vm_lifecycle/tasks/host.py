@@ -28,6 +28,8 @@ class HostSeen(Observed):
     boot: Optional[BootRun] = None
     going_down: bool = False
     budget: float = 0.0
+    #: VmRecoveryStates by UUID, where somebody asked for them.
+    recovery: Mapping[str, Document] = field(default_factory=dict)
 
 
 def whole(world: World, needs_store: bool = True, stopping: bool = False) -> HostSeen:

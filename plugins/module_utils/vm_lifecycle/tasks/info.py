@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Tuple
 
 from .. import metadata
 from ..actions import Entry, Plan
@@ -34,6 +34,8 @@ FILTERS: Mapping[str, Tuple[str, ...]] = {
     "state": ("held", "expired", "failed", "start_failed", "invalid", "unmanaged"),
     "expires_within_hours": (),
 }
+#: What is asked for besides, since it takes longer.
+INCLUDED = ("recovery",)
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,8 @@ class Request:
     filters: Mapping[str, Any]
     policy: Optional[CleanupPolicy]
     warnings: Tuple[str, ...]
+    #: What is reported besides: recovery (what is on record of each VM).
+    include: FrozenSet[str] = frozenset()
 
 
 def decode(document: Mapping[str, Any], world: World) -> Request:
@@ -55,14 +59,22 @@ def decode(document: Mapping[str, Any], world: World) -> Request:
             raise refuse("invalid_option", f"must be one of: {', '.join(FILTERS)}", field=f"filter.{key}")
         if FILTERS[key] and value not in FILTERS[key]:
             raise refuse("invalid_option", f"must be one of: {', '.join(FILTERS[key])}", field=f"filter.{key}")
+    include = frozenset(document.get("include") or ())
+    if include - set(INCLUDED):
+        raise refuse("invalid_option", f"must be of: {', '.join(INCLUDED)}", field="include")
     policy, warnings = reads.lenient_policy(world.host)
     named = wishes(document, (), required=False)
-    return Request(tuple(named), document.get("missing", "fail") == "skip", filters, policy, tuple(warnings))
+    return Request(tuple(named), document.get("missing", "fail") == "skip", filters, policy, tuple(warnings), include)
 
 
-def observe(_request: Request, world: World) -> HostSeen:
-    """Everything but storage."""
-    return host.known(world, cleanup=True)
+def observe(request: Request, world: World) -> HostSeen:
+    """Everything but storage. What is on record for recovery is read only when that is asked for."""
+    seen = host.known(world, cleanup=True)
+    if "recovery" in request.include:
+        from .on_record import with_recovery
+
+        seen = with_recovery(seen, world, request.named)
+    return seen
 
 
 def plan(request: Request, observed: Observed) -> Plan:
@@ -162,6 +174,8 @@ def _row(request: Request, observed: Observed, domain: Domain) -> Dict[str, Any]
     row["schedule"] = None
     row["start"] = _start(_start_of(observed, domain))
     row["last_state"] = _last_state(observed, domain)
+    if "recovery" in request.include and isinstance(observed, HostSeen):
+        row["recovery"] = observed.recovery.get(domain.uuid)
     if document is not None:
         begun = any(intent.uuid == domain.uuid for intent in observed.intents)
         row["schedule"] = current(domain, document, observed.schedules.get(domain.uuid, {}), begun)

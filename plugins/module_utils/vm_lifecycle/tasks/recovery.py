@@ -124,7 +124,17 @@ def _exists(observed: Observed, uuid: str) -> Optional[Domain]:
 def _made(kept: Recovery) -> do.Entry:
     """A VM whose definition is lost, as a boot makes it again: how it comes up is the boot's to say."""
     said = f"{kept.name}: its definition was lost, and is made again"
-    return do.Entry(kept.uuid, kept.name, "restored", "definition_lost", said, (do.Redefine(kept),))
+    return do.Entry(
+        kept.uuid, kept.name, "restored", "definition_lost", said, (do.Redefine(kept),), warnings=_without_secrets(kept)
+    )
+
+
+def _without_secrets(kept: Recovery) -> Tuple[str, ...]:
+    """What its definition had and its record has not: nothing that is kept may be used to get into a VM."""
+    if not kept.configuration.omitted_secrets:
+        return ()
+    said = "its record has no secrets, such as the password of its display, which asks for none now: set them again"
+    return (f"{kept.name}: {said} (virsh edit {kept.name})",)
 
 
 def _captured(observed: RecoverySeen, uuid: str, name: str, options: Document) -> do.Entry | Problem:
@@ -182,7 +192,9 @@ def _restored(observed: RecoverySeen, uuid: str, name: str, options: Document) -
     if not actions:
         return do.Entry(uuid, name, "kept", "as_recorded", f"{name}: it is {state}, as on record")
     made = "defined again and " if domain is None else ""
-    return do.Entry(uuid, name, "restored", "restored_state", f"{name}: {made}{state}, as on record", tuple(actions))
+    warnings = _without_secrets(kept) if domain is None else ()
+    said = f"{name}: {made}{state}, as on record"
+    return do.Entry(uuid, name, "restored", "restored_state", said, tuple(actions), warnings=warnings)
 
 
 def _document(observed: RecoverySeen, uuid: str) -> Document:
