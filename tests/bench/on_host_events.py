@@ -89,11 +89,11 @@ def used(pid: int) -> float:
     return sum(int(ticks) for ticks in fields[11:15]) / TICKS
 
 
-def recorded() -> int:
-    """VMs that are on record as running."""
+def recorded(since: float) -> int:
+    """VMs that are on record as running since a moment, at the earliest."""
     with closing(sqlite3.connect(f"{(Path(STORE) / 'state.db').as_uri()}?mode=ro", uri=True)) as database:
-        states = [json.loads(row[0])["state"] for row in database.execute("SELECT state FROM states")]
-    return states.count("running")
+        states = [json.loads(row[0]) for row in database.execute("SELECT state FROM states")]
+    return sum(state["state"] == "running" and state["at_unix"] >= int(since) for state in states)
 
 
 def sample(guests: list[Any], rate: float, span: float) -> dict[str, float]:
@@ -106,8 +106,8 @@ def sample(guests: list[Any], rate: float, span: float) -> dict[str, float]:
     time.sleep(READY)
     before = used(ours.pid), used(raw.pid)
     events, seconds = stream(guests, rate, span)
-    deadline = time.monotonic() + SETTLE
-    while recorded() < len(guests):
+    last, deadline = time.time() - len(guests) / rate - BEHIND, time.monotonic() + SETTLE
+    while recorded(last) < len(guests):
         assert time.monotonic() < deadline, "not all events were recorded"
         time.sleep(0.2)
     time.sleep(1.0)
