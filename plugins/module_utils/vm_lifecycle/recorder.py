@@ -16,6 +16,7 @@ from .changes import Remember, RememberRecovery, RememberStart, RememberState, S
 from .errors import EffectError
 from .model import ClockReading, Domain, Record
 from .policy.power import following, seen, stopped
+from .policy.restart import owed
 from .ports import World
 from .recoveries import Recovery
 from .restarting import Restarts, ran
@@ -53,7 +54,7 @@ class Recorder:
     def look(self) -> int:
         """Compare the host with the records, as after a connection was lost; returns how many VMs had changed."""
         records = self._declared()
-        states, starts, clock = self.world.store.states(), self.world.store.starts(), self.world.host.clock()
+        states, starts, clock = self._states(), self.world.store.starts(), self.world.host.clock()
         changes: List[StoreChange] = []
         count = 0
         domains = self.world.hypervisor.domains()
@@ -89,7 +90,7 @@ class Recorder:
             return 0
         asks = any(event.kind in ("stopped", "suspended") for event in events)
         going_down = asks and self.world.host.going_down()
-        records, states, starts = self._declared(), dict(self.world.store.states()), self.world.store.starts()
+        records, states, starts = self._declared(), self._states(), self.world.store.starts()
         clock = self.world.host.clock()
         turn = self.restarts.turn(clock, going_down) if self.restarts is not None else None
         notes = dict(self.notes)
@@ -115,6 +116,10 @@ class Recorder:
         if turn is not None and self.restarts is not None:
             self.restarts.settle(turn)
         return count
+
+    def _states(self) -> Dict[str, LastState]:
+        store, boot_id = self.world.store, self.world.host.clock().boot_id
+        return owed(store.states(), store.restarts(), boot_id)
 
     def _stop_reason(self, uuid: str) -> str:
         """What libvirt remembers of a stop that nobody heard."""
