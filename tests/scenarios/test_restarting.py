@@ -349,6 +349,38 @@ def test_a_reboot() -> None:
     assert (again.record["phase"], again.record["in_row"]) == ("up", 0)
 
 
+@pytest.mark.parametrize("first", ["boot", "supervisor"])
+@pytest.mark.parametrize("orderly", [True, False])
+def test_a_reboot_while_it_waits(first: str, orderly: bool) -> None:
+    """It was to run, so the boot brings it back, whoever looks first; one that was given up it does not."""
+    for retries, state in ((100, "running"), (3, "shutoff")):
+        machine = host(max_retries=retries)
+        machine.named("vm")["start_fails"] = 8
+        Watching(machine).run(40.0, (5.0, ends("SIGKILL")))
+        if orderly:
+            machine.state["going_down"] = True
+            call(machine, {"task": "shutdown"})
+        machine.named("vm")["start_fails"] = 0
+        machine.power_cut()
+        if first == "supervisor":
+            Watching(machine).run(5.0)
+        call(machine, {"task": "boot"})
+        assert machine.named("vm")["state"] == state
+
+
+def test_a_restart_that_the_end_of_the_host_prevents() -> None:
+    """Due while the host goes down, it is the boot's."""
+    machine = host(max_retries=100)
+    machine.named("vm")["start_fails"] = 8
+    down: Deed = lambda machine: machine.state.update(going_down=True)  # noqa: E731
+    watching = Watching(machine).run(120.0, (5.0, ends("SIGKILL")), (40.0, down))
+    assert watching.record["reason"] == "host_goes_down"
+    machine.named("vm")["start_fails"] = 0
+    machine.power_cut()
+    call(machine, {"task": "boot"})
+    assert machine.named("vm")["state"] == "running"
+
+
 def test_a_full_disk() -> None:
     """Nothing is restarted that could not be counted; it is when there is space again."""
     machine = host()

@@ -16,6 +16,7 @@ from .changes import Remember, RememberRecovery, RememberStart, RememberState, S
 from .errors import EffectError
 from .model import ClockReading, Domain, Record
 from .policy.power import following, seen, stopped
+from .policy.restart import owed
 from .ports import World
 from .recoveries import Recovery
 from .restarting import Restarts, ran
@@ -58,7 +59,7 @@ class Recorder:
         What stopped unseen while the host goes down was stopped by that, as in take.
         """
         records = self._declared()
-        states, starts, clock = self.world.store.states(), self.world.store.starts(), self.world.host.clock()
+        states, starts, clock = self._states(), self.world.store.starts(), self.world.host.clock()
         changes: List[StoreChange] = []
         count = 0
         domains = self.world.hypervisor.domains()
@@ -95,7 +96,7 @@ class Recorder:
         asks = any(event.kind in ("stopped", "suspended") for event in events)
         going_down = asks and self.world.host.going_down()
         told = _some({event.uuid for event in events})
-        records, states, starts = self._declared(told), self.world.store.states(told), self.world.store.starts(told)
+        records, states, starts = self._declared(told), self._states(told), self.world.store.starts(told)
         clock = self.world.host.clock()
         turn = self.restarts.turn(clock, going_down) if self.restarts is not None else None
         notes = dict(self.notes)
@@ -123,6 +124,10 @@ class Recorder:
         if turn is not None and self.restarts is not None:
             self.restarts.settle(turn)
         return count
+
+    def _states(self, uuids: Optional[Collection[str]] = None) -> Dict[str, LastState]:
+        store, boot_id = self.world.store, self.world.host.clock().boot_id
+        return owed(store.states(uuids), store.restarts(), boot_id)
 
     def _stop_reason(self, uuid: str) -> str:
         """What libvirt remembers of a stop that nobody heard."""

@@ -8,9 +8,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Callable, Dict, Mapping, Tuple
 
+from ..boots import LastState, over
 from ..model import Document
 from ..restarts import Happening, Moment, RestartRecord, RestartRule
 from .host_boot import policy_of
+from .power import starting
 
 #: Seconds that the first restart waits for, doubled each time, and at most.
 FIRST, LONGEST = 0.1, 60.0
@@ -33,6 +35,9 @@ LEFT: Mapping[str, str] = {
     "host_down": "host_goes_down",
 }
 
+#: Phases in which a VM is off and was to run, as far as its host is concerned.
+OWED = ("waiting", "starting")
+
 #: The record as it is now, and whether its VM is to be started now.
 Next = Tuple[RestartRecord, bool]
 Step = Callable[[RestartRecord, Happening, RestartRule, Moment], Next]
@@ -48,6 +53,19 @@ def rule(document: Document) -> RestartRule:
         bar = "restart_temporary"
     reset = float(policy_of(document)["restart_reset_seconds"])
     return RestartRule(str(persistence["restart_policy"]), max(int(persistence["max_retries"]), 0), reset, bar)
+
+
+def owed(states: Mapping[str, LastState], records: Mapping[str, RestartRecord], boot_id: str) -> Dict[str, LastState]:
+    """What was last known of VMs. One whose restart was due when its host went down counts as one that was being started."""
+    found = dict(states)
+    for uuid, record in records.items():
+        last = states.get(uuid)
+        if last is None or last.boot_id == boot_id or last.boot_id not in (record.boot_id, over(record.boot_id)):
+            continue
+        pending = record.phase in OWED or (record.phase == "left" and record.reason == "host_goes_down")
+        if pending and last.reason in ANSWERED:
+            found[uuid] = starting(last)
+    return found
 
 
 def after(record: RestartRecord, what: Happening, declared: RestartRule, at: Moment) -> Next:

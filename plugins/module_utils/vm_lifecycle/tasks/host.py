@@ -14,6 +14,7 @@ from ..changes import RememberState
 from ..errors import EffectError, LifecycleError, Problem, refuse
 from ..model import Document, Domain, Observed
 from ..policy import boot_order, host_boot, power
+from ..policy.restart import owed
 from ..ports import Host, World
 from ..restarts import RestartRecord
 from ..schema import violations, with_defaults
@@ -57,7 +58,8 @@ def _seen(world: World, stopping: bool, store: bool = True) -> HostSeen:
     """Asking systemd takes as long as all the rest together, and the VMs of a host that boots wait for this."""
     seen = HostSeen(**vars(reads.at_once(world, store)))
     if store:
-        seen = replace(seen, states=world.store.states(), starts=world.store.starts(), boot=world.store.boot())
+        states = owed(world.store.states(), world.store.restarts(), seen.clock.boot_id)
+        seen = replace(seen, states=states, starts=world.store.starts(), boot=world.store.boot())
     if stopping:
         seen = replace(seen, budget=world.host.stop_budget())
     if stopping or any(not domain.active and _ran(domain, seen) for domain in seen.domains):
