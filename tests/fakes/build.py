@@ -45,6 +45,7 @@ def build(short: dict[str, Any]) -> dict[str, Any]:
         "networks": [{"active": True, "autostart": True, **network} for network in short.get("networks", [])],
         "going_down": short.get("going_down", False), "stop_budget": short.get("stop_budget", 1e9),
         "examination": copy.deepcopy(short.get("examination", {})),
+        "controllers": dict(short.get("controllers", {})),
         "free_mib": short.get("free_mib", 10000), "images": dict(short.get("images", {})), "qemu": 7002000,
     }  # fmt: skip
     for path, given in short.get("files", {}).items():
@@ -91,6 +92,9 @@ def domain_of(state: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
         "machine": given.get("machine", "pc-q35-7.2"),
         "image": {"size": 4096, "modified_ns": int(state["clock"]["now"] * 1e9) - HOUR, "problem": "", **given.get("image", {})}
         if given.get("saved") else None, "habits": given.get("habits", ""),
+        "processors": given.get("processors", 1), "locked_for": given.get("locked_for", ""),
+        "limits": dict(given.get("limits", {})),
+        "live": dict(given.get("live", given.get("limits", {}))) if given.get("state", "running") != "shutoff" else {},
     }  # fmt: skip
     for use in given.get("files", []):
         whole = use_of(use)

@@ -20,6 +20,7 @@ EFFECTS = {
     "drop_intent": "store_unusable",
     "write_metadata": "effect_failed",
     "set_autostart": "effect_failed",
+    "set_limit": "limit_refused",
     "request_shutdown": "effect_failed",
     "power_off": "effect_failed",
     "undefine": "effect_failed",
@@ -58,7 +59,7 @@ class Machine:
 
     state: clock {now, boottime, boot_id, synchronised}, zone, features, configuration, domains, files, pools,
     problems, store, claims (UUIDs held by other runs), refuse {effect or read: message}, pressure {cpu, io, memory},
-    networks, going_down, stop_budget, free_mib.
+    networks, going_down, stop_budget, free_mib, controllers {memory, cpu: what is missing, lockable_kib}.
     """
 
     def __init__(self, state: dict[str, Any]) -> None:
@@ -71,6 +72,7 @@ class Machine:
             ("qemu", 7002000),
             ("stop_budget", 1e9),
             ("free_mib", 10000),
+            ("controllers", {}),
         ):
             self.state.setdefault(key, copy.deepcopy(value))
         self.state["store"] = {**copy.deepcopy(EMPTY_STORE), **self.state["store"]}
@@ -151,7 +153,7 @@ class Machine:
         """The domain's process runs from now on; memory that was saved is used up."""
         after = domain["crashes_after"]
         domain.update(
-            state="running", saved=False, image=None, started_at=self.clock["boottime"],
+            state="running", saved=False, image=None, started_at=self.clock["boottime"], live=dict(domain["limits"]),
             crashes_at=None if after is None else self.clock["boottime"] + after,
         )  # fmt: skip
         self.tell(domain, ("started", 0))
@@ -160,7 +162,7 @@ class Machine:
         """The domain's process ends; a transient domain is gone with it. events: what libvirt tells of it."""
         if domain["state"] != "shutoff":
             self.tell(domain, *events)
-        domain["state"] = "shutoff"
+        domain.update(state="shutoff", live={})
         domain["stops_at"] = domain["crashes_at"] = None
         if not domain["persistent"]:
             self.state["domains"].remove(domain)

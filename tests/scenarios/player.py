@@ -232,7 +232,7 @@ def _row(row: dict[str, Any]) -> Iterator[str]:
         " ".join([row["name"], *(text for text in said if text), *(["CHANGED"] if row.get("changed") else [])])
     )
     for key in ("persistence", "policy", "autostart", "hold", "scheduled_cleanup_at", "effective_cleanup_at", "unenforced",
-                "metadata_problem", "schedule", "start", "last_state"):  # fmt: skip
+                "metadata_problem", "schedule", "start", "last_state", "limits"):  # fmt: skip
         if row.get(key):
             yield f"  {key} {_json(row[key])}"
 
@@ -244,6 +244,8 @@ def world_lines(state: dict[str, Any]) -> Iterator[str]:
         flags = ("autostart " if domain["autostart"] else "") + ("" if domain["persistent"] else "transient ")
         carried = "unreadable" if domain["metadata_error"] else domain["metadata"] or "no metadata"
         yield _one_line(f"  {domain['name']} {domain['state']} {flags}{carried}")
+        if domain["limits"] or domain["live"]:
+            yield _one_line(f"    limits {_json(domain['limits'])} live {_json(domain['live'])}")
     yield "  files " + ", ".join(_one_line(path) for path in sorted(state["files"]))
     store = state["store"]
     yield "  records " + ", ".join(f"{_one_line(r['name'])} r{r['revision']}" for r in store["records"].values())

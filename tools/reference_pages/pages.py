@@ -69,6 +69,7 @@ def _codes() -> dict[str, str]:
         "shutdowns": {code: reason.text for code, reason in order.SHUTDOWN_REASONS.items()},
         "recoveries": {code: reason.text for code, reason in order.RECOVERY_REASONS.items()},
         "stops": {code: f"{said[0].upper()}{said[1:]}." for code, said in module("policy.power").STOPS.items()},
+        "limits": {code: reason.text for code, reason in module("reasons_limits").LIMIT_REASONS.items()},
         "findings": {code: f"{found.meaning} {found.remedy}" for code, found in module("findings").FINDINGS.items()},
         "errors": errors.ERRORS,
     }

@@ -42,6 +42,20 @@ class SetAutostart:
 
 
 @dataclass(frozen=True)
+class SetLimit:
+    """A limit of the persistent definition, or of the running VM, becomes amount; 0 lifts it. guard: as for SetAutostart.
+
+    kind: memory (KiB) or cpu (microseconds of each tenth of a second).
+    """
+
+    uuid: str
+    kind: str
+    amount: int
+    persistent: bool
+    guard: Optional[Guard] = None
+
+
+@dataclass(frozen=True)
 class KeepRecord:
     """The store mirrors what was declared or seen. doomed: it is deleted at boot from now on, but not at one that has begun."""
 
@@ -166,6 +180,7 @@ Action = Union[
     WriteMetadata,
     RemoveMetadata,
     SetAutostart,
+    SetLimit,
     KeepRecord,
     DropRecord,
     DropIntent,
@@ -210,6 +225,8 @@ class Entry:
     #: Epoch seconds from which the VM may go, as far as its own deadline is concerned.
     due_unix: Optional[float] = None
     warnings: Tuple[str, ...] = ()
+    #: How its limits stand now and afterwards; None when nobody asked.
+    limits: Optional[Tuple[Document, Document]] = None
 
     @property
     def changes(self) -> bool:

@@ -192,6 +192,13 @@ def _set_autostart(run: Run, chain: Chain, action: do.SetAutostart) -> None:
     chain.touched = True
 
 
+def _set_limit(run: Run, chain: Chain, action: do.SetLimit) -> None:
+    if action.guard is not None:
+        check(run, action.guard)
+    run.world.hypervisor.set_limit(action.uuid, action.kind, action.amount, action.persistent)
+    chain.touched = True
+
+
 def _keep_record(run: Run, _chain: Chain, action: do.KeepRecord) -> None:
     record, clock = action.record, run.world.host.clock()
     run.later(Remember(record))
@@ -222,6 +229,7 @@ DECLARATIONS: Dict[Type[object], Handler] = {
     do.WriteMetadata: _write_metadata,
     do.RemoveMetadata: _remove_metadata,
     do.SetAutostart: _set_autostart,
+    do.SetLimit: _set_limit,
     do.KeepRecord: _keep_record,
     do.DropRecord: _drop_record,
     do.DropIntent: _drop_intent,

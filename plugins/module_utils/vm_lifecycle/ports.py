@@ -24,6 +24,7 @@ from typing import (
 
 from .boots import BootRun, LastState, MemoryCost, Need, StartRecord
 from .changes import LogOperation, StoreChange
+from .limits import Controllers
 from .model import (
     ClockMemory,
     ClockReading,
@@ -40,13 +41,14 @@ from .model import (
     UndoRecord,
     VolumeVerdict,
 )
+from .ports_limits import Limiting
 from .recoveries import Configuration, Manifest, MemoryFacts, Recovery
 
 if TYPE_CHECKING:
     from .examination import Examination
 
 
-class Hypervisor(Protocol):
+class Hypervisor(Limiting, Protocol):
     """libvirt on this host. A call on a UUID that is gone raises DomainGone; a refusal of libvirt raises EffectError."""
 
     def domains(self) -> List[Domain]:
@@ -264,6 +266,9 @@ class Host(Protocol):
 
     def stop_budget(self) -> float:
         """Seconds that systemd leaves vm-lifecycle-host.service for stopping VMs; infinity when nothing limits it."""
+
+    def controllers(self) -> Controllers:
+        """Whether libvirt can apply limits on this machine. Read once libvirt has answered, since its daemon is looked at, too."""
 
     def examination(self) -> Examination:
         """What the machine's own settings say about who starts and stops VMs. What can't be looked at is said in it."""

@@ -27,7 +27,6 @@ def fields(persistence: Dict[str, Any], policy: Optional[Dict[str, Any]], featur
 
 
 POLICY = with_defaults("VmLifecyclePolicy", {})
-LIMITS = ["policy.enforce_memory_limit -> ", "policy.enforce_cpu_limit -> "]
 HOST = ["policy.on_host_reboot -> boot", "policy.on_host_shutdown -> boot"]
 
 
@@ -41,9 +40,9 @@ HOST = ["policy.on_host_reboot -> boot", "policy.on_host_shutdown -> boot"]
         (PERMANENT, None, frozenset({"supervisor"}), ["restart_policy -> "]),
         ({**PERMANENT, "restart_policy": "no"}, None, frozenset(), []),
         ({**PERMANENT, "auto_start": True, "restart_policy": "no"}, None, frozenset(), []),
-        (TEMPORARY, POLICY, frozenset({"cleanup"}), HOST + LIMITS),
-        (TEMPORARY, POLICY, frozenset({"cleanup", "boot"}), LIMITS),
-        (TEMPORARY, POLICY, ALL, LIMITS),
+        (TEMPORARY, POLICY, frozenset({"cleanup"}), HOST),
+        (TEMPORARY, POLICY, frozenset({"cleanup", "boot"}), []),
+        (TEMPORARY, POLICY, ALL, []),
         (TEMPORARY, {"on_memory_pressure": "suspend", "on_disk_full": "kill", "enforce_disk_limit": True},
          frozenset({"cleanup"}), ["policy.on_memory_pressure -> ", "policy.on_disk_full -> ",
                                   "policy.enforce_disk_limit -> "]),

@@ -84,6 +84,7 @@ def test_what_the_project_adds() -> None:
         "VmCleanupPolicyAdditional",
         "VmHold",
         "VmLifecyclePolicyAdditional",
+        "VmLimits",
         "VmMetadata",
         "VmPersistenceInput",
     ]
@@ -95,7 +96,8 @@ def test_what_the_project_adds() -> None:
     assert DOCUMENTS["VmMetadata"]["required"] == ["version", "vm_id", "revision", "persistence"]
     assert DOCUMENTS["VmMetadata"]["properties"]["version"]["enum"] == [1]
     assert sorted(DOCUMENTS["VmMetadata"]["definitions"]) == [
-        "VmAutoStartConfig", "VmHold", "VmLifecyclePolicy", "VmLifecyclePolicyAdditional", "VmPersistence",
+        "VmAutoStartConfig", "VmHold", "VmLifecyclePolicy", "VmLifecyclePolicyAdditional", "VmLimits",
+        "VmPersistence",
     ]  # fmt: skip
 
 

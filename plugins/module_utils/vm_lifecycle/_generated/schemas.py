@@ -225,6 +225,16 @@ SCHEMAS: Dict[str, Any] = {
             },
         ],
     },
+    'VmLimits': {
+        'type': 'object',
+        'properties': {
+            'memory_kib': {'type': 'integer'},
+            'memory_kib_before': {'type': 'integer'},
+            'cpu_quota': {'type': 'integer'},
+            'cpu_quota_before': {'type': 'integer'},
+        },
+        'additionalProperties': False,
+    },
     'VmMetadata': {
         'type': 'object',
         'properties': {
@@ -238,6 +248,7 @@ SCHEMAS: Dict[str, Any] = {
             'hold': {'allOf': [{'$ref': '#/definitions/VmHold'}]},
             'temporary_since_unix': {'type': 'integer'},
             'libvirt_autostart_before': {'type': 'boolean'},
+            'limits': {'allOf': [{'$ref': '#/definitions/VmLimits'}]},
         },
         'required': ['version', 'vm_id', 'revision', 'persistence'],
         'additionalProperties': False,
@@ -336,6 +347,16 @@ SCHEMAS: Dict[str, Any] = {
                         'properties': {'host_shutdown_timeout_seconds': {'minimum': 1, 'maximum': 3600}},
                     },
                 ],
+            },
+            'VmLimits': {
+                'type': 'object',
+                'properties': {
+                    'memory_kib': {'type': 'integer'},
+                    'memory_kib_before': {'type': 'integer'},
+                    'cpu_quota': {'type': 'integer'},
+                    'cpu_quota_before': {'type': 'integer'},
+                },
+                'additionalProperties': False,
             },
             'VmPersistence': {
                 'type': 'object',
@@ -585,6 +606,7 @@ DEFAULTS: Dict[str, Dict[str, Any]] = {
         'enforce_disk_limit': False,
     },
     'VmLifecyclePolicyAdditional': {'host_shutdown_timeout_seconds': 120, 'on_restore_failure': 'fail'},
+    'VmLimits': {},
     'VmMetadata': {},
     'VmPersistence': {
         'mode': 'permanent',

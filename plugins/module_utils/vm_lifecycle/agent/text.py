@@ -16,6 +16,14 @@ from .words import counted, remedies, why
 
 Result = Mapping[str, Any]
 
+#: How a limit stands -> what the status says of it.
+LIMITS = {
+    "limit_not_applicable": "not applied",
+    "limit_until_stop": "until it stops",
+    "limit_pending": "not as declared",
+    "limit_foreign": "somebody else's",
+}
+
 
 def status(result: Result) -> str:
     """A table of all VMs, and what is wrong with the host, if anything."""
@@ -69,6 +77,8 @@ def _note(vm: Mapping[str, Any]) -> str:
     start = vm.get("start") or {}
     if start.get("outcome") not in (None, "ready"):
         notes.append(f"did not come up {start['at']}: {start['message']}")
+    limits = (vm.get("limits") or {}).items()
+    notes += [f"{kind} limit {LIMITS[row['reason']]}" for kind, row in limits if row["reason"] in LIMITS]
     if vm["unenforced"]:
         notes.append("nothing acts on " + ", ".join(item["field"] for item in vm["unenforced"]))
     return "; ".join(notes)

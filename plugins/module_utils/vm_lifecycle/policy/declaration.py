@@ -62,6 +62,7 @@ def declare(
         "hold": previous.get("hold"),
         "temporary_since_unix": since,
         "libvirt_autostart_before": previous.get("libvirt_autostart_before", subject.autostart),
+        "limits": previous.get("limits"),
     }
     policy_now = document["policy"] or {}
     if policy_now.get("on_host_reboot") == "destroy" and persistence["mode"] == "permanent":

@@ -12,6 +12,7 @@ from ..actions import Action, DropRecord, Entry, Guard, KeepRecord, RemoveMetada
 from ..model import Document, Domain, Record
 from ..policy import declaration as policy
 from ..policy.host_boot import doomed
+from . import limiting
 
 #: State of vm_persistence, and those of vm_autostart -> the word for what was done.
 WORDS = {
@@ -29,11 +30,12 @@ def converge(
 ) -> Entry:
     """The entry of one VM. seen_at: now, or 0 when the clock is not believed. Raises policy.Refusal for a wish unmet.
 
-    wish: options, policy, autostart, hold, reason, if_less_than_hours, repair, and boot: whether the boot unit is enabled.
+    wish: options, policy, autostart, hold, reason, if_less_than_hours, repair; boot: whether the boot unit is enabled; and, if
+    the VM's limits were looked at, seen and controllers.
     """
     carried = metadata.read(domain, record)
     if state == "absent":
-        return _forget(domain, record, carried, bool(wish.get("boot")))
+        return _forget(domain, record, carried, wish)
     previous, remarks = _previous(domain, record, carried, bool(wish.get("repair")), state)
     subject = policy.Subject(domain.uuid, domain.name, previous, domain.autostart)
     if state == "displaced" and previous is None:
@@ -41,7 +43,7 @@ def converge(
     if not domain.persistent:
         raise policy.Refusal(subject, "transient_domain", "it has no persistent definition to keep a declaration in")
     document, said = _document(subject, state, wish, now, bool(seen_at))
-    return _written(domain, record, carried, document, state, bool(wish.get("boot")), (*remarks, *said), seen_at)
+    return _written(domain, record, carried, document, state, wish, (*remarks, *said), seen_at)
 
 
 def _document(
@@ -96,36 +98,42 @@ def _written(
     carried: metadata.Declaration,
     document: Document,
     state: str,
-    boot: bool,
+    wish: Mapping[str, Any],
     remarks: Tuple[str, ...],
     seen_at: int,
 ) -> Entry:
     before = carried.document if carried.valid else None
+    guard = Guard(domain.uuid, carried.digest)
     actions: List[Action] = []
+    settled = limiting.settlement(document, wish) if state == "present" else None
+    if settled is not None:
+        document = {**_content(document, "limits"), **({"limits": settled.recorded} if settled.recorded else {})}
     text = domain.metadata
     if before is None or _content(before) != _content(document):
         revision = max(carried.revision, record.revision if record else 0) + 1
         document = {**_content(document), "revision": revision}
         text = metadata.encode(document)
-        actions.append(WriteMetadata(Guard(domain.uuid, carried.digest), text))
+        actions.append(WriteMetadata(guard, text))
     else:
         document = before
-    flag = policy.flag(document, boot)
+    flag = policy.flag(document, bool(wish.get("boot")))
     if flag != domain.autostart and state in ("present", "placed"):
         actions.append(SetAutostart(domain.uuid, flag))
+    actions = limiting.around(domain.uuid, actions, settled, guard)
     seen = observed_record(domain, record, document, metadata.digest(text) or "", seen_at)
     if seen != record:
         actions.append(KeepRecord(seen, doomed(document) and not (before is not None and doomed(before))))
     word = WORDS[state] if actions and not (len(actions) == 1 and seen != record) else "unchanged"
-    return Entry(
+    entry = Entry(
         domain.uuid, domain.name, word, word, f"{domain.name}: {word}", tuple(actions),
         before=before, after=document, warnings=remarks,
     )  # fmt: skip
+    return limiting.shown(entry, settled)
 
 
-def _content(document: Document) -> Document:
+def _content(document: Document, *without: str) -> Document:
     """A declaration without its revision: what has to differ for a new one to be written."""
-    return {key: value for key, value in document.items() if key != "revision"}
+    return {key: value for key, value in document.items() if key not in ("revision", *without)}
 
 
 def observed_record(domain: Domain, record: Optional[Record], document: Document, digest: str, seen_at: int) -> Record:
@@ -135,23 +143,29 @@ def observed_record(domain: Domain, record: Optional[Record], document: Document
     return Record(domain.uuid, domain.name, int(document["revision"]), digest, document, domain.power_state, since)
 
 
-def _forget(domain: Domain, record: Optional[Record], carried: metadata.Declaration, boot: bool) -> Entry:
-    """state: absent. Our metadata goes, whatever it holds; libvirt's flag goes back to what it was; the VM stays.
+def _forget(
+    domain: Domain, record: Optional[Record], carried: metadata.Declaration, wish: Mapping[str, Any]
+) -> Entry:
+    """state: absent. Our metadata goes, whatever it holds; libvirt's flag and limits go back to what they were; the VM stays.
 
-    A flag that somebody else changed stays; with the boot unit enabled it may still be as it was without.
+    What somebody else changed stays; with the boot unit enabled the flag may still be as it was without.
     """
     actions: List[Action] = []
     document = carried.document if carried.valid else (record.document if record else {})
+    settled = None
     if domain.metadata is not None or domain.metadata_error:
+        settled = limiting.settlement({"limits": document.get("limits")}, wish)
         before = document.get("libvirt_autostart_before")
-        ours = {policy.flag(document, enabled) for enabled in (False, boot)} if document else set()
+        ours = {policy.flag(document, enabled) for enabled in (False, bool(wish.get("boot")))} if document else set()
         if before is not None and domain.autostart in ours and before != domain.autostart:
             actions.append(SetAutostart(domain.uuid, before))
-        actions.append(RemoveMetadata(Guard(domain.uuid, carried.digest)))
+        guard = Guard(domain.uuid, carried.digest)
+        actions = limiting.around(domain.uuid, [*actions, RemoveMetadata(guard)], settled, guard)
     word = "forgotten" if actions else "unchanged"
     if actions or (record is not None and record.document):
         revision = max(carried.revision, record.revision if record else 0)
         actions.append(DropRecord(domain.uuid, domain.name, revision))
-    return Entry(
+    entry = Entry(
         domain.uuid, domain.name, word, word, f"{domain.name}: {word}", tuple(actions), before=document or None
     )
+    return limiting.shown(entry, settled)

@@ -16,9 +16,11 @@ from ..chain import Chain
 from ..errors import DomainGone, EffectError, LifecycleError, Problem, refuse
 from ..examination import Examination
 from ..findings import SEVERITIES
+from ..limits import Controllers
 from ..model import Document, Observed
 from ..policy import boot_order, clock, doctor
 from ..policy.doctor import Habits, Seen
+from ..policy.limits import OPTIONS
 from ..ports import World
 from ..run import Task
 from ..stopping import SLACK
@@ -37,6 +39,7 @@ class Diagnosed(HostSeen):
     facts: Examination = field(default_factory=Examination)
     habits: Mapping[str, Habits] = field(default_factory=dict)
     configuration: Tuple[Problem, ...] = ()
+    controllers: Controllers = field(default_factory=Controllers)
 
 
 def decode(_document: Mapping[str, Any], _world: World) -> None:
@@ -47,7 +50,11 @@ def examined(_request: None, world: World) -> Diagnosed:
     """Everything but storage. Raises LifecycleError when libvirt can't be read; a store that can't is a finding."""
     seen = reads.whole(world, needs_store=False)
     return Diagnosed(
-        **vars(seen), facts=world.host.examination(), habits=_habits(seen, world), configuration=_configuration(world)
+        **vars(seen),
+        facts=world.host.examination(),
+        habits=_habits(seen, world),
+        configuration=_configuration(world),
+        controllers=world.host.controllers(),
     )
 
 
@@ -113,7 +120,15 @@ def _seen(observed: Diagnosed) -> Seen:
         damage=observed.damage,
         store_problem=observed.store_problem,
         configuration=observed.configuration,
+        controllers=observed.controllers,
+        limited=_limited(observed),
     )
+
+
+def _limited(observed: Diagnosed) -> Dict[str, Tuple[str, ...]]:
+    """Limit -> names of VMs whose policy asks for it."""
+    policies = [(domain.name, document.get("policy") or {}) for domain, document in reads.managed(observed)]
+    return {kind: tuple(name for name, policy in policies if policy.get(option)) for kind, option in OPTIONS.items()}
 
 
 def _worst_case(observed: Diagnosed) -> float:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from .. import metadata
@@ -13,6 +13,7 @@ from ..actions import Entry, Plan
 from ..boots import StartRecord
 from ..chain import Chain
 from ..errors import LifecycleError, refuse
+from ..limits import Controllers, LimitsSeen
 from ..model import Document, Domain, Observed, SweepPlan
 from ..policy.cleanup_policy import CleanupPolicy
 from ..policy.clock import judge
@@ -23,7 +24,7 @@ from ..ports import World
 from ..report import described, metadata_problem
 from ..run import Task
 from ..times import iso
-from . import host
+from . import host, limiting
 from . import observe as reads
 from .boot import timeline
 from .host import HostSeen
@@ -34,6 +35,14 @@ FILTERS: Mapping[str, Tuple[str, ...]] = {
     "state": ("held", "expired", "failed", "start_failed", "invalid", "unmanaged"),
     "expires_within_hours": (),
 }
+
+
+@dataclass(frozen=True)
+class Informed(HostSeen):
+    """What is known of every VM, with the limits of those that have a policy."""
+
+    limits: Mapping[str, LimitsSeen] = field(default_factory=dict)
+    controllers: Controllers = field(default_factory=Controllers)
 
 
 @dataclass(frozen=True)
@@ -60,9 +69,12 @@ def decode(document: Mapping[str, Any], world: World) -> Request:
     return Request(tuple(named), document.get("missing", "fail") == "skip", filters, policy, tuple(warnings))
 
 
-def observe(_request: Request, world: World) -> HostSeen:
+def observe(_request: Request, world: World) -> Informed:
     """Everything but storage."""
-    return host.known(world, cleanup=True)
+    seen = host.known(world, cleanup=True)
+    chosen = [domain.uuid for domain in seen.domains if limiting.concerned(domain, seen)]
+    limits, controllers = limiting.look(world, seen, chosen)
+    return Informed(**vars(seen), limits=limits, controllers=controllers)
 
 
 def plan(request: Request, observed: Observed) -> Plan:
@@ -158,6 +170,7 @@ def _row(request: Request, observed: Observed, domain: Domain) -> Dict[str, Any]
     document = carried.document if carried.valid else None
     row = described(domain, document, record, request.policy, observed.features, observed.clock.now)
     row["managed"] = document is not None
+    row["limits"] = _limits(observed, domain, document)
     row["metadata_problem"] = metadata_problem(carried)
     row["schedule"] = None
     row["start"] = _start(_start_of(observed, domain))
@@ -168,6 +181,12 @@ def _row(request: Request, observed: Observed, domain: Domain) -> Dict[str, Any]
         if row["schedule"] is not None and request.policy is not None:
             _with_policy(row, request.policy, observed.clock.now)
     return row
+
+
+def _limits(observed: Observed, domain: Domain, document: Optional[Document]) -> Optional[Document]:
+    if not isinstance(observed, Informed):
+        return None
+    return limiting.rows(document, observed.limits.get(domain.uuid), observed.controllers)
 
 
 def _start(start: Optional[StartRecord]) -> Optional[Document]:

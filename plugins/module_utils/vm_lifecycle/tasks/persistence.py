@@ -20,7 +20,7 @@ from ..policy.declaration import Refusal
 from ..ports import World
 from ..run import Task
 from ..schema import violations
-from . import declaring
+from . import declaring, limiting
 from . import observe as reads
 from .converge import converge
 from .targets import Wish, resolve, unknown_problems, wishes
@@ -120,9 +120,22 @@ def _options(wish: Wish) -> Document:
     return {key: value for key, value in wish.options.items() if key in OPTIONS}
 
 
-def observe(_request: Request, world: World) -> Observed:
-    """Everything but storage."""
-    return reads.whole(world)
+def observe(request: Request, world: World) -> Observed:
+    """Everything but storage, and limits of those VMs alone whose limits may change."""
+    seen = reads.whole(world)
+    named = {key: wish for wish in request.wishes for key in (wish.uuid, wish.name) if key}
+    chosen = [
+        domain.uuid
+        for domain in seen.domains
+        for wish in [named.get(domain.uuid) or named.get(domain.name)]
+        if wish is not None and (_limits(wish) or limiting.concerned(domain, seen))
+    ]
+    limits, controllers = limiting.look(world, seen, chosen)
+    return limiting.WithLimits(**vars(seen), limits=limits, controllers=controllers)
+
+
+def _limits(wish: Wish) -> bool:
+    return wish.options.get("state", "present") == "present" and wish.options.get("policy") is not None
 
 
 def plan(request: Request, observed: Observed) -> Plan:
@@ -147,6 +160,7 @@ def plan(request: Request, observed: Observed) -> Plan:
     problems += refused
     if problems:
         raise LifecycleError(problems)
+    warnings = (*warnings, *limiting.remarks(entries))
     entries += [declaring.missing(wish, wish in removed) for wish in unknown]  # skipped, removed, or forgotten already
     return Plan(tuple(entries), (*request.warnings, *warnings))
 
@@ -156,11 +170,15 @@ def _places(wish: Wish) -> bool:
 
 
 def _entry(request: Request, wish: Wish, domain: Domain, observed: Observed, clock_sane: bool) -> Entry:
+    if not isinstance(observed, limiting.WithLimits):
+        raise TypeError("limits were not looked at")
+    looked = {"seen": observed.limits.get(domain.uuid), "controllers": observed.controllers}
+    settings = {"options": _options(wish), "repair": request.repair, "boot": "boot" in observed.features, **looked}
     entry = converge(
         domain,
         observed.records.get(domain.uuid),
         wish.options.get("state", "present"),
-        {**wish.options, "options": _options(wish), "repair": request.repair, "boot": "boot" in observed.features},
+        {**wish.options, **settings},
         int(observed.clock.now),
         int(observed.clock.now) if clock_sane else 0,
     )

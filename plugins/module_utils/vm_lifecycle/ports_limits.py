@@ -1,0 +1,23 @@
+# Copyright: (c) 2026, vmops.lifecycle contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The part of the hypervisor's port that is about limits."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from .limits import LimitsSeen
+
+
+class Limiting(Protocol):
+    """As Hypervisor: a call on a UUID that is gone raises DomainGone; a refusal of libvirt raises EffectError."""
+
+    def limits(self, uuid: str) -> LimitsSeen:
+        """How large the domain is and what it is limited to, by its persistent definition and, if active, as it runs."""
+
+    def set_limit(self, uuid: str, kind: str, amount: int, persistent: bool) -> None:
+        """Set a limit of the persistent definition, or of the running domain; 0 lifts it. Units are those of SetLimit.
+
+        Raises EffectError limit_refused when libvirt refuses it, and changed_meanwhile when the domain does not run any more.
+        """
