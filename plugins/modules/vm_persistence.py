@@ -193,14 +193,16 @@ vms:
       contains:
         memory:
           description:
-            - The limit of the memory of its processes. The fields are a reason (reason), words (message), and MiB of the running VM (live_mib) and
-              of its definition (persistent_mib), null for no limit.
+            - >-
+              The limit of the memory of its processes. The fields are a reason (reason), words (message), and MiB of the
+              running VM (live_mib) and of its definition (persistent_mib), null for no limit.
           type: dict
           returned: always
         cpu:
           description:
-            - The limit of its processor time. The fields are a reason (reason), words (message), and a number of processors for the running VM
-              (live_processors) and for its definition (persistent_processors), null for no limit.
+            - >-
+              The limit of its processor time. The fields are a reason (reason), words (message), and a number of processors
+              for the running VM (live_processors) and for its definition (persistent_processors), null for no limit.
           type: dict
           returned: always
     unenforced:

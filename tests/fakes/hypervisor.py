@@ -161,7 +161,9 @@ class FakeHypervisor:
     def limits(self, uuid: str) -> LimitsSeen:
         self._machine.refuse("limits")
         domain, missing = self._get(uuid), self._machine.state["controllers"]
-        size = Size(domain["memory_mib"] * 1024, domain["processors"], disks=len(domain["files"]), locked_for=domain["locked_for"])
+        size = Size(
+            domain["memory_mib"] * 1024, domain["processors"], disks=len(domain["files"]), locked_for=domain["locked_for"]
+        )
         persistent = Side(size, _bounds(domain["limits"]))
         if domain["state"] == "shutoff":
             return LimitsSeen(persistent)
@@ -174,7 +176,8 @@ class FakeHypervisor:
             raise EffectError("changed_meanwhile", "the VM does not run any more")
         if self._machine.state["controllers"].get(kind) and not persistent:
             raise EffectError("limit_refused", f"cgroup {kind} controller is not mounted")
-        with self._machine.effect("set_limit", f"{domain['name']} {kind} {'persistent' if persistent else 'live'} {amount or 'none'}", domain):
+        side = "persistent" if persistent else "live"
+        with self._machine.effect("set_limit", f"{domain['name']} {kind} {side} {amount or 'none'}", domain):
             domain[where] = {key: value for key, value in domain[where].items() if key != kind}
             if amount:
                 domain[where][kind] = amount

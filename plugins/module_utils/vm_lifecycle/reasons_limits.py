@@ -11,7 +11,9 @@ from .reasons import Reason
 
 #: How a limit stands, as limits of a result tells it.
 LIMIT_REASONS: Dict[str, Reason] = {
-    "limit_off": Reason("kept", "The policy does not ask for the limit, or no policy is declared, and none of ours is set."),
+    "limit_off": Reason(
+        "kept", "The policy does not ask for the limit, or no policy is declared, and none of ours is set."
+    ),
     "limit_pending": Reason(
         "kept",
         "It is not as the policy wants it, as after a start on a host that can only limit VMs that run, or after a change of size.",

@@ -104,7 +104,10 @@ def test_cases(name: str) -> None:
 
 def applied(seen: LimitsSeen, settled: limits.Settlement) -> LimitsSeen:
     """The VM after the changes."""
-    sides: dict[bool, dict[str, Any]] = {True: vars(seen.persistent.bounds), False: vars((seen.live or seen.persistent).bounds)}
+    sides: dict[bool, dict[str, Any]] = {
+        True: vars(seen.persistent.bounds),
+        False: vars((seen.live or seen.persistent).bounds),
+    }
     sides = {key: dict(value) for key, value in sides.items()}
     for kind, amount, lasting in settled.changes():
         key = "memory_kib" if kind == MEMORY else "cpu"

@@ -143,9 +143,7 @@ def observed_record(domain: Domain, record: Optional[Record], document: Document
     return Record(domain.uuid, domain.name, int(document["revision"]), digest, document, domain.power_state, since)
 
 
-def _forget(
-    domain: Domain, record: Optional[Record], carried: metadata.Declaration, wish: Mapping[str, Any]
-) -> Entry:
+def _forget(domain: Domain, record: Optional[Record], carried: metadata.Declaration, wish: Mapping[str, Any]) -> Entry:
     """state: absent. Our metadata goes, whatever it holds; libvirt's flag and limits go back to what they were; the VM stays.
 
     What somebody else changed stays; with the boot unit enabled the flag may still be as it was without.

@@ -20,7 +20,6 @@ from . import host as reads
 from .limiting import WithLimits
 from .targets import Wish
 
-
 #: What a row says of a limit in numbers.
 AMOUNTS = ("live_mib", "persistent_mib", "live_processors", "persistent_processors")
 

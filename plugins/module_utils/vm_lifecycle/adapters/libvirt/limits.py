@@ -16,8 +16,9 @@ try:
 except ImportError:
     libvirt = None
 
-#: libvirt's values for no limit: of memory in KiB, from here up (the kernel rounds it), and of processor time.
-UNLIMITED, NO_QUOTA = 1 << 52, -1
+#: libvirt's values for no limit, of memory in KiB and of processor time; and from where on an amount of memory is none,
+#: since the kernel rounds it.
+NO_LIMIT, NO_QUOTA, UNLIMITED = (1 << 53) - 1, -1, 1 << 52
 #: Units of sizes in libvirt's XML, in bytes; KiB is what it writes itself.
 UNITS = {"b": 1, "bytes": 1, "KB": 1000, "KiB": 1 << 10, "k": 1 << 10, "MB": 10**6, "MiB": 1 << 20, "M": 1 << 20,
          "GB": 10**9, "GiB": 1 << 30, "G": 1 << 30, "TB": 10**12, "TiB": 1 << 40, "T": 1 << 40}  # fmt: skip
@@ -64,7 +65,9 @@ def size(root: ElementTree.Element) -> Size:
     """How large the domain is by a definition of it."""
     devices = root.find("devices")
     devices = ElementTree.Element("devices") if devices is None else devices
-    video = sum(int(model.get(name, 0)) for model in devices.findall("video/model") for name in ("vram", "ram", "vram64"))
+    video = sum(
+        int(model.get(name, 0)) for model in devices.findall("video/model") for name in ("vram", "ram", "vram64")
+    )
     helpers = len(devices.findall("tpm/backend[@type='emulator']"))
     helpers += len(devices.findall("filesystem/driver[@type='virtiofs']"))
     return Size(
@@ -108,7 +111,7 @@ def set_limit(handle: Any, kind: str, amount: int, persistent: bool) -> None:
     flag = libvirt.VIR_DOMAIN_AFFECT_CONFIG if persistent else libvirt.VIR_DOMAIN_AFFECT_LIVE
     try:
         if kind == MEMORY:
-            handle.setMemoryParameters({"hard_limit": amount or libvirt.VIR_DOMAIN_MEMORY_PARAM_UNLIMITED}, flag)
+            handle.setMemoryParameters({"hard_limit": amount or NO_LIMIT}, flag)
         else:
             handle.setSchedulerParametersFlags(_quota(amount, persistent), flag)
     except libvirt.libvirtError as error:
