@@ -199,6 +199,12 @@ options:
             choices:
               - fail
               - start-cold
+          disk_limit_gb:
+            description:
+              - 'With O(vms[].policy.enforce_disk_limit), the GiB that the VM''s volumes may take together. V(0):
+                as much as they can hold, and what an image''s own books take on top.'
+              - Defaults to V(0).
+            type: int
       autostart:
         type: dict
         description:
@@ -461,6 +467,12 @@ options:
         choices:
           - fail
           - start-cold
+      disk_limit_gb:
+        description:
+          - 'With O(policy.enforce_disk_limit), the GiB that the VM''s volumes may take together. V(0): as much
+            as they can hold, and what an image''s own books take on top.'
+          - Defaults to V(0).
+        type: int
   autostart:
     type: dict
     description:

@@ -251,6 +251,13 @@ vms:
               for the running VM (live_processors) and for its definition (persistent_processors), null for no limit.
           type: dict
           returned: always
+        disk:
+          description:
+            - >-
+              How its disks stand against O(ignore:policy.enforce_disk_limit). The fields are a reason (reason), words (message), and
+              GiB that are taken (used_gib) and that may be (limit_gib). Null for a VM that is off, or whose disks are not limited.
+          type: dict
+          returned: always
     unenforced:
       description: Declared fields that no enabled unit acts on (field), and the feature to enable (enable), empty when there is none yet.
       type: list

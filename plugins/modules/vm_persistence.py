@@ -37,7 +37,8 @@ notes:
     turned off and the unit starts the VM; V(absent) puts the flag's own value back in either case.
   - >-
     RV(vms[].limits) tells how O(policy.enforce_memory_limit) and O(policy.enforce_cpu_limit) stand. A limit that the host
-    can not apply is not set, since a definition that has it keeps the VM from starting; V(absent) lifts those that were set here.
+    can not apply is not set, since a definition that has it keeps the VM from starting; V(absent) lifts those that were set here. A diff
+    shows them before and after as C(limits_in_force).
   - >-
     A VM that others depend on, see M(vmops.lifecycle.vm_autostart), is neither forgotten nor declared such that it is
     never started at boot, unless the same call takes it out of their O(autostart.depends_on).

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 import os
+import signal
+import subprocess
 from pathlib import Path
 from xml.etree import ElementTree
 
+import libvirt
 import pytest
 from vm_lifecycle.adapters.controllers import controllers
+from vm_lifecycle.adapters.libvirt import limited
 from vm_lifecycle.adapters.libvirt.limits import size
 from vm_lifecycle.adapters.linux_host import LinuxHost
 from vm_lifecycle.errors import DomainGone, EffectError
@@ -225,3 +229,63 @@ def test_this_machine(tmp_path: Path) -> None:
     assert isinstance(real, Controllers) and os.path.isdir("/proc")
     fake = FakeHost(Machine(build({"controllers": {"cpu": "no", "lockable_kib": 8192}}))).controllers()
     assert (fake.memory, fake.cpu, fake.lockable_kib) == ("", "no", 8192)
+
+
+def test_disks(qemu: QemuBench, tmp_path: Path) -> None:
+    """What a running VM's images take: those that it writes to, and lower ones that a snapshot of its own names."""
+    home = qemu.daemon.home
+    disk, base = home / "disk.img", home / "base.qcow2"
+    with disk.open("wb") as stream:
+        stream.write(os.urandom(2 * 2**20))
+        stream.truncate(16 * 2**20)
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(base), "8M"], check=True)
+    subprocess.run(["qemu-io", "-f", "qcow2", "-c", "write -P 7 0 1M", str(base)], check=True, capture_output=True)
+    for path in (disk, base):
+        path.chmod(0o666)
+    devices = "".join(
+        f"<disk type='file'><driver type='{kind}'/><source file='{path}'/><target dev='{target}' bus='ide'/></disk>"
+        for kind, path, target in (("raw", disk, "hda"), ("qcow2", base, "hdb"))
+    )
+    domain = qemu.connection.defineXML(qemu.daemon.xml(A, "a", "stubborn", devices))
+    assert qemu.hypervisor.disk_usage(A) is None
+    domain.create()
+    usage = qemu.hypervisor.disk_usage(A)
+    assert usage is not None and usage.capacity == 24 * 2**20
+    assert 3 * 2**20 <= usage.allocated < 4 * 2**20
+    layer = "<disk name='hdb' snapshot='external'><source file='{}'/></disk>"
+    for name, flags in (("top", 0), ("higher", libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_NO_METADATA)):
+        layers = layer.format(home / f"{name}.qcow2")
+        xml = f"<domainsnapshot><name>{name}</name><disks><disk name='hda' snapshot='no'/>{layers}</disks></domainsnapshot>"
+        domain.snapshotCreateXML(xml, flags | libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY)
+    layered = qemu.hypervisor.disk_usage(A)
+    assert layered is not None and layered.capacity == 24 * 2**20
+    assert usage.allocated <= layered.allocated < usage.allocated + 2**20
+    domain.destroy()
+    for snapshot in domain.listAllSnapshots():
+        snapshot.delete(libvirt.VIR_DOMAIN_SNAPSHOT_DELETE_METADATA_ONLY)
+
+
+def test_pause(powered: Bench) -> None:
+    """It stands still; what does already, or is off, is left alone."""
+    powered.define(A, "a")
+    powered.hypervisor.pause(A)
+    powered.hypervisor.start(A)
+    for _time in range(2):
+        powered.hypervisor.pause(A)
+        found = powered.hypervisor.domain(A)
+        assert found is not None and found.power_state == "paused"
+
+
+def test_a_qemu_that_hangs(qemu: QemuBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for it without limit."""
+    monkeypatch.setattr(limited, "ANSWER_LIMIT", 0.5)
+    qemu.define(A, "a", running=True)
+    (pid,) = qemu.daemon.pids("a")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        for call in (qemu.hypervisor.disk_usage, qemu.hypervisor.pause):
+            with pytest.raises(EffectError) as caught:
+                call(A)  # type: ignore[operator]
+            assert "did not answer" in caught.value.message
+    finally:
+        os.kill(pid, signal.SIGCONT)

@@ -12,7 +12,7 @@ from xml.sax.saxutils import escape
 
 from vm_lifecycle.boots import MemoryCost, Need
 from vm_lifecycle.errors import DomainGone, EffectError
-from vm_lifecycle.limits import CPU, KINDS, MEMORY, PERIOD, Bounds, LimitsSeen, Side, Size
+from vm_lifecycle.limits import CPU, KINDS, MEMORY, PERIOD, Bounds, DiskUsage, LimitsSeen, Side, Size
 from vm_lifecycle.model import (
     Attachment,
     Domain,
@@ -181,6 +181,19 @@ class FakeHypervisor:
             domain[where] = {key: value for key, value in domain[where].items() if key != kind}
             if amount:
                 domain[where][kind] = amount
+
+    def disk_usage(self, uuid: str) -> DiskUsage | None:
+        self._machine.refuse("disk_usage")
+        domain = self._get(uuid)
+        return None if domain["state"] == "shutoff" else DiskUsage(*domain["disk_usage"])
+
+    def pause(self, uuid: str) -> None:
+        domain = self._get(uuid)
+        if domain["state"] in ("shutoff", "paused"):
+            return
+        with self._machine.effect("pause", domain["name"], domain):
+            domain["state"] = "paused"
+            self._machine.tell(domain, ("suspended", 0))
 
     def request_shutdown(self, uuid: str) -> None:
         domain = self._get(uuid)

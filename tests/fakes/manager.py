@@ -185,6 +185,17 @@ def resize(machine: Machine, vm: str, **size: int) -> None:
     machine.named(vm).update(size)
 
 
+def resume(machine: Machine, vm: str) -> None:
+    """virsh resume."""
+    machine.named(vm)["state"] = "running"
+    machine.tell(machine.named(vm), ("resumed", 0))
+
+
+def fill(machine: Machine, vm: str, gib: float) -> None:
+    """The VM's disks take so many GiB of their storage."""
+    machine.named(vm)["disk_usage"] = [int(gib * 2**30), machine.named(vm)["disk_usage"][1]]
+
+
 def controllers(machine: Machine, **missing: Any) -> None:
     """The host can apply limits, but for what is said to be missing."""
     machine.state["controllers"] = missing
@@ -298,6 +309,6 @@ DEEDS: dict[str, Any] = {
         start, stop, crash, pause, undefine, define, redefine, rename, clone, set_metadata, revert, save_metadata, edit,
         make_permanent, hold, edit_later, reprieve, replace_file, write_file, overlay, hard_link, delete_file, attach, pool, lose_store,
         break_store, refuse, configure, reboot, soft_reboot, go_down, set_clock, claim, let_go, press, drop_pool, notify, network,
-        look, lose_definition, change_machine, damage_image, limit, resize, controllers,
+        look, lose_definition, change_machine, damage_image, limit, resize, controllers, resume, fill,
     )
 }  # fmt: skip

@@ -21,6 +21,7 @@ EFFECTS = {
     "write_metadata": "effect_failed",
     "set_autostart": "effect_failed",
     "set_limit": "limit_refused",
+    "pause": "effect_failed",
     "request_shutdown": "effect_failed",
     "power_off": "effect_failed",
     "undefine": "effect_failed",

@@ -15,7 +15,7 @@ from typing import Any
 from vm_lifecycle.agent.host_verbs import boot_host, stop_host
 from vm_lifecycle.errors import EffectError, LifecycleError
 from vm_lifecycle.run import run
-from vm_lifecycle.tasks import autostart, boot, cleanup, flags, info, persistence, recovery, shutdown
+from vm_lifecycle.tasks import autostart, boot, cleanup, flags, info, limits, persistence, recovery, shutdown
 
 from tests.fakes.build import build
 from tests.fakes.manager import act
@@ -25,7 +25,8 @@ from .checker import Auditor
 
 HERE = Path(__file__).parent
 TASKS = {
-    module.TASK.name: module.TASK for module in (autostart, boot, cleanup, flags, info, persistence, recovery, shutdown)
+    module.TASK.name: module.TASK
+    for module in (autostart, boot, cleanup, flags, info, limits, persistence, recovery, shutdown)
 }
 
 
@@ -168,7 +169,7 @@ def outcome_lines(task: str, outcome: dict[str, Any]) -> Iterator[str]:
     for row in outcome["vms"]:
         if task == "vm_recovery":
             yield from _recovery_row(row)
-        elif task in ("boot", "shutdown") and "schedule" not in row:
+        elif task in ("boot", "limits", "shutdown") and "schedule" not in row:
             yield from _host_row(row)
         else:
             yield from _vm_row(row)

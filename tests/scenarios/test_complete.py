@@ -9,6 +9,7 @@ from typing import Any, get_args
 from vm_lifecycle.actions import Action
 from vm_lifecycle.errors import ERRORS, LifecycleError
 from vm_lifecycle.reasons import DECISIONS, VERDICTS
+from vm_lifecycle.reasons_limits import LIMIT_REASONS
 from vm_lifecycle.reasons_order import BOOT_REASONS, RECOVERY_REASONS, SHUTDOWN_REASONS
 
 from tests.fakes.world import Machine, ports
@@ -23,7 +24,7 @@ ELSEWHERE = {
     # a shutdown falls back to the next way, and only says so
     "save_failed": "tests/contracts/test_saving.py",
 }
-ORDER = {**BOOT_REASONS, **SHUTDOWN_REASONS, **RECOVERY_REASONS}
+ORDER = {**BOOT_REASONS, **SHUTDOWN_REASONS, **RECOVERY_REASONS, **LIMIT_REASONS}
 
 
 @cache
@@ -44,6 +45,7 @@ def seen() -> set[Any]:
         for row in made.outcome.get("vms", ()):
             codes |= {row.get("reason"), (row.get("metadata_problem") or {}).get("reason")}
             codes |= {volume["reason"] for volume in row.get("volumes", ())}
+            codes |= {limit["reason"] for limit in (row.get("limits") or {}).values() if limit}
     return codes
 
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from typing import FrozenSet, Optional, Tuple, Union
 
 from .changes import StoreChange
-from .host_actions import Bring, Capture, DropRecovery, Guard, Redefine, Start, Stop
+from .host_actions import Bring, Capture, DropRecovery, Guard, Pause, Redefine, Start, Stop
 from .model import Document, Intent, Pressure, Record, VolumeVerdict
 
 # What this module offers of others; its own names need not be listed.
-__all__ = ["Bring", "Capture", "DropRecovery", "Guard", "Redefine", "Start", "Stop"]
+__all__ = ["Bring", "Capture", "DropRecovery", "Guard", "Pause", "Redefine", "Start", "Stop"]
 
 
 @dataclass(frozen=True)
@@ -197,6 +197,7 @@ Action = Union[
     DropUndo,
     Start,
     Stop,
+    Pause,
     Capture,
     Redefine,
     Bring,

@@ -24,7 +24,13 @@ from .policy.cleanup_policy import pressed
 from .ports import World
 
 #: Decision of an entry -> the word for it in the operation log.
-OPERATIONS = {"removed": "remove", "forgotten": "forget", "restored": "restore"}
+OPERATIONS = {
+    "removed": "remove",
+    "forgotten": "forget",
+    "restored": "restore",
+    "limited": "limit",
+    "paused": "pause",
+}
 #: Seconds between two looks at something that is waited for, and for which a removal waits for its turn.
 POLL, SLOT_WAIT = 0.5, 600.0
 
@@ -199,6 +205,13 @@ def _set_limit(run: Run, chain: Chain, action: do.SetLimit) -> None:
     chain.touched = True
 
 
+def _pause(run: Run, chain: Chain, action: do.Pause) -> None:
+    check(run, action.guard)
+    run.world.hypervisor.pause(action.guard.uuid)
+    chain.touched = True
+    run.later(run.log(chain.entry, "pause", "done", chain.entry.message))
+
+
 def _keep_record(run: Run, _chain: Chain, action: do.KeepRecord) -> None:
     record, clock = action.record, run.world.host.clock()
     run.later(Remember(record))
@@ -224,6 +237,9 @@ def _drop_intent(run: Run, _chain: Chain, action: do.DropIntent) -> None:
         run.world.store.drop_undo(action.uuid)
     run.world.store.drop_intent(action.uuid)
 
+
+#: What keeps running VMs within their limits.
+LIMITS: Dict[Type[object], Handler] = {do.SetLimit: _set_limit, do.Pause: _pause}
 
 DECLARATIONS: Dict[Type[object], Handler] = {
     do.WriteMetadata: _write_metadata,

@@ -49,6 +49,13 @@ class Stop:
 
 
 @dataclass(frozen=True)
+class Pause:
+    """A running VM's processors stand still, until a person resumes it."""
+
+    guard: Guard
+
+
+@dataclass(frozen=True)
 class Capture:
     """What is needed to make the VM again is kept. The guard is its metadata. path: where its memory goes, too; "" for libvirt's own place.
 

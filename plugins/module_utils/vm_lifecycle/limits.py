@@ -60,6 +60,14 @@ class LimitsSeen:
 
 
 @dataclass(frozen=True)
+class DiskUsage:
+    """What a running VM's own images take on their storage, and what they can hold, in bytes."""
+
+    allocated: int
+    capacity: int
+
+
+@dataclass(frozen=True)
 class Controllers:
     """What a host can apply. memory, cpu: why libvirt has no control group for it; "" when it has."""
 

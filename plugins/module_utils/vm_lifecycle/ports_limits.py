@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Optional, Protocol
 
-from .limits import LimitsSeen
+from .limits import DiskUsage, LimitsSeen
 
 
 class Limiting(Protocol):
@@ -21,3 +21,9 @@ class Limiting(Protocol):
 
         Raises EffectError limit_refused when libvirt refuses it, and changed_meanwhile when the domain does not run any more.
         """
+
+    def disk_usage(self, uuid: str) -> Optional[DiskUsage]:
+        """What the running domain's own disks take: those that it writes to, and what its snapshots keep. None while it is off."""
+
+    def pause(self, uuid: str) -> None:
+        """The running domain's processors stand still. Paused already, or off, is success."""

@@ -34,5 +34,15 @@ LIMIT_REASONS: Dict[str, Reason] = {
         "The running VM has the limit, and its definition has not, since the VM could not start with it on this host.",
         "Declare the VM again once it was started anew; or let libvirt raise RLIMIT_MEMLOCK (CAP_SYS_RESOURCE).",
     ),
+    "disk_limit_near": Reason(
+        "kept",
+        "Its disks take 90 per cent of what they may. Nothing is done yet.",
+        "Remove snapshots, or free space in the guest that it discards; or declare a higher disk_limit_gb.",
+    ),
+    "disk_limit_reached": Reason(
+        "paused",
+        "Its disks take all that they may, so it is paused. It is never powered off for that.",
+        "Make room as for disk_limit_near, and resume it with virsh resume. To let it run meanwhile, hold it from everything.",
+    ),
     "limit_enforced": Reason("kept", "The limit is in the definition, and in force while the VM runs."),
 }

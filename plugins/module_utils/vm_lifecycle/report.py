@@ -27,7 +27,7 @@ ACTING: Mapping[str, str] = {
     "autostart": "boot",
     "policy.on_memory_pressure": LATER,
     "policy.on_disk_full": LATER,
-    "policy.enforce_disk_limit": LATER,
+    "policy.enforce_disk_limit": "supervisor",
 }
 
 

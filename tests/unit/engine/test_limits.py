@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 import pytest
-from vm_lifecycle.limits import CPU, MEMORY, PERIOD, Bounds, Controllers, LimitsSeen, Side, Size
-from vm_lifecycle.policy import limits
+from vm_lifecycle.limits import CPU, MEMORY, PERIOD, Bounds, Controllers, DiskUsage, LimitsSeen, Side, Size
+from vm_lifecycle.policy import disk_limit, limits
 from vm_lifecycle.reasons_limits import LIMIT_REASONS
 
 MIB = 1024
@@ -26,6 +26,7 @@ OFF = {"enforce_memory_limit": False, "enforce_cpu_limit": False}
         (Size(4 * GIB, 4, disks=3), 4096 + 512 + 256 + 64 + 192),
         (Size(4 * GIB, 4, helpers=2), 4096 + 512 + 256 + 64 + 1024),
         (Size(4 * GIB, 4, emulated=True), 4096 + 512 + 256 + 64 + 1024),
+        (Size(4 * GIB, 2, 16 * MIB, 1), 4992),
         (Size(512 * MIB + 1, 1), 512 + 512 + 32 + 16 + 1),
     ],
 )
@@ -163,6 +164,30 @@ def test_one_warning_for_all() -> None:
 
 
 def test_every_reason_is_explained() -> None:
-    found = {reason for case in CASES.values() for reason in case[5]} | {"limit_pending"}
+    found = {reason for case in CASES.values() for reason in case[5]}
+    found |= {"limit_pending", "disk_limit_near", "disk_limit_reached"}
     assert found == set(LIMIT_REASONS)
     assert math.isinf(Controllers().lockable_kib)
+
+
+@pytest.mark.parametrize(
+    ("policy", "allocated", "capacity", "expected"),
+    [
+        ({"disk_limit_gb": 10}, 8.9, 20, "limit_enforced"),
+        ({"disk_limit_gb": 10}, 9, 20, "disk_limit_near"),
+        ({"disk_limit_gb": 10}, 9.99, 20, "disk_limit_near"),
+        ({"disk_limit_gb": 10}, 10, 20, "disk_limit_reached"),
+        ({}, 17, 20, "limit_enforced"),
+        ({}, 20, 20, "disk_limit_near"),  # allocated in full, which is no growth beyond it
+        ({}, 20.3, 20, "disk_limit_near"),
+        ({}, 20.4, 20, "disk_limit_reached"),
+        ({}, 0, 0, "limit_enforced"),
+    ],
+)
+def test_disks(policy: dict[str, Any], allocated: float, capacity: int, expected: str) -> None:
+    """From 90 per cent a warning, from 100 a pause; what a row says agrees."""
+    usage = DiskUsage(int(allocated * 2**30), capacity * 2**30)
+    assert disk_limit.verdict(policy, usage) == expected
+    row = disk_limit.row({**policy, "enforce_disk_limit": True}, usage)
+    assert row is not None and row["reason"] == expected and bool(row["message"]) == (expected != "limit_enforced")
+    assert disk_limit.row(policy, usage) is disk_limit.row(None, usage) is disk_limit.row(policy, None) is None

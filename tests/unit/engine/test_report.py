@@ -45,7 +45,7 @@ HOST = ["policy.on_host_reboot -> boot", "policy.on_host_shutdown -> boot"]
         (TEMPORARY, POLICY, ALL, []),
         (TEMPORARY, {"on_memory_pressure": "suspend", "on_disk_full": "kill", "enforce_disk_limit": True},
          frozenset({"cleanup"}), ["policy.on_memory_pressure -> ", "policy.on_disk_full -> ",
-                                  "policy.enforce_disk_limit -> "]),
+                                  "policy.enforce_disk_limit -> supervisor"]),
         (TEMPORARY, {"on_memory_pressure": "none", "on_disk_full": "none", "enforce_cpu_limit": False},
          frozenset({"cleanup"}), []),
     ],

@@ -137,6 +137,7 @@ VM_PERSISTENCE: Dict[str, Any] = {
                     'enforce_disk_limit': {'type': 'bool'},
                     'host_shutdown_timeout_seconds': {'type': 'int'},
                     'on_restore_failure': {'type': 'str', 'choices': ['fail', 'start-cold']},
+                    'disk_limit_gb': {'type': 'int'},
                 },
             },
             'autostart': {
@@ -181,6 +182,7 @@ VM_PERSISTENCE: Dict[str, Any] = {
             'enforce_disk_limit': {'type': 'bool'},
             'host_shutdown_timeout_seconds': {'type': 'int'},
             'on_restore_failure': {'type': 'str', 'choices': ['fail', 'start-cold']},
+            'disk_limit_gb': {'type': 'int'},
         },
     },
     'autostart': {

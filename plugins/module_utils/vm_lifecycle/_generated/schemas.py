@@ -216,9 +216,11 @@ SCHEMAS: Dict[str, Any] = {
         'properties': {
             'host_shutdown_timeout_seconds': {'type': 'integer'},
             'on_restore_failure': {'type': 'string', 'enum': ['fail', 'start-cold']},
+            'disk_limit_gb': {'type': 'integer'},
         },
         'additionalProperties': False,
         'allOf': [
+            {'x-kcl-message': 'Disk limit cannot be negative', 'properties': {'disk_limit_gb': {'minimum': 0}}},
             {
                 'x-kcl-message': 'Host shutdown timeout must be 1-3600 seconds',
                 'properties': {'host_shutdown_timeout_seconds': {'minimum': 1, 'maximum': 3600}},
@@ -318,6 +320,7 @@ SCHEMAS: Dict[str, Any] = {
                     'enforce_disk_limit': {'type': 'boolean'},
                     'host_shutdown_timeout_seconds': {'type': 'integer'},
                     'on_restore_failure': {'type': 'string', 'enum': ['fail', 'start-cold']},
+                    'disk_limit_gb': {'type': 'integer'},
                 },
                 'additionalProperties': False,
                 'allOf': [
@@ -327,6 +330,10 @@ SCHEMAS: Dict[str, Any] = {
                             {'properties': {'on_host_shutdown': {'not': {'const': 'save-state'}}}},
                             {'properties': {'on_host_reboot': {'not': {'const': 'destroy'}}}},
                         ],
+                    },
+                    {
+                        'x-kcl-message': 'Disk limit cannot be negative',
+                        'properties': {'disk_limit_gb': {'minimum': 0}},
                     },
                     {
                         'x-kcl-message': 'Host shutdown timeout must be 1-3600 seconds',
@@ -339,9 +346,14 @@ SCHEMAS: Dict[str, Any] = {
                 'properties': {
                     'host_shutdown_timeout_seconds': {'type': 'integer'},
                     'on_restore_failure': {'type': 'string', 'enum': ['fail', 'start-cold']},
+                    'disk_limit_gb': {'type': 'integer'},
                 },
                 'additionalProperties': False,
                 'allOf': [
+                    {
+                        'x-kcl-message': 'Disk limit cannot be negative',
+                        'properties': {'disk_limit_gb': {'minimum': 0}},
+                    },
                     {
                         'x-kcl-message': 'Host shutdown timeout must be 1-3600 seconds',
                         'properties': {'host_shutdown_timeout_seconds': {'minimum': 1, 'maximum': 3600}},
@@ -605,7 +617,11 @@ DEFAULTS: Dict[str, Dict[str, Any]] = {
         'enforce_cpu_limit': True,
         'enforce_disk_limit': False,
     },
-    'VmLifecyclePolicyAdditional': {'host_shutdown_timeout_seconds': 120, 'on_restore_failure': 'fail'},
+    'VmLifecyclePolicyAdditional': {
+        'host_shutdown_timeout_seconds': 120,
+        'on_restore_failure': 'fail',
+        'disk_limit_gb': 0,
+    },
     'VmLimits': {},
     'VmMetadata': {},
     'VmPersistence': {

@@ -26,7 +26,7 @@ STATES = {
     "recover": "restored",
 }
 #: Verbs of the host as a whole, which units run.
-HOST_VERBS = ("boot", "shutdown", "flags", "supervise", "doctor")
+HOST_VERBS = ("boot", "shutdown", "flags", "limits", "supervise", "doctor")
 
 
 def parser(verb: str = "") -> argparse.ArgumentParser:
@@ -85,12 +85,16 @@ def _host_verbs(verbs: Any) -> None:
     shutdown.add_argument("--now", action="store_true", help="also on a host that does not go down")
     flags = verbs.add_parser("flags", help="set libvirt's autostart flags right for the units that are enabled")
     flags.add_argument("--dry-run", action="store_true", help="show what would be set, and set nothing")
+    limits = verbs.add_parser(
+        "limits", help="keep running VMs within the limits of their policies; the supervisor does so"
+    )
+    limits.add_argument("--dry-run", action="store_true", help="show what would be done, and do nothing")
     supervise = verbs.add_parser("supervise", help="keep on record what state each VM is in, until it is stopped")
     for command in (boot, shutdown):
         command.add_argument("--plan", action="store_true", help="show what would be done, and do nothing")
         command.add_argument("--dry-run", action="store_true", help="the same")
     doctor = verbs.add_parser("doctor", help="what is in the way of this host's boots and shutdowns; changes nothing")
-    for command in (boot, shutdown, flags, supervise, doctor):
+    for command in (boot, shutdown, flags, limits, supervise, doctor):
         command.add_argument("--json", action="store_true", help="print JSON")
         command.add_argument("--uri", default=LOCAL_URIS[0], choices=LOCAL_URIS, help="libvirt to use")
 

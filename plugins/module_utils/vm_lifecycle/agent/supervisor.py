@@ -11,6 +11,7 @@ from typing import Callable, List, Optional, Protocol
 
 from ..adapters.journal import notify
 from ..boots import PowerEvent
+from ..enforcing import Enforcer
 from ..errors import EffectError, LifecycleError
 from ..patience import AWAY
 from ..ports import Host, World
@@ -41,6 +42,7 @@ def supervise(uri: str, host: Host, opened: Callable[[], World]) -> int:
     ending = threading.Event()
     recorder: Optional[Recorder] = None
     source: Optional[EventSource] = None
+    enforcer: Optional[Enforcer] = None
 
     def end(*_: object) -> None:
         ending.set()
@@ -48,10 +50,11 @@ def supervise(uri: str, host: Host, opened: Callable[[], World]) -> int:
             source.wake()
 
     def attempt() -> None:
-        nonlocal recorder, source
+        nonlocal recorder, source, enforcer
         recorder = recorder or Recorder(opened())
         source = EventSource(uri)
-        watch(source, recorder, ending)
+        enforcer = enforcer or Enforcer(recorder.world)
+        watch(source, recorder, ending, enforcer)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
@@ -87,7 +90,7 @@ def insist(host: Host, ending: threading.Event, attempt: Callable[[], None]) -> 
         pause = min(2 * pause, LONGEST_PAUSE)
 
 
-def watch(source: Source, recorder: Recorder, ending: threading.Event) -> None:
+def watch(source: Source, recorder: Recorder, ending: threading.Event, enforcer: Optional[Enforcer] = None) -> None:
     """Record the events of one connection until it is lost (EffectError) or the end is asked for.
 
     A store that is full for a while loses none of them: they are kept, and when they become too many, a look replaces them.
@@ -102,6 +105,8 @@ def watch(source: Source, recorder: Recorder, ending: threading.Event) -> None:
                     recorder.take(heard)
                 else:
                     recorder.catch_up()
+                if enforcer is not None:
+                    enforcer.take(heard)
                 heard, complained = [], False
             except EffectError as error:
                 if error.code != "store_unusable":
@@ -113,6 +118,8 @@ def watch(source: Source, recorder: Recorder, ending: threading.Event) -> None:
                     heard, looked = [], False
             if ending.is_set():
                 return
+            if enforcer is not None:
+                enforcer.tick()
             heard += source.events(WAIT)
     finally:
         source.close()

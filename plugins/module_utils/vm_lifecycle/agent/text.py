@@ -21,6 +21,8 @@ LIMITS = {
     "limit_not_applicable": "not applied",
     "limit_until_stop": "until it stops",
     "limit_pending": "not as declared",
+    "disk_limit_near": "nearly reached",
+    "disk_limit_reached": "reached",
     "limit_foreign": "somebody else's",
 }
 
@@ -78,7 +80,7 @@ def _note(vm: Mapping[str, Any]) -> str:
     if start.get("outcome") not in (None, "ready"):
         notes.append(f"did not come up {start['at']}: {start['message']}")
     limits = (vm.get("limits") or {}).items()
-    notes += [f"{kind} limit {LIMITS[row['reason']]}" for kind, row in limits if row["reason"] in LIMITS]
+    notes += [f"{kind} limit {LIMITS[row['reason']]}" for kind, row in limits if row and row["reason"] in LIMITS]
     if vm["unenforced"]:
         notes.append("nothing acts on " + ", ".join(item["field"] for item in vm["unenforced"]))
     return "; ".join(notes)
@@ -176,6 +178,18 @@ def flags(result: Result) -> str:
     return "\n".join(printable(line) for line in lines) or "libvirt's autostart flags are as they should be"
 
 
+def limits(result: Result) -> str:
+    """A line for each running VM that was limited or paused, or comes near to what it may take."""
+    would = "would be " if result["dry_run"] else ""
+    lines = [
+        f"failed: {vm['name']}: {why(vm)} [{vm['reason']}]"
+        if vm.get("failed")
+        else f"{would if vm['changed'] else ''}{vm['decision']}: {vm['message']} [{vm['reason']}]"
+        for vm in result["vms"]
+    ]
+    return "\n".join(printable(line) for line in lines) or "running VMs are within their limits"
+
+
 def doctor(result: Result) -> str:
     """A line for each finding, what to do below those of a kind, and the counts."""
     lines: List[str] = []
@@ -244,6 +258,7 @@ SHAPES: Dict[str, Callable[[Result], str]] = {
     "boot": boot,
     "shutdown": shutdown,
     "flags": flags,
+    "limits": limits,
     "doctor": doctor,
     "recover": recover,
 }

@@ -13,8 +13,9 @@ from ..actions import Entry, Plan
 from ..boots import StartRecord
 from ..chain import Chain
 from ..errors import LifecycleError, refuse
-from ..limits import Controllers, LimitsSeen
+from ..limits import Controllers, DiskUsage, LimitsSeen
 from ..model import Document, Domain, Observed, SweepPlan
+from ..policy import disk_limit
 from ..policy.cleanup_policy import CleanupPolicy
 from ..policy.clock import judge
 from ..policy.consent import confirmed, is_over
@@ -43,6 +44,7 @@ class Informed(HostSeen):
 
     limits: Mapping[str, LimitsSeen] = field(default_factory=dict)
     controllers: Controllers = field(default_factory=Controllers)
+    usage: Mapping[str, DiskUsage] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,12 @@ def observe(_request: Request, world: World) -> Informed:
     seen = host.known(world, cleanup=True)
     chosen = [domain.uuid for domain in seen.domains if limiting.concerned(domain, seen)]
     limits, controllers = limiting.look(world, seen, chosen)
-    return Informed(**vars(seen), limits=limits, controllers=controllers)
+    disks = [
+        domain.uuid
+        for domain, document in host.managed(seen)
+        if (document.get("policy") or {}).get("enforce_disk_limit")
+    ]
+    return Informed(**vars(seen), limits=limits, controllers=controllers, usage=limiting.usages(world, disks)[0])
 
 
 def plan(request: Request, observed: Observed) -> Plan:
@@ -186,7 +193,10 @@ def _row(request: Request, observed: Observed, domain: Domain) -> Dict[str, Any]
 def _limits(observed: Observed, domain: Domain, document: Optional[Document]) -> Optional[Document]:
     if not isinstance(observed, Informed):
         return None
-    return limiting.rows(document, observed.limits.get(domain.uuid), observed.controllers)
+    rows = limiting.rows(document, observed.limits.get(domain.uuid), observed.controllers)
+    if rows is not None and document is not None:
+        rows["disk"] = disk_limit.row(document.get("policy"), observed.usage.get(domain.uuid))
+    return rows
 
 
 def _start(start: Optional[StartRecord]) -> Optional[Document]:

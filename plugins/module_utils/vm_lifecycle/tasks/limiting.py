@@ -11,7 +11,7 @@ from typing import Collection, Dict, List, Mapping, Optional, Tuple
 from .. import metadata
 from ..actions import Action, Entry, Guard, SetLimit, WriteMetadata
 from ..errors import DomainGone, EffectError, refuse
-from ..limits import Controllers, LimitsSeen
+from ..limits import Controllers, DiskUsage, LimitsSeen
 from ..model import Document, Domain, Observed
 from ..policy import limits as policy
 from ..ports import World
@@ -40,6 +40,28 @@ def look(world: World, observed: Observed, uuids: Collection[str]) -> Tuple[Dict
     except EffectError as error:
         raise refuse(error.code, error.message) from error
     return found, world.host.controllers() if found else Controllers()
+
+
+def usages(world: World, uuids: List[str]) -> Tuple[Dict[str, DiskUsage], Tuple[str, ...]]:
+    """What disks of running VMs take, and what is in the way of knowing it: one VM must not hide the others.
+
+    Raises LifecycleError when libvirt is away.
+    """
+    found: Dict[str, DiskUsage] = {}
+    problems = []
+    for uuid in uuids:
+        try:
+            usage = world.hypervisor.disk_usage(uuid)
+        except DomainGone:
+            continue
+        except EffectError as error:
+            if error.code == "connection_failed":
+                raise refuse(error.code, error.message) from error
+            problems.append(f"{uuid}: what its disks take is not known: {error.message}")
+            continue
+        if usage is not None:
+            found[uuid] = usage
+    return found, tuple(problems)
 
 
 def concerned(domain: Domain, observed: Observed) -> bool:

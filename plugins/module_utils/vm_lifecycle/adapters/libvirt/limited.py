@@ -5,16 +5,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
-from .calls import translated
+from ...errors import EffectError
+from .calls import Asked, translated
+from .connections import Connections
 
 if TYPE_CHECKING:
-    from ...limits import LimitsSeen
+    from ...limits import DiskUsage, LimitsSeen
+
+#: Seconds that the monitor of a QEMU has to answer.
+ANSWER_LIMIT = 10.0
 
 
 class Limited:
     """To be mixed into what has the handles of domains."""
+
+    _connections: Connections
 
     def _handle(self, uuid: str) -> Any:
         raise NotImplementedError
@@ -32,3 +39,23 @@ class Limited:
 
         with translated(uuid):
             set_limit(self._handle(uuid), kind, amount, persistent)
+
+    def disk_usage(self, uuid: str) -> Optional[DiskUsage]:
+        """See Limiting."""
+        from .disk_usage import disk_usage
+
+        usage: Optional[DiskUsage] = self._answered(uuid, disk_usage)
+        return usage
+
+    def pause(self, uuid: str) -> None:
+        """See Limiting."""
+        from .disk_usage import pause
+
+        self._answered(uuid, pause)
+
+    def _answered(self, uuid: str, call: Callable[[Any], Any]) -> Any:
+        """What a call that asks QEMU returns; the monitor of one that hangs never answers."""
+        asked = Asked(self._connections.uri, uuid, call)
+        if not asked.ended(ANSWER_LIMIT):
+            raise EffectError("effect_failed", f"the monitor of its process did not answer in {ANSWER_LIMIT:.0f} s")
+        return asked.answer()
