@@ -205,6 +205,13 @@ options:
                 as much as they can hold, and what an image''s own books take on top.'
               - Defaults to V(0).
             type: int
+          panic_device:
+            description:
+              - Whether the VM's definition gets a panic device, from its next start on. Without one a guest that
+                crashes looks like one that runs. It is taken out again when this is turned off, unless somebody
+                else had put it there.
+              - Defaults to V(false).
+            type: bool
       autostart:
         type: dict
         description:
@@ -473,6 +480,13 @@ options:
             as they can hold, and what an image''s own books take on top.'
           - Defaults to V(0).
         type: int
+      panic_device:
+        description:
+          - Whether the VM's definition gets a panic device, from its next start on. Without one a guest that crashes
+            looks like one that runs. It is taken out again when this is turned off, unless somebody else had put
+            it there.
+          - Defaults to V(false).
+        type: bool
   autostart:
     type: dict
     description:

@@ -92,7 +92,8 @@ def domain_of(state: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
         "machine": given.get("machine", "pc-q35-7.2"),
         "image": {"size": 4096, "modified_ns": int(state["clock"]["now"] * 1e9) - HOUR, "problem": "", **given.get("image", {})}
         if given.get("saved") else None, "habits": given.get("habits", ""),
-        "disk_usage": given.get("disk_usage", [0, 0]), "processors": given.get("processors", 1), "locked_for": given.get("locked_for", ""),
+        "panic": given.get("panic", False), "disk_usage": given.get("disk_usage", [0, 0]),
+        "processors": given.get("processors", 1), "locked_for": given.get("locked_for", ""),
         "limits": dict(given.get("limits", {})),
         "live": dict(given.get("live", given.get("limits", {}))) if given.get("state", "running") != "shutoff" else {},
     }  # fmt: skip

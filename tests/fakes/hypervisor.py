@@ -103,6 +103,7 @@ class FakeHypervisor:
         self._machine.refuse("definition")
         domain = self._get(uuid)
         disks = "".join(f"<disk><source file={_quoted(disk['path'])}/></disk>" for disk in domain["files"])
+        disks += "<panic/>" * domain["panic"]
         name, habits = escape(domain["name"]), domain.get("habits", "") + _tuning(domain["limits"])
         return f"<domain><name>{name}</name><uuid>{uuid}</uuid>{habits}<devices>{disks}</devices></domain>"
 
@@ -181,6 +182,17 @@ class FakeHypervisor:
             domain[where] = {key: value for key, value in domain[where].items() if key != kind}
             if amount:
                 domain[where][kind] = amount
+
+    def has_panic_device(self, uuid: str) -> bool:
+        self._machine.refuse("has_panic_device")
+        return bool(self._get(uuid)["panic"])
+
+    def set_panic_device(self, uuid: str, present: bool) -> None:
+        domain = self._get(uuid)
+        if domain["panic"] == present:
+            return
+        with self._machine.effect("set_panic_device", f"{domain['name']} {str(present).lower()}", domain):
+            domain["panic"] = present
 
     def disk_usage(self, uuid: str) -> DiskUsage | None:
         self._machine.refuse("disk_usage")

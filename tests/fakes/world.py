@@ -22,6 +22,7 @@ EFFECTS = {
     "set_autostart": "effect_failed",
     "set_limit": "limit_refused",
     "pause": "effect_failed",
+    "set_panic_device": "effect_failed",
     "request_shutdown": "effect_failed",
     "power_off": "effect_failed",
     "undefine": "effect_failed",

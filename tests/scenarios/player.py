@@ -245,6 +245,8 @@ def world_lines(state: dict[str, Any]) -> Iterator[str]:
         flags = ("autostart " if domain["autostart"] else "") + ("" if domain["persistent"] else "transient ")
         carried = "unreadable" if domain["metadata_error"] else domain["metadata"] or "no metadata"
         yield _one_line(f"  {domain['name']} {domain['state']} {flags}{carried}")
+        if domain["panic"]:
+            yield "    with a panic device"
         if domain["limits"] or domain["live"]:
             yield _one_line(f"    limits {_json(domain['limits'])} live {_json(domain['live'])}")
     yield "  files " + ", ".join(_one_line(path) for path in sorted(state["files"]))

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from typing import FrozenSet, Optional, Tuple, Union
 
 from .changes import StoreChange
-from .host_actions import Bring, Capture, DropRecovery, Guard, Pause, Redefine, Start, Stop
+from .host_actions import Bring, Capture, DropRecovery, Guard, Pause, Redefine, SetPanicDevice, Start, Stop
 from .model import Document, Intent, Pressure, Record, VolumeVerdict
 
 # What this module offers of others; its own names need not be listed.
-__all__ = ["Bring", "Capture", "DropRecovery", "Guard", "Pause", "Redefine", "Start", "Stop"]
+__all__ = ["Bring", "Capture", "DropRecovery", "Guard", "Pause", "Redefine", "SetPanicDevice", "Start", "Stop"]
 
 
 @dataclass(frozen=True)
@@ -181,6 +181,7 @@ Action = Union[
     RemoveMetadata,
     SetAutostart,
     SetLimit,
+    SetPanicDevice,
     KeepRecord,
     DropRecord,
     DropIntent,

@@ -205,6 +205,13 @@ def _set_limit(run: Run, chain: Chain, action: do.SetLimit) -> None:
     chain.touched = True
 
 
+def _set_panic_device(run: Run, chain: Chain, action: do.SetPanicDevice) -> None:
+    if action.guard is not None:
+        check(run, action.guard)
+    run.world.hypervisor.set_panic_device(action.uuid, action.present)
+    chain.touched = True
+
+
 def _pause(run: Run, chain: Chain, action: do.Pause) -> None:
     check(run, action.guard)
     run.world.hypervisor.pause(action.guard.uuid)
@@ -246,6 +253,7 @@ DECLARATIONS: Dict[Type[object], Handler] = {
     do.RemoveMetadata: _remove_metadata,
     do.SetAutostart: _set_autostart,
     do.SetLimit: _set_limit,
+    do.SetPanicDevice: _set_panic_device,
     do.KeepRecord: _keep_record,
     do.DropRecord: _drop_record,
     do.DropIntent: _drop_intent,

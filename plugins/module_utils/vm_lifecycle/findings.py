@@ -148,6 +148,6 @@ FINDINGS: Dict[str, Ailment] = {
     "no_panic_device": Ailment(
         "info",
         "It has no panic device, so a guest that crashes looks like one that runs.",
-        "Add a <panic> device to its definition with virsh edit.",
+        "Declare policy.panic_device: true, or add a <panic> device to its definition with virsh edit.",
     ),
 }

@@ -56,6 +56,15 @@ class Pause:
 
 
 @dataclass(frozen=True)
+class SetPanicDevice:
+    """The definition has a panic device, or none any more. guard None: the declaration that asks for it is written just before."""
+
+    uuid: str
+    present: bool
+    guard: Optional[Guard] = None
+
+
+@dataclass(frozen=True)
 class Capture:
     """What is needed to make the VM again is kept. The guard is its metadata. path: where its memory goes, too; "" for libvirt's own place.
 

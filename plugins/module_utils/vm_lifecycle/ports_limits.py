@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, vmops.lifecycle contributors
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The part of the hypervisor's port that is about limits."""
+"""The part of the hypervisor's port that is about limits, and what else a policy wants of a definition."""
 
 from __future__ import annotations
 
@@ -27,3 +27,9 @@ class Limiting(Protocol):
 
     def pause(self, uuid: str) -> None:
         """The running domain's processors stand still. Paused already, or off, is success."""
+
+    def has_panic_device(self, uuid: str) -> bool:
+        """Whether the persistent definition has one."""
+
+    def set_panic_device(self, uuid: str, present: bool) -> None:
+        """Put one into the persistent definition, or take it out; all else stays. As it should be already is success."""

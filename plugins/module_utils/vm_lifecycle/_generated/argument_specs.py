@@ -138,6 +138,7 @@ VM_PERSISTENCE: Dict[str, Any] = {
                     'host_shutdown_timeout_seconds': {'type': 'int'},
                     'on_restore_failure': {'type': 'str', 'choices': ['fail', 'start-cold']},
                     'disk_limit_gb': {'type': 'int'},
+                    'panic_device': {'type': 'bool'},
                 },
             },
             'autostart': {
@@ -183,6 +184,7 @@ VM_PERSISTENCE: Dict[str, Any] = {
             'host_shutdown_timeout_seconds': {'type': 'int'},
             'on_restore_failure': {'type': 'str', 'choices': ['fail', 'start-cold']},
             'disk_limit_gb': {'type': 'int'},
+            'panic_device': {'type': 'bool'},
         },
     },
     'autostart': {

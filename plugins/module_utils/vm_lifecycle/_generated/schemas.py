@@ -217,6 +217,7 @@ SCHEMAS: Dict[str, Any] = {
             'host_shutdown_timeout_seconds': {'type': 'integer'},
             'on_restore_failure': {'type': 'string', 'enum': ['fail', 'start-cold']},
             'disk_limit_gb': {'type': 'integer'},
+            'panic_device': {'type': 'boolean'},
         },
         'additionalProperties': False,
         'allOf': [
@@ -251,6 +252,7 @@ SCHEMAS: Dict[str, Any] = {
             'temporary_since_unix': {'type': 'integer'},
             'libvirt_autostart_before': {'type': 'boolean'},
             'limits': {'allOf': [{'$ref': '#/definitions/VmLimits'}]},
+            'panic_device_added': {'type': 'boolean'},
         },
         'required': ['version', 'vm_id', 'revision', 'persistence'],
         'additionalProperties': False,
@@ -321,6 +323,7 @@ SCHEMAS: Dict[str, Any] = {
                     'host_shutdown_timeout_seconds': {'type': 'integer'},
                     'on_restore_failure': {'type': 'string', 'enum': ['fail', 'start-cold']},
                     'disk_limit_gb': {'type': 'integer'},
+                    'panic_device': {'type': 'boolean'},
                 },
                 'additionalProperties': False,
                 'allOf': [
@@ -347,6 +350,7 @@ SCHEMAS: Dict[str, Any] = {
                     'host_shutdown_timeout_seconds': {'type': 'integer'},
                     'on_restore_failure': {'type': 'string', 'enum': ['fail', 'start-cold']},
                     'disk_limit_gb': {'type': 'integer'},
+                    'panic_device': {'type': 'boolean'},
                 },
                 'additionalProperties': False,
                 'allOf': [
@@ -621,6 +625,7 @@ DEFAULTS: Dict[str, Dict[str, Any]] = {
         'host_shutdown_timeout_seconds': 120,
         'on_restore_failure': 'fail',
         'disk_limit_gb': 0,
+        'panic_device': False,
     },
     'VmLimits': {},
     'VmMetadata': {},

@@ -31,7 +31,7 @@ def converge(
     """The entry of one VM. seen_at: now, or 0 when the clock is not believed. Raises policy.Refusal for a wish unmet.
 
     wish: options, policy, autostart, hold, reason, if_less_than_hours, repair; boot: whether the boot unit is enabled; and, if
-    the VM's limits were looked at, seen and controllers.
+    the VM's limits were looked at, seen and controllers; panic_device: whether it has one, if that was looked at.
     """
     carried = metadata.read(domain, record)
     if state == "absent":
@@ -105,9 +105,9 @@ def _written(
     before = carried.document if carried.valid else None
     guard = Guard(domain.uuid, carried.digest)
     actions: List[Action] = []
-    settled = limiting.settlement(document, wish) if state == "present" else None
-    if settled is not None:
-        document = {**_content(document, "limits"), **({"limits": settled.recorded} if settled.recorded else {})}
+    altered = limiting.Alterations()
+    if state == "present":
+        document, altered = limiting.altered(document, wish)
     text = domain.metadata
     if before is None or _content(before) != _content(document):
         revision = max(carried.revision, record.revision if record else 0) + 1
@@ -119,7 +119,9 @@ def _written(
     flag = policy.flag(document, bool(wish.get("boot")))
     if flag != domain.autostart and state in ("present", "placed"):
         actions.append(SetAutostart(domain.uuid, flag))
-    actions = limiting.around(domain.uuid, actions, settled, guard)
+    actions = limiting.around(domain.uuid, actions, altered, guard)
+    if altered.panic_device and domain.active:
+        remarks = (*remarks, f"{domain.name}: its panic device counts from its next start on")
     seen = observed_record(domain, record, document, metadata.digest(text) or "", seen_at)
     if seen != record:
         actions.append(KeepRecord(seen, doomed(document) and not (before is not None and doomed(before))))
@@ -128,12 +130,12 @@ def _written(
         domain.uuid, domain.name, word, word, f"{domain.name}: {word}", tuple(actions),
         before=before, after=document, warnings=remarks,
     )  # fmt: skip
-    return limiting.shown(entry, settled)
+    return limiting.shown(entry, altered)
 
 
-def _content(document: Document, *without: str) -> Document:
+def _content(document: Document) -> Document:
     """A declaration without its revision: what has to differ for a new one to be written."""
-    return {key: value for key, value in document.items() if key not in ("revision", *without)}
+    return {key: value for key, value in document.items() if key != "revision"}
 
 
 def observed_record(domain: Domain, record: Optional[Record], document: Document, digest: str, seen_at: int) -> Record:
@@ -150,15 +152,15 @@ def _forget(domain: Domain, record: Optional[Record], carried: metadata.Declarat
     """
     actions: List[Action] = []
     document = carried.document if carried.valid else (record.document if record else {})
-    settled = None
+    altered = limiting.Alterations()
     if domain.metadata is not None or domain.metadata_error:
-        settled = limiting.settlement({"limits": document.get("limits")}, wish)
+        _document, altered = limiting.altered({**document, "policy": None}, wish)
         before = document.get("libvirt_autostart_before")
         ours = {policy.flag(document, enabled) for enabled in (False, bool(wish.get("boot")))} if document else set()
         if before is not None and domain.autostart in ours and before != domain.autostart:
             actions.append(SetAutostart(domain.uuid, before))
         guard = Guard(domain.uuid, carried.digest)
-        actions = limiting.around(domain.uuid, [*actions, RemoveMetadata(guard)], settled, guard)
+        actions = limiting.around(domain.uuid, [*actions, RemoveMetadata(guard)], altered, guard)
     word = "forgotten" if actions else "unchanged"
     if actions or (record is not None and record.document):
         revision = max(carried.revision, record.revision if record else 0)
@@ -166,4 +168,4 @@ def _forget(domain: Domain, record: Optional[Record], carried: metadata.Declarat
     entry = Entry(
         domain.uuid, domain.name, word, word, f"{domain.name}: {word}", tuple(actions), before=document or None
     )
-    return limiting.shown(entry, settled)
+    return limiting.shown(entry, altered)

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field, replace
 from typing import Collection, Dict, List, Mapping, Optional, Tuple
 
 from .. import metadata
-from ..actions import Action, Entry, Guard, SetLimit, WriteMetadata
+from ..actions import Action, Entry, Guard, SetLimit, SetPanicDevice, WriteMetadata
 from ..errors import DomainGone, EffectError, refuse
 from ..limits import Controllers, DiskUsage, LimitsSeen
 from ..model import Document, Domain, Observed
 from ..policy import limits as policy
+from ..policy import panic_device
 from ..ports import World
 from ..schema import with_defaults
 
@@ -24,6 +25,8 @@ class WithLimits(Observed):
 
     limits: Mapping[str, LimitsSeen] = field(default_factory=dict)
     controllers: Controllers = field(default_factory=Controllers)
+    #: Whether definitions have a panic device, of VMs that it matters for.
+    panic_devices: Mapping[str, bool] = field(default_factory=dict)
 
 
 def look(world: World, observed: Observed, uuids: Collection[str]) -> Tuple[Dict[str, LimitsSeen], Controllers]:
@@ -40,6 +43,30 @@ def look(world: World, observed: Observed, uuids: Collection[str]) -> Tuple[Dict
     except EffectError as error:
         raise refuse(error.code, error.message) from error
     return found, world.host.controllers() if found else Controllers()
+
+
+def panic_devices(world: World, uuids: Collection[str]) -> Dict[str, bool]:
+    """Whether definitions have a panic device. Raises LifecycleError."""
+    found = {}
+    try:
+        for uuid in uuids:
+            try:
+                found[uuid] = world.hypervisor.has_panic_device(uuid)
+            except DomainGone:
+                continue
+    except EffectError as error:
+        raise refuse(error.code, error.message) from error
+    return found
+
+
+def panicking(domain: Domain, observed: Observed) -> bool:
+    """Whether a panic device matters for the VM, by what was declared before."""
+    record = observed.records.get(domain.uuid)
+    documents = [record.document if record else {}, metadata.read(domain, record).document]
+    return any(
+        document.get("panic_device_added") or (document.get("policy") or {}).get("panic_device")
+        for document in documents
+    )
 
 
 def usages(world: World, uuids: List[str]) -> Tuple[Dict[str, DiskUsage], Tuple[str, ...]]:
@@ -71,10 +98,39 @@ def concerned(domain: Domain, observed: Observed) -> bool:
     return any(document.get("policy") or document.get("limits") for document in documents)
 
 
+@dataclass(frozen=True)
+class Alterations:
+    """What a declaration changes beside the metadata: limits, and True or False for a panic device that comes or goes."""
+
+    settled: Optional[policy.Settlement] = None
+    panic_device: Optional[bool] = None
+
+
+def altered(document: Document, wish: Mapping[str, object]) -> Tuple[Document, Alterations]:
+    """The declaration, with what is recorded of the alterations in it, and those; none of what nobody looked at.
+
+    document: as it will be, with what was recorded before. wish: seen, controllers, panic_device.
+    """
+    settled, change = settlement(document, wish), None
+    if settled is not None:
+        document = _with(document, "limits", settled.recorded)
+    there = wish.get("panic_device")
+    if there is not None:
+        wanted = bool((document.get("policy") or {}).get("panic_device"))
+        change, ours = panic_device.settle(wanted, bool(document.get("panic_device_added")), bool(there))
+        document = _with(document, "panic_device_added", ours or None)
+    return document, Alterations(settled, change)
+
+
+def _with(document: Document, key: str, value: object) -> Document:
+    rest = {name: each for name, each in document.items() if name != key}
+    return rest if value is None else {**rest, key: value}
+
+
 def settlement(document: Document, wish: Mapping[str, object]) -> Optional[policy.Settlement]:
     """What becomes of a VM's limits by a declaration, {} for one that is forgotten; None when nobody looked at them.
 
-    document: as it will be, with the limits that were declared before. wish: seen, controllers.
+    document: as it will be, with the limits that were declared before.
     """
     seen, controllers = wish.get("seen"), wish.get("controllers")
     if not isinstance(seen, LimitsSeen) or not isinstance(controllers, Controllers):
@@ -88,22 +144,22 @@ def _settled(document: Document, seen: LimitsSeen, controllers: Controllers) -> 
     return policy.settle(whole, document.get("limits") or {}, seen, controllers)
 
 
-def around(uuid: str, actions: List[Action], settled: Optional[policy.Settlement], guard: Guard) -> List[Action]:
-    """The actions with those for limits: what is lifted goes before the declaration forgets it, what is set follows it."""
-    if settled is None:
-        return actions
-    written = any(isinstance(action, WriteMetadata) for action in actions)
-    lifted, set_ = [], []
-    for kind, amount, persistent in settled.changes():
-        if amount:
-            set_.append(SetLimit(uuid, kind, amount, persistent, None if written else guard))
-        else:
-            lifted.append(SetLimit(uuid, kind, amount, persistent, guard))
-    return [*lifted, *actions, *set_]
+def around(uuid: str, actions: List[Action], alterations: Alterations, guard: Guard) -> List[Action]:
+    """The actions with the alterations: what goes is taken away before the declaration forgets it, what comes follows it."""
+    written = None if any(isinstance(action, WriteMetadata) for action in actions) else guard
+    first: List[Action] = []
+    last: List[Action] = []
+    if alterations.panic_device is not None:
+        coming = alterations.panic_device
+        (last if coming else first).append(SetPanicDevice(uuid, coming, written if coming else guard))
+    for kind, amount, persistent in alterations.settled.changes() if alterations.settled else ():
+        (last if amount else first).append(SetLimit(uuid, kind, amount, persistent, written if amount else guard))
+    return [*first, *actions, *last]
 
 
-def shown(entry: Entry, settled: Optional[policy.Settlement]) -> Entry:
+def shown(entry: Entry, alterations: Alterations) -> Entry:
     """The entry, with its limits as they stand now and afterwards."""
+    settled = alterations.settled
     return entry if settled is None else replace(entry, limits=(settled.rows(False), settled.rows(True)))
 
 

@@ -128,14 +128,18 @@ def observe(request: Request, world: World) -> Observed:
         domain.uuid
         for domain in seen.domains
         for wish in [named.get(domain.uuid) or named.get(domain.name)]
-        if wish is not None and (_limits(wish) or limiting.concerned(domain, seen))
+        if wish is not None and (_policy(wish) is not None or limiting.concerned(domain, seen))
     ]
     limits, controllers = limiting.look(world, seen, chosen)
-    return limiting.WithLimits(**vars(seen), limits=limits, controllers=controllers)
+    asked = any((_policy(wish) or {}).get("panic_device") for wish in named.values())
+    domains = [domain for domain in seen.domains if domain.uuid in limits]
+    devices = [domain.uuid for domain in domains if asked or limiting.panicking(domain, seen)]
+    found = limiting.panic_devices(world, devices)
+    return limiting.WithLimits(**vars(seen), limits=limits, controllers=controllers, panic_devices=found)
 
 
-def _limits(wish: Wish) -> bool:
-    return wish.options.get("state", "present") == "present" and wish.options.get("policy") is not None
+def _policy(wish: Wish) -> Optional[Document]:
+    return wish.options.get("policy") if wish.options.get("state", "present") == "present" else None
 
 
 def plan(request: Request, observed: Observed) -> Plan:
@@ -172,7 +176,11 @@ def _places(wish: Wish) -> bool:
 def _entry(request: Request, wish: Wish, domain: Domain, observed: Observed, clock_sane: bool) -> Entry:
     if not isinstance(observed, limiting.WithLimits):
         raise TypeError("limits were not looked at")
-    looked = {"seen": observed.limits.get(domain.uuid), "controllers": observed.controllers}
+    looked = {
+        "seen": observed.limits.get(domain.uuid),
+        "controllers": observed.controllers,
+        "panic_device": observed.panic_devices.get(domain.uuid),
+    }
     settings = {"options": _options(wish), "repair": request.repair, "boot": "boot" in observed.features, **looked}
     entry = converge(
         domain,

@@ -14,6 +14,11 @@ from .connections import Connections
 if TYPE_CHECKING:
     from ...limits import DiskUsage, LimitsSeen
 
+try:
+    import libvirt
+except ImportError:
+    libvirt = None
+
 #: Seconds that the monitor of a QEMU has to answer.
 ANSWER_LIMIT = 10.0
 
@@ -39,6 +44,20 @@ class Limited:
 
         with translated(uuid):
             set_limit(self._handle(uuid), kind, amount, persistent)
+
+    def has_panic_device(self, uuid: str) -> bool:
+        """See Limiting."""
+        from .panic_device import has_panic_device
+
+        with translated(uuid):
+            return has_panic_device(self._handle(uuid).XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
+
+    def set_panic_device(self, uuid: str, present: bool) -> None:
+        """See Limiting."""
+        from .panic_device import set_panic_device
+
+        with translated(uuid):
+            set_panic_device(self._connections.current(), self._handle(uuid), present)
 
     def disk_usage(self, uuid: str) -> Optional[DiskUsage]:
         """See Limiting."""
