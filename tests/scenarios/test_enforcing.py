@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from vm_lifecycle.boots import PowerEvent
-from vm_lifecycle.enforcing import INTERVAL, Enforcer
+from vm_lifecycle.enforcing import INTERVAL, SURVEY, Enforcer
 
 from tests.fakes.build import build, uuid_of
 from tests.fakes.manager import act
@@ -84,6 +84,16 @@ def test_disks() -> None:
     assert done(machine, enforcer, INTERVAL) == []
     act(machine, {"do": "resume", "vm": "a"})
     assert done(machine, enforcer, INTERVAL) == ["pause a"]
+
+
+def test_a_limit_that_was_declared_later() -> None:
+    """Is noticed, though not at once."""
+    machine, enforcer = host({"name": "a", "declared": {"policy": POLICY}, "disk_usage": [11 * GIB, 20 * GIB]})
+    done(machine, enforcer)
+    machine.store["records"][uuid_of(1)]["document"]["policy"] = DISKS
+    assert done(machine, enforcer, INTERVAL) == []
+    machine.advance(SURVEY)
+    assert done(machine, enforcer) == ["pause a"]
 
 
 def test_hosts_without_limits_pay_nothing() -> None:

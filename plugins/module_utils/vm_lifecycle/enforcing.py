@@ -14,6 +14,8 @@ from .run import run
 
 #: Seconds between two looks at disks, and after which a VM that another run had is looked at again.
 INTERVAL = 60.0
+#: Seconds between two looks whether the disks of any VM are limited at all: most hosts have none, and pay for no more than this.
+SURVEY = 600.0
 
 
 class Enforcer:
@@ -24,6 +26,7 @@ class Enforcer:
         self.waiting: FrozenSet[str] = frozenset()
         self._due = 0.0
         self._said: FrozenSet[str] = frozenset()
+        self._survey, self._disks = 0.0, False
         #: VMs may have been started while nobody listened.
         self._fresh = True
 
@@ -46,7 +49,9 @@ class Enforcer:
             problems += self._run({}, None)
         elif waiting:
             problems += self._run({"uuids": sorted(waiting)}, waiting)
-        if not self._fresh and self._limited():
+        if now >= self._survey:
+            self._survey, self._disks = now + SURVEY, self._limited()
+        if not self._fresh and self._disks:
             problems += self._run({"groups": False}, None)
         self._fresh = False
         for problem in problems:
@@ -59,7 +64,7 @@ class Enforcer:
         try:
             records = self._world.store.records().values()
         except EffectError:
-            return False
+            return self._disks
         return any((record.document.get("policy") or {}).get("enforce_disk_limit") for record in records)
 
     def _run(self, arguments: Dict[str, object], waiting: Optional[FrozenSet[str]]) -> List[str]:

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import pytest
+from vm_lifecycle.agent import arguments, text
 from vm_lifecycle.limits import CPU, MEMORY, PERIOD, Bounds, Controllers, DiskUsage, LimitsSeen, Side, Size
 from vm_lifecycle.policy import disk_limit, limits
 from vm_lifecycle.reasons_limits import LIMIT_REASONS
@@ -191,3 +192,19 @@ def test_disks(policy: dict[str, Any], allocated: float, capacity: int, expected
     row = disk_limit.row({**policy, "enforce_disk_limit": True}, usage)
     assert row is not None and row["reason"] == expected and bool(row["message"]) == (expected != "limit_enforced")
     assert disk_limit.row(policy, usage) is disk_limit.row(None, usage) is disk_limit.row(policy, None) is None
+
+
+def test_what_the_command_says() -> None:
+    """A line for each VM of which something is to be said."""
+    rows = [
+        {"name": "a", "changed": True, "decision": "limited", "reason": "limit_enforced", "message": "a: limited, as its policy says"},
+        {"name": "b", "changed": True, "decision": "paused", "reason": "disk_limit_reached", "message": "b: its disks take 10 of 10 GiB"},
+        {"name": "c", "changed": False, "decision": "kept", "reason": "disk_limit_near", "message": "c: its disks take 9.0 of 10.0 GiB"},
+        {"name": "d", "changed": False, "decision": "failed", "failed": True, "reason": "busy", "message": "another run is working on it"},
+    ]  # fmt: skip
+    said = text.limits({"vms": rows, "dry_run": True}).split("\n")
+    assert said[0] == "would be limited: a: limited, as its policy says [limit_enforced]"
+    assert said[1].startswith("would be paused: b: its disks take") and said[1].endswith("[disk_limit_reached]")
+    assert said[2].startswith("kept: c:") and said[3] == "failed: d: another run is working on it [busy]"
+    assert text.limits({"vms": [], "dry_run": False}) == "running VMs are within their limits"
+    assert arguments.parser().parse_args(["limits", "--dry-run"]).dry_run
