@@ -207,6 +207,19 @@ options:
                 as in Docker.'
               - Defaults to V(600).
             type: int
+          disk_limit_gb:
+            description:
+              - 'With O(vms[].policy.enforce_disk_limit), the GiB that the VM''s volumes may take together. V(0):
+                as much as they can hold, and what an image''s own books take on top.'
+              - Defaults to V(0).
+            type: int
+          panic_device:
+            description:
+              - Whether the VM's definition gets a panic device, from its next start on. Without one a guest that
+                crashes looks like one that runs. It is taken out again when this is turned off, unless somebody
+                else had put it there.
+              - Defaults to V(false).
+            type: bool
       autostart:
         type: dict
         description:
@@ -477,6 +490,19 @@ options:
             as in Docker.'
           - Defaults to V(600).
         type: int
+      disk_limit_gb:
+        description:
+          - 'With O(policy.enforce_disk_limit), the GiB that the VM''s volumes may take together. V(0): as much
+            as they can hold, and what an image''s own books take on top.'
+          - Defaults to V(0).
+        type: int
+      panic_device:
+        description:
+          - Whether the VM's definition gets a panic device, from its next start on. Without one a guest that crashes
+            looks like one that runs. It is taken out again when this is turned off, unless somebody else had put
+            it there.
+          - Defaults to V(false).
+        type: bool
   autostart:
     type: dict
     description:

@@ -421,6 +421,32 @@ vms:
       description: The first moment in the host's cleanup window that is neither before the deadline nor past; null without a deadline.
       type: str
       returned: always
+    limits:
+      description: How the limits of its policy stand; null for a VM without a policy, and where nobody looked at them.
+      type: dict
+      returned: when the host has the VM
+      contains:
+        memory:
+          description:
+            - >-
+              The limit of the memory of its processes. The fields are a reason (reason), words (message), and MiB of the
+              running VM (live_mib) and of its definition (persistent_mib), null for no limit.
+          type: dict
+          returned: always
+        cpu:
+          description:
+            - >-
+              The limit of its processor time. The fields are a reason (reason), words (message), and a number of processors
+              for the running VM (live_processors) and for its definition (persistent_processors), null for no limit.
+          type: dict
+          returned: always
+        disk:
+          description:
+            - >-
+              How its disks stand against O(ignore:policy.enforce_disk_limit). The fields are a reason (reason), words (message), and
+              GiB that are taken (used_gib) and that may be (limit_gib). Null for a VM that is off, or whose disks are not limited.
+          type: dict
+          returned: always
     unenforced:
       description: Declared fields, not by default, that no enabled unit acts on (field), and the feature to enable (enable), or empty.
       type: list

@@ -45,6 +45,7 @@ def build(short: dict[str, Any]) -> dict[str, Any]:
         "networks": [{"active": True, "autostart": True, **network} for network in short.get("networks", [])],
         "going_down": short.get("going_down", False), "stop_budget": short.get("stop_budget", 1e9),
         "examination": copy.deepcopy(short.get("examination", {})),
+        "controllers": dict(short.get("controllers", {})),
         "free_mib": short.get("free_mib", 10000), "images": dict(short.get("images", {})), "qemu": 7002000,
     }  # fmt: skip
     for path, given in short.get("files", {}).items():
@@ -97,6 +98,9 @@ def domain_of(state: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
         "load": given.get("load", 0.0), "processors": given.get("processors", 1), "resident_mib": given.get("resident_mib", 100),
         "guest": given.get("guest"), "reason": given.get("reason", ""), "runs": 1,
         "macs": given.get("macs", [f"52:54:00:00:00:{number:02x}"] if isinstance(number, int) else []),
+        "panic": given.get("panic", False), "disk_usage": given.get("disk_usage", [0, 0]), "locked_for": given.get("locked_for", ""),
+        "limits": dict(given.get("limits", {})),
+        "live": dict(given.get("live", given.get("limits", {}))) if given.get("state", "running") != "shutoff" else {},
     }  # fmt: skip
     for use in given.get("files", []):
         whole = use_of(use)

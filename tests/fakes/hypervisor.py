@@ -13,6 +13,7 @@ from xml.sax.saxutils import escape
 
 from vm_lifecycle.boots import MemoryCost, Need
 from vm_lifecycle.errors import DomainGone, EffectError
+from vm_lifecycle.limits import CPU, KINDS, MEMORY, PERIOD, Bounds, DiskUsage, LimitsSeen, Side, Size
 from vm_lifecycle.model import (
     Attachment,
     Domain,
@@ -35,7 +36,7 @@ from .world import DESTROYED, SAVED, Machine
 #: What of a domain's document is no part of its definition, as it is when it was just defined.
 PASSING: dict[str, Any] = {
     "state": "shutoff", "stops_at": None, "crashes_at": None, "started_at": 0.0, "saved": False, "image": None,
-    "off_reason": "unknown", "runs": 1, "reason": "",
+    "off_reason": "unknown", "runs": 1, "reason": "", "live": {},
 }  # fmt: skip
 #: Stands for two dashes, which no XML comment may hold. JSON reads it as the same text.
 DASHES = "-\\u002d"
@@ -105,7 +106,8 @@ class FakeHypervisor:
         self._machine.refuse("definition")
         domain = self._get(uuid)
         disks = "".join(f"<disk><source file={_quoted(disk['path'])}/></disk>" for disk in domain["files"])
-        name, habits = escape(domain["name"]), domain.get("habits", "")
+        disks += "<panic/>" * domain["panic"]
+        name, habits = escape(domain["name"]), domain.get("habits", "") + _tuning(domain["limits"])
         return f"<domain><name>{name}</name><uuid>{uuid}</uuid>{habits}<devices>{disks}</devices></domain>"
 
     def saved(self, uuid: str) -> SavedDomain:
@@ -168,6 +170,57 @@ class FakeHypervisor:
             kept = {each.tag: each.text for each in root}
             domain["habits"] = "".join(f"<{name}>{value}</{name}>" for name, value in {**kept, **values}.items())
 
+    def limits(self, uuid: str) -> LimitsSeen:
+        self._machine.refuse("limits")
+        domain, missing = self._get(uuid), self._machine.state["controllers"]
+        size = Size(
+            domain["memory_mib"] * 1024,
+            domain["processors"],
+            disks=len(domain["files"]),
+            locked_for=domain["locked_for"],
+        )
+        persistent = Side(size, _bounds(domain["limits"]))
+        if domain["state"] == "shutoff":
+            return LimitsSeen(persistent)
+        refused = {kind: f"cgroup {kind} controller is not mounted" for kind in KINDS if missing.get(kind)}
+        return LimitsSeen(persistent, Side(size, _bounds(domain["live"])), refused)
+
+    def set_limit(self, uuid: str, kind: str, amount: int, persistent: bool) -> None:
+        domain, where = self._get(uuid), "limits" if persistent else "live"
+        if domain["state"] == "shutoff" and not persistent:
+            raise EffectError("changed_meanwhile", "the VM does not run any more")
+        if self._machine.state["controllers"].get(kind) and not persistent:
+            raise EffectError("limit_refused", f"cgroup {kind} controller is not mounted")
+        side = "persistent" if persistent else "live"
+        with self._machine.effect("set_limit", f"{domain['name']} {kind} {side} {amount or 'none'}", domain):
+            domain[where] = {key: value for key, value in domain[where].items() if key != kind}
+            if amount:
+                domain[where][kind] = amount
+
+    def has_panic_device(self, uuid: str) -> bool:
+        self._machine.refuse("has_panic_device")
+        return bool(self._get(uuid)["panic"])
+
+    def set_panic_device(self, uuid: str, present: bool) -> None:
+        domain = self._get(uuid)
+        if domain["panic"] == present:
+            return
+        with self._machine.effect("set_panic_device", f"{domain['name']} {str(present).lower()}", domain):
+            domain["panic"] = present
+
+    def disk_usage(self, uuid: str) -> DiskUsage | None:
+        self._machine.refuse("disk_usage")
+        domain = self._get(uuid)
+        return None if domain["state"] == "shutoff" else DiskUsage(*domain["disk_usage"])
+
+    def pause(self, uuid: str) -> None:
+        domain = self._get(uuid)
+        if domain["state"] in ("shutoff", "paused"):
+            return
+        with self._machine.effect("pause", domain["name"], domain):
+            domain["state"] = "paused"
+            self._machine.tell(domain, ("suspended", 0))
+
     def request_shutdown(self, uuid: str) -> None:
         domain = self._get(uuid)
         if domain["state"] == "shutoff":
@@ -191,6 +244,7 @@ class FakeHypervisor:
         self._turns.sleep(domain["start_seconds"])
         if domain["saved"] and domain["unloadable"]:
             raise EffectError("effect_failed", domain["unloadable"])
+        self._require_applicable(domain)
         if domain["start_fails"]:
             domain["start_fails"] -= 1
             raise EffectError("effect_failed", "internal error: process exited while connecting to monitor")
@@ -199,6 +253,15 @@ class FakeHypervisor:
         ):
             self._machine.run(domain)
             domain["state"] = "paused" if paused else "running"
+
+    def _require_applicable(self, domain: dict[str, Any]) -> None:
+        """A limit in a definition that the host can't apply keeps the domain from starting."""
+        host = self._machine.state["controllers"]
+        for kind in domain["limits"]:
+            if host.get(kind):
+                raise EffectError("effect_failed", f"unsupported configuration: {host[kind]}")
+        if domain["limits"].get(MEMORY, 0) > host.get("lockable_kib", domain["limits"].get(MEMORY, 0)):
+            raise EffectError("effect_failed", "cannot limit locked memory of process: Operation not permitted")
 
     def needs(self, uuid: str) -> list[Need]:
         networks = {network["name"]: network for network in self._machine.state["networks"]}
@@ -380,6 +443,12 @@ class FakeHypervisor:
         return found
 
 
+def _bounds(limits: dict[str, Any]) -> Bounds:
+    """Limits as a domain's document has them: KiB, and microseconds or [microseconds, period]."""
+    cpu = limits.get(CPU)
+    return Bounds(limits.get(MEMORY), None if cpu is None else tuple(cpu) if isinstance(cpu, list) else (cpu, PERIOD))
+
+
 def _volume(state: dict[str, Any], pool: dict[str, Any], path: str) -> Volume:
     """A file at or below a pool's directory; of a volume group, a device with what the group knows it by."""
     name = posixpath.relpath(path, pool["path"])
@@ -425,6 +494,11 @@ def _of(saved: SavedDomain) -> dict[str, Any]:
     """The document of a domain that was saved."""
     found: dict[str, Any] = json.loads(saved.xml.split("<!--", 1)[1].rsplit("-->", 1)[0].replace(DASHES, "--"))
     return found
+
+
+def _tuning(limits: dict[str, Any]) -> str:
+    memory = f"<memtune><hard_limit unit='KiB'>{limits[MEMORY]}</hard_limit></memtune>" if MEMORY in limits else ""
+    return memory + ("<cputune><global_quota>100000</global_quota></cputune>" if CPU in limits else "")
 
 
 def _quoted(text: str) -> str:

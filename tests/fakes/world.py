@@ -22,6 +22,9 @@ EFFECTS = {
     "write_metadata": "effect_failed",
     "set_autostart": "effect_failed",
     "set_actions": "effect_failed",
+    "set_limit": "limit_refused",
+    "pause": "effect_failed",
+    "set_panic_device": "effect_failed",
     "request_shutdown": "effect_failed",
     "power_off": "effect_failed",
     "undefine": "effect_failed",
@@ -60,7 +63,7 @@ class Machine:
 
     state: clock {now, boottime, boot_id, synchronised}, zone, features, configuration, domains, files, pools,
     problems, store, claims (UUIDs held by other runs), refuse {effect or read: message}, pressure {cpu, io, memory},
-    networks, going_down, stop_budget, free_mib.
+    networks, going_down, stop_budget, free_mib, controllers {memory, cpu: what is missing, lockable_kib}.
     """
 
     def __init__(self, state: dict[str, Any]) -> None:
@@ -73,6 +76,7 @@ class Machine:
             ("qemu", 7002000),
             ("stop_budget", 1e9),
             ("free_mib", 10000),
+            ("controllers", {}),
         ):
             self.state.setdefault(key, copy.deepcopy(value))
         self.state["store"] = {**copy.deepcopy(EMPTY_STORE), **self.state["store"]}
@@ -154,6 +158,7 @@ class Machine:
         after = domain["crashes_after"]
         domain.update(
             state="running", saved=False, image=None, started_at=self.clock["boottime"], reason="", runs=domain["runs"] + 1,
+            live=dict(domain["limits"]),
             crashes_at=None if after is None else self.clock["boottime"] + after,
         )  # fmt: skip
         self.tell(domain, ("started", 0))
@@ -164,7 +169,7 @@ class Machine:
             self.tell(domain, *events)
         detail = events[-1][1] if events else 0
         # libvirt knows no more of a shutdown than that it was one
-        domain.update(state="shutoff", off_reason=STOPPED.get(detail, "unknown"))
+        domain.update(state="shutoff", off_reason=STOPPED.get(detail, "unknown"), live={})
         domain["reason"] = "crashed" if events == CRASHED else ""
         domain["stops_at"] = domain["crashes_at"] = None
         if not domain["persistent"]:

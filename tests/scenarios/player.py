@@ -21,6 +21,7 @@ from vm_lifecycle.tasks import (
     cleanup,
     flags,
     info,
+    limits,
     persistence,
     recovery,
     restart,
@@ -37,7 +38,7 @@ from .checker import Auditor
 HERE = Path(__file__).parent
 TASKS = {
     module.TASK.name: module.TASK
-    for module in (autostart, boot, cleanup, flags, info, persistence, recovery, restart, shutdown, snapshots)
+    for module in (autostart, boot, cleanup, flags, info, limits, persistence, recovery, restart, shutdown, snapshots)
 }
 
 
@@ -184,7 +185,7 @@ def outcome_lines(task: str, outcome: dict[str, Any]) -> Iterator[str]:
             yield from _recovery_row(row)
         elif task == "snapshot":
             yield f"{_one_line(row['name'])} {_json({key: row[key] for key in sorted(row) if key not in ('name', 'uuid')})}"
-        elif task in ("boot", "shutdown") and "schedule" not in row:
+        elif task in ("boot", "limits", "shutdown") and "schedule" not in row:
             yield from _host_row(row)
         else:
             yield from _vm_row(row)
@@ -248,7 +249,7 @@ def _row(row: dict[str, Any]) -> Iterator[str]:
         " ".join([row["name"], *(text for text in said if text), *(["CHANGED"] if row.get("changed") else [])])
     )
     for key in ("persistence", "policy", "autostart", "hold", "scheduled_cleanup_at", "effective_cleanup_at", "unenforced",
-                "metadata_problem", "schedule", "start", "last_state", "restart", "snapshot", "snapshot_history"):  # fmt: skip
+                "metadata_problem", "schedule", "start", "last_state", "restart", "limits", "snapshot", "snapshot_history"):  # fmt: skip
         if row.get(key):
             yield f"  {key} {_json(row[key])}"
     if "recovery" in row:
@@ -264,6 +265,10 @@ def world_lines(state: dict[str, Any]) -> Iterator[str]:
         flags = ("autostart " if domain["autostart"] else "") + ("" if domain["persistent"] else "transient ")
         carried = "unreadable" if domain["metadata_error"] else domain["metadata"] or "no metadata"
         yield _one_line(f"  {domain['name']} {domain['state']} {flags}{carried}")
+        if domain["panic"]:
+            yield "    with a panic device"
+        if domain["limits"] or domain["live"]:
+            yield _one_line(f"    limits {_json(domain['limits'])} live {_json(domain['live'])}")
     yield "  files " + ", ".join(_one_line(path) for path in sorted(state["files"]))
     store = state["store"]
     yield "  records " + ", ".join(f"{_one_line(r['name'])} r{r['revision']}" for r in store["records"].values())

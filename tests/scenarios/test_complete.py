@@ -9,6 +9,7 @@ from typing import Any, get_args
 from vm_lifecycle.actions import Action
 from vm_lifecycle.errors import ERRORS, LifecycleError
 from vm_lifecycle.reasons import DECISIONS, VERDICTS
+from vm_lifecycle.reasons_limits import LIMIT_REASONS
 from vm_lifecycle.reasons_order import BOOT_REASONS, RECOVERY_REASONS, RESTART_REASONS, SHUTDOWN_REASONS
 
 from tests.fakes.world import Machine, ports
@@ -27,7 +28,7 @@ ELSEWHERE = {
 }
 #: test_every_reason in tests/unit/engine/test_restart.py has the others.
 BY_HAND = {code for code, reason in RESTART_REASONS.items() if reason.decision == "started"}
-ORDER = {**BOOT_REASONS, **SHUTDOWN_REASONS, **RECOVERY_REASONS}
+ORDER = {**BOOT_REASONS, **SHUTDOWN_REASONS, **RECOVERY_REASONS, **LIMIT_REASONS}
 
 
 @cache
@@ -48,6 +49,7 @@ def seen() -> set[Any]:
         for row in made.outcome.get("vms", ()):
             codes |= {row.get("reason"), (row.get("metadata_problem") or {}).get("reason")}
             codes |= {volume["reason"] for volume in row.get("volumes", ())}
+            codes |= {limit["reason"] for limit in (row.get("limits") or {}).values() if limit}
     return codes
 
 

@@ -60,6 +60,7 @@ UNFORESEEN = {
     "confirm-killed",
     "info-start",
     "interrupted-deleted",
+    "limits-impossible",
     "pool-goes-away",
     "recovery-disks",
     "recovery-memory",

@@ -71,6 +71,7 @@ def _codes() -> dict[str, str]:
         "recoveries": {code: reason.text for code, reason in order.RECOVERY_REASONS.items()},
         "restarts": {code: reason.text for code, reason in order.RESTART_REASONS.items()},
         "stops": {code: f"{said[0].upper()}{said[1:]}." for code, said in module("policy.power").STOPS.items()},
+        "limits": {code: reason.text for code, reason in module("reasons_limits").LIMIT_REASONS.items()},
         "findings": {code: f"{found.meaning} {found.remedy}" for code, found in module("findings").FINDINGS.items()},
         "errors": errors.ERRORS,
     }

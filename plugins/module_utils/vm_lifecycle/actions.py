@@ -10,11 +10,27 @@ from dataclasses import dataclass, field
 from typing import FrozenSet, Mapping, Optional, Tuple, Union
 
 from .changes import StoreChange
-from .host_actions import Bring, Capture, DropRecovery, Guard, Redefine, Retry, Start, StayDown, Stop
+from .host_actions import (
+    Bring,
+    Capture,
+    DropRecovery,
+    Guard,
+    Pause,
+    Redefine,
+    Retry,
+    SetLimit,
+    SetPanicDevice,
+    Start,
+    StayDown,
+    Stop,
+)
 from .model import Document, Intent, Pressure, Record, VolumeVerdict
 
 # What this module offers of others; its own names need not be listed.
-__all__ = ["Bring", "Capture", "DropRecovery", "Guard", "Redefine", "Retry", "Start", "StayDown", "Stop"]
+__all__ = [
+    "Bring", "Capture", "DropRecovery", "Guard", "Pause", "Redefine", "Retry", "SetLimit", "SetPanicDevice", "Start", "StayDown",
+    "Stop",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -176,6 +192,8 @@ Action = Union[
     RemoveMetadata,
     SetAutostart,
     SetActions,
+    SetLimit,
+    SetPanicDevice,
     KeepRecord,
     DropRecord,
     DropIntent,
@@ -194,6 +212,7 @@ Action = Union[
     Stop,
     Retry,
     StayDown,
+    Pause,
     Capture,
     Redefine,
     Bring,
@@ -222,6 +241,8 @@ class Entry:
     #: Epoch seconds from which the VM may go, as far as its own deadline is concerned.
     due_unix: Optional[float] = None
     warnings: Tuple[str, ...] = ()
+    #: How its limits stand now and afterwards; None when nobody asked.
+    limits: Optional[Tuple[Document, Document]] = None
 
     @property
     def changes(self) -> bool:

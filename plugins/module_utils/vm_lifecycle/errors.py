@@ -81,6 +81,7 @@ ERRORS: Dict[str, str] = {
     "disk_missing": "A disk of the VM is not there, so it was not made again. Put the disk in its place.",
     "disk_in_use": "Another VM that runs uses a disk of this one, so it was not made again. Stop that one, or take the disk from it.",
     "nothing_recorded": "Nothing is on record of the VM. Capture it first, or give its record as recovery.",
+    "limit_refused": "libvirt refused a limit. See its words in the message, or declare the limit as not enforced.",
     "busy": "Another run is working on this VM. Run again when it is done.",
     "changed_meanwhile": "The VM changed between planning and acting. Nothing more was done to it; run again.",
     "effect_failed": "libvirt refused a step. The message has its words; the next run goes on from there.",

@@ -131,6 +131,11 @@ FINDINGS: Dict[str, Ailment] = {
         "Its on_poweroff makes libvirt start it again when its guest shuts down, so it can't be shut down at all.",
         "Enable the supervisor and run vm-lifecycle flags, or set on_poweroff to destroy with virsh edit.",
     ),
+    "limit_keeps_down": Ailment(
+        "error",
+        "A limit in its definition can't be applied on this host, so libvirt refuses to start it.",
+        "Declare it again, which takes a limit of ours away; lift one of somebody else with virsh memtune or schedinfo.",
+    ),
     "metadata_problem": Ailment(
         "warning",
         "Its declaration can't be relied on, so it is neither started, stopped nor removed.",
@@ -152,9 +157,14 @@ FINDINGS: Dict[str, Ailment] = {
         "A part of the host could not be looked at.",
         "Run vm-lifecycle doctor as root on the host itself.",
     ),
+    "limits_not_applicable": Ailment(
+        "info",
+        "VMs are declared with limits that this host can't apply, so they have none.",
+        "Give libvirt the control groups that are missing, or declare enforce_memory_limit and enforce_cpu_limit as false.",
+    ),
     "no_panic_device": Ailment(
         "info",
         "It has no panic device, so a guest that crashes looks like one that runs.",
-        "Add a <panic> device to its definition with virsh edit.",
+        "Declare policy.panic_device: true, or add a <panic> device to its definition with virsh edit.",
     ),
 }

@@ -26,6 +26,7 @@ from typing import (
 from .boots import MemoryCost, Need
 from .changes import LogOperation, StoreChange
 from .keeping import Keeping
+from .limits import Controllers
 from .measuring import Measurements, Meter
 from .model import (
     ClockMemory,
@@ -43,13 +44,14 @@ from .model import (
     UndoRecord,
     VolumeVerdict,
 )
+from .ports_limits import Limiting
 from .recoveries import Configuration, MemoryFacts
 
 if TYPE_CHECKING:
     from .examination import Examination
 
 
-class Hypervisor(Meter, Protocol):
+class Hypervisor(Limiting, Meter, Protocol):
     """libvirt on this host. A call on a UUID that is gone raises DomainGone; a refusal of libvirt raises EffectError."""
 
     def domains(self) -> List[Domain]:
@@ -252,6 +254,9 @@ class Host(Protocol):
 
     def stop_budget(self) -> float:
         """Seconds that systemd leaves vm-lifecycle-host.service for stopping VMs; infinity when nothing limits it."""
+
+    def controllers(self) -> Controllers:
+        """Whether libvirt can apply limits on this machine. Read once libvirt has answered, since its daemon is looked at, too."""
 
     def examination(self) -> Examination:
         """What the machine's own settings say about who starts and stops VMs. What can't be looked at is said in it."""

@@ -28,9 +28,7 @@ ACTING: Mapping[str, str] = {
     "autostart": "boot",
     "policy.on_memory_pressure": LATER,
     "policy.on_disk_full": LATER,
-    "policy.enforce_memory_limit": LATER,
-    "policy.enforce_cpu_limit": LATER,
-    "policy.enforce_disk_limit": LATER,
+    "policy.enforce_disk_limit": "supervisor",
 }
 
 

@@ -28,7 +28,7 @@ def fields(persistence: Dict[str, Any], policy: Optional[Dict[str, Any]], featur
 
 POLICY = with_defaults("VmLifecyclePolicy", {})
 KEPT = {**POLICY, "on_host_reboot": "keep-stopped", "on_host_shutdown": "save-state", "enforce_disk_limit": True}
-LIMITS = ["policy.enforce_disk_limit -> "]
+LIMITS = ["policy.enforce_disk_limit -> supervisor"]
 HOST = ["policy.on_host_reboot -> boot", "policy.on_host_shutdown -> boot"]
 
 
@@ -47,10 +47,10 @@ HOST = ["policy.on_host_reboot -> boot", "policy.on_host_shutdown -> boot"]
         (TEMPORARY, POLICY, frozenset({"cleanup"}), []),
         (TEMPORARY, KEPT, frozenset({"cleanup"}), HOST + LIMITS),
         (TEMPORARY, KEPT, frozenset({"cleanup", "boot"}), LIMITS),
-        (TEMPORARY, KEPT, ALL, LIMITS),
+        (TEMPORARY, KEPT, ALL, []),
         (TEMPORARY, {"on_memory_pressure": "suspend", "on_disk_full": "kill", "enforce_disk_limit": True},
          frozenset({"cleanup"}), ["policy.on_memory_pressure -> ", "policy.on_disk_full -> ",
-                                  "policy.enforce_disk_limit -> "]),
+                                  "policy.enforce_disk_limit -> supervisor"]),
         (TEMPORARY, {"on_memory_pressure": "none", "on_disk_full": "none", "enforce_cpu_limit": False},
          frozenset({"cleanup"}), []),
     ],

@@ -85,6 +85,7 @@ def test_what_the_project_adds() -> None:
         "VmHold",
         "VmLibvirtActions",
         "VmLifecyclePolicyAdditional",
+        "VmLimits",
         "VmMetadata",
         "VmPersistenceInput",
         "VmSnapshotPolicy",
@@ -97,7 +98,8 @@ def test_what_the_project_adds() -> None:
     assert DOCUMENTS["VmMetadata"]["required"] == ["version", "vm_id", "revision", "persistence"]
     assert DOCUMENTS["VmMetadata"]["properties"]["version"]["enum"] == [1]
     assert sorted(DOCUMENTS["VmMetadata"]["definitions"]) == [
-        "VmAutoStartConfig", "VmHold", "VmLibvirtActions", "VmLifecyclePolicy", "VmLifecyclePolicyAdditional", "VmPersistence",
+        "VmAutoStartConfig", "VmHold", "VmLibvirtActions", "VmLifecyclePolicy", "VmLifecyclePolicyAdditional", "VmLimits",
+        "VmPersistence",
     ]  # fmt: skip
 
 

@@ -21,9 +21,11 @@ DISK_ROW = re.compile(r"^    /\S+ (removed|kept|waiting|gone) ([a-z_]+)", re.MUL
 
 
 def shown(row: re.Pattern[str]) -> set[tuple[str, str]]:
-    """(code, decision) of every row of every scenario, but for those of a host's boots and shutdowns, whose rows have other words."""
+    """(code, decision) of every row of every scenario, but for those of hosts' boots, shutdowns and limits, whose words are others."""
     paths = (ROOT / "tests" / "scenarios").glob("*/expected.log")
-    logs = (path.read_text("utf-8") for path in paths if not path.parent.name.startswith(("boot-", "shutdown-")))
+    logs = (
+        path.read_text("utf-8") for path in paths if not path.parent.name.startswith(("boot-", "shutdown-", "limits-"))
+    )
     return {(code, word) for log in logs for word, code in row.findall(log)}
 
 

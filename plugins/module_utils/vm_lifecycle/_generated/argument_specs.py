@@ -139,6 +139,8 @@ VM_PERSISTENCE: Dict[str, Any] = {
                     'host_shutdown_timeout_seconds': {'type': 'int'},
                     'on_restore_failure': {'type': 'str', 'choices': ['fail', 'start-cold']},
                     'restart_reset_seconds': {'type': 'int'},
+                    'disk_limit_gb': {'type': 'int'},
+                    'panic_device': {'type': 'bool'},
                 },
             },
             'autostart': {
@@ -184,6 +186,8 @@ VM_PERSISTENCE: Dict[str, Any] = {
             'host_shutdown_timeout_seconds': {'type': 'int'},
             'on_restore_failure': {'type': 'str', 'choices': ['fail', 'start-cold']},
             'restart_reset_seconds': {'type': 'int'},
+            'disk_limit_gb': {'type': 'int'},
+            'panic_device': {'type': 'bool'},
         },
     },
     'autostart': {

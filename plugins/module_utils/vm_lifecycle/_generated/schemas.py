@@ -234,9 +234,12 @@ SCHEMAS: Dict[str, Any] = {
             'host_shutdown_timeout_seconds': {'type': 'integer'},
             'on_restore_failure': {'type': 'string', 'enum': ['fail', 'start-cold']},
             'restart_reset_seconds': {'type': 'integer'},
+            'disk_limit_gb': {'type': 'integer'},
+            'panic_device': {'type': 'boolean'},
         },
         'additionalProperties': False,
         'allOf': [
+            {'x-kcl-message': 'Disk limit cannot be negative', 'properties': {'disk_limit_gb': {'minimum': 0}}},
             {
                 'x-kcl-message': 'Host shutdown timeout must be 1-3600 seconds',
                 'properties': {'host_shutdown_timeout_seconds': {'minimum': 1, 'maximum': 3600}},
@@ -246,6 +249,16 @@ SCHEMAS: Dict[str, Any] = {
                 'properties': {'restart_reset_seconds': {'minimum': 0, 'maximum': 86400}},
             },
         ],
+    },
+    'VmLimits': {
+        'type': 'object',
+        'properties': {
+            'memory_kib': {'type': 'integer'},
+            'memory_kib_before': {'type': 'integer'},
+            'cpu_quota': {'type': 'integer'},
+            'cpu_quota_before': {'type': 'integer'},
+        },
+        'additionalProperties': False,
     },
     'VmMetadata': {
         'type': 'object',
@@ -261,6 +274,8 @@ SCHEMAS: Dict[str, Any] = {
             'temporary_since_unix': {'type': 'integer'},
             'libvirt_autostart_before': {'type': 'boolean'},
             'libvirt_actions_before': {'allOf': [{'$ref': '#/definitions/VmLibvirtActions'}]},
+            'limits': {'allOf': [{'$ref': '#/definitions/VmLimits'}]},
+            'panic_device_added': {'type': 'boolean'},
         },
         'required': ['version', 'vm_id', 'revision', 'persistence'],
         'additionalProperties': False,
@@ -340,6 +355,8 @@ SCHEMAS: Dict[str, Any] = {
                     'host_shutdown_timeout_seconds': {'type': 'integer'},
                     'on_restore_failure': {'type': 'string', 'enum': ['fail', 'start-cold']},
                     'restart_reset_seconds': {'type': 'integer'},
+                    'disk_limit_gb': {'type': 'integer'},
+                    'panic_device': {'type': 'boolean'},
                 },
                 'additionalProperties': False,
                 'allOf': [
@@ -349,6 +366,10 @@ SCHEMAS: Dict[str, Any] = {
                             {'properties': {'on_host_shutdown': {'not': {'const': 'save-state'}}}},
                             {'properties': {'on_host_reboot': {'not': {'const': 'destroy'}}}},
                         ],
+                    },
+                    {
+                        'x-kcl-message': 'Disk limit cannot be negative',
+                        'properties': {'disk_limit_gb': {'minimum': 0}},
                     },
                     {
                         'x-kcl-message': 'Host shutdown timeout must be 1-3600 seconds',
@@ -366,9 +387,15 @@ SCHEMAS: Dict[str, Any] = {
                     'host_shutdown_timeout_seconds': {'type': 'integer'},
                     'on_restore_failure': {'type': 'string', 'enum': ['fail', 'start-cold']},
                     'restart_reset_seconds': {'type': 'integer'},
+                    'disk_limit_gb': {'type': 'integer'},
+                    'panic_device': {'type': 'boolean'},
                 },
                 'additionalProperties': False,
                 'allOf': [
+                    {
+                        'x-kcl-message': 'Disk limit cannot be negative',
+                        'properties': {'disk_limit_gb': {'minimum': 0}},
+                    },
                     {
                         'x-kcl-message': 'Host shutdown timeout must be 1-3600 seconds',
                         'properties': {'host_shutdown_timeout_seconds': {'minimum': 1, 'maximum': 3600}},
@@ -378,6 +405,16 @@ SCHEMAS: Dict[str, Any] = {
                         'properties': {'restart_reset_seconds': {'minimum': 0, 'maximum': 86400}},
                     },
                 ],
+            },
+            'VmLimits': {
+                'type': 'object',
+                'properties': {
+                    'memory_kib': {'type': 'integer'},
+                    'memory_kib_before': {'type': 'integer'},
+                    'cpu_quota': {'type': 'integer'},
+                    'cpu_quota_before': {'type': 'integer'},
+                },
+                'additionalProperties': False,
             },
             'VmPersistence': {
                 'type': 'object',
@@ -650,7 +687,10 @@ DEFAULTS: Dict[str, Dict[str, Any]] = {
         'host_shutdown_timeout_seconds': 120,
         'on_restore_failure': 'fail',
         'restart_reset_seconds': 600,
+        'disk_limit_gb': 0,
+        'panic_device': False,
     },
+    'VmLimits': {},
     'VmMetadata': {},
     'VmPersistence': {
         'mode': 'permanent',

@@ -27,6 +27,7 @@ from ..ports import Jobs
 
 if TYPE_CHECKING:
     from ..examination import Examination
+    from ..limits import Controllers
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 #: In it a unit is told by systemd which boot this is. Its sandbox may have a /proc of its own, and on a host that is a container
@@ -168,6 +169,11 @@ class LinuxHost:
         from .machine import stop_budget
 
         return stop_budget()
+
+    def controllers(self) -> Controllers:
+        from .controllers import controllers  # of declarations and of doctor alone
+
+        return controllers()
 
     def examination(self) -> Examination:
         from .examination import examine

@@ -28,7 +28,7 @@ STATES = {
     "stay-down": "down",
 }
 #: Verbs of the host as a whole, which units run.
-HOST_VERBS = ("boot", "shutdown", "flags", "supervise", "doctor")
+HOST_VERBS = ("boot", "shutdown", "flags", "limits", "supervise", "doctor")
 
 
 def parser(verb: str = "") -> argparse.ArgumentParser:
@@ -109,6 +109,10 @@ def _host_verbs(verbs: Any) -> None:
         "flags", help="let libvirt start and restart VMs by itself, or not, as the enabled units need it"
     )
     flags.add_argument("--dry-run", action="store_true", help="show what would be set, and set nothing")
+    limits = verbs.add_parser(
+        "limits", help="keep running VMs within the limits of their policies; the supervisor does so"
+    )
+    limits.add_argument("--dry-run", action="store_true", help="show what would be done, and do nothing")
     supervise = verbs.add_parser(
         "supervise", help="keep on record what state each VM is in, and restart those that died, until it is stopped"
     )
@@ -116,7 +120,7 @@ def _host_verbs(verbs: Any) -> None:
         command.add_argument("--plan", action="store_true", help="show what would be done, and do nothing")
         command.add_argument("--dry-run", action="store_true", help="the same")
     doctor = verbs.add_parser("doctor", help="what is in the way of this host's boots and shutdowns; changes nothing")
-    for command in (boot, shutdown, flags, supervise, doctor):
+    for command in (boot, shutdown, flags, limits, supervise, doctor):
         command.add_argument("--json", action="store_true", help="print JSON")
         command.add_argument("--uri", default=LOCAL_URIS[0], choices=LOCAL_URIS, help="libvirt to use")
 

@@ -126,6 +126,8 @@ def _task(verb: str) -> Task:
         from ..tasks.doctor import TASK
     elif verb == "flags":
         from ..tasks.flags import TASK
+    elif verb == "limits":
+        from ..tasks.limits import TASK
     elif verb == "recover":
         from ..tasks.recovery import TASK
     elif verb in ("retry", "stay-down"):

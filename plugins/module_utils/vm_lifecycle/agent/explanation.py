@@ -12,6 +12,7 @@ from ..errors import ERRORS, refuse
 from ..findings import FINDINGS
 from ..policy.power import STOPS
 from ..reasons import DISK_REASONS, VM_REASONS
+from ..reasons_limits import LIMIT_REASONS
 from ..reasons_order import BOOT_REASONS, LATER_REASONS, RECOVERY_REASONS, RESTART_REASONS, SHUTDOWN_REASONS
 
 #: Where a code stands, and what it means there.
@@ -25,6 +26,7 @@ TABLES: Tuple[Tuple[str, Mapping[str, str]], ...] = (
     ("of a VM, when its host goes down", {code: reason.text for code, reason in SHUTDOWN_REASONS.items()}),
     ("of a VM, in a recovery", {code: reason.text for code, reason in RECOVERY_REASONS.items()}),
     ("of a VM, and its restart", {code: reason.text for code, reason in RESTART_REASONS.items()}),
+    ("of a limit of a VM", {code: reason.text for code, reason in LIMIT_REASONS.items()}),
     ("why a VM stopped", STOPS),
     ("a finding of doctor", {code: f"{ailment.meaning} {ailment.remedy}" for code, ailment in FINDINGS.items()}),
     ("an error", ERRORS),

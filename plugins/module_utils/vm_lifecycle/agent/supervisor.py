@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, vmops.lifecycle contributors
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""vm-lifecycle supervise: waits for libvirt's events, has them recorded and VMs restarted, until systemd stops it."""
+"""vm-lifecycle supervise: waits for libvirt's events, has them recorded, VMs restarted and limited, until systemd stops it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Callable, List, Optional, Protocol
 
 from ..adapters.journal import notify
 from ..boots import PowerEvent
+from ..enforcing import Enforcer
 from ..errors import EffectError, LifecycleError
 from ..patience import AWAY
 from ..policy.looking import PACE, next_look, rest
@@ -48,6 +49,7 @@ def supervise(uri: str, host: Host, opened: Callable[[], World]) -> int:
     ending = threading.Event()
     recorder: Optional[Recorder] = None
     source: Optional[EventSource] = None
+    enforcer: Optional[Enforcer] = None
 
     def end(*_: object) -> None:
         ending.set()
@@ -55,12 +57,13 @@ def supervise(uri: str, host: Host, opened: Callable[[], World]) -> int:
             source.wake()
 
     def attempt() -> None:
-        nonlocal recorder, source
+        nonlocal recorder, source, enforcer
         if recorder is None:
             world = opened()
             recorder = Recorder(world, restarts=Restarts(world, jobs))
         source = EventSource(uri)
-        watch(source, recorder, ending)
+        enforcer = enforcer or Enforcer(recorder.world)
+        watch(source, recorder, ending, enforcer)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
@@ -98,7 +101,7 @@ def insist(host: Host, ending: threading.Event, attempt: Callable[[], None]) -> 
         pause = min(2 * pause, LONGEST_PAUSE)
 
 
-def watch(source: Source, recorder: Recorder, ending: threading.Event) -> None:
+def watch(source: Source, recorder: Recorder, ending: threading.Event, enforcer: Optional[Enforcer] = None) -> None:
     """Record the events of one connection until it is lost (EffectError) or the end is asked for.
 
     A store that is full for a while loses none of them: they are kept, and when they become too many, a look replaces them.
@@ -117,6 +120,8 @@ def watch(source: Source, recorder: Recorder, ending: threading.Event) -> None:
                     recorded = began
                 elif began < due:
                     recorder.catch_up()
+                if enforcer is not None:
+                    enforcer.take(heard)
                 heard = []
                 if began >= due:
                     _look(recorder, looked is None)
@@ -134,14 +139,23 @@ def watch(source: Source, recorder: Recorder, ending: threading.Event) -> None:
                     heard, looked = [], None
             if ending.is_set():
                 return
+            if enforcer is not None:
+                enforcer.tick()
             host.sleep(rest(recorded, host.clock().boottime))  # before the wait: what is heard is taken at once
-            # A look that failed is made up for when events were waited for, and what can't be written is not tried without a pause.
-            patience = min(WAIT, due - began) if due > began else WAIT
-            if recorder.restarts is not None and not complained:
-                patience = min(patience, recorder.restarts.wait())
-            heard += source.events(patience)
+            heard += source.events(_patience(recorder, due - began, complained))
     finally:
         source.close()
+
+
+def _patience(recorder: Recorder, left: float, complained: bool) -> float:
+    """Seconds for which events are waited for. left: those until the next look. complained: the store can't be written to.
+
+    A look that failed is made up for when events were waited for, and what can't be written is not tried without a pause.
+    """
+    patience = min(WAIT, left) if left > 0 else WAIT
+    if recorder.restarts is not None and not complained:
+        patience = min(patience, recorder.restarts.wait())
+    return patience
 
 
 def _look(recorder: Recorder, first: bool) -> None:

@@ -9,9 +9,9 @@ from typing import Any, Callable, Dict, List, Mapping, Sequence
 
 from ..adapters.linux_host import printable
 from ..changes import LogOperation
-from ..reasons_order import RESTART_REASONS
 from ..times import iso
 from .columns import table
+from .notes import note
 from .trees import left_why, plan_tree, stop_tree
 from .usage import snapshot, usage
 from .words import advice, counted, remedies, why
@@ -31,7 +31,7 @@ def status(result: Result) -> str:
                 persistence.get("mode") or "not managed",
                 vm["scheduled_cleanup_at"] or "-",
                 vm["effective_cleanup_at"] or "-",
-                _note(vm),
+                note(vm),
             )
         )
     lines = table(rows)
@@ -57,46 +57,6 @@ def _plan(plan: Mapping[str, Any]) -> str:
     return ", ".join(
         [*told, f"{len(waiting)} wait for a confirmation" + (f" ({', '.join(waiting[:10])})" if waiting else "")]
     )
-
-
-def _note(vm: Mapping[str, Any]) -> str:
-    notes = []
-    if vm["hold"]:
-        notes.append(f"held ({vm['hold']['scope']}) {vm['hold']['reason']}".rstrip())
-    if vm["metadata_problem"]:
-        notes.append(f"{vm['metadata_problem']['reason']}: {vm['metadata_problem']['message']}")
-    schedule = vm["schedule"] or {}
-    if schedule.get("cleanup_status") == "failed":
-        notes.append(f"given up after {schedule['cleanup_attempts']} attempts, sweep it by name to try again")
-    if schedule.get("cleanup_error"):
-        notes.append(f"last removal failed: {schedule['cleanup_error']}")
-    start = vm.get("start") or {}
-    if start.get("outcome") not in (None, "ready"):
-        notes.append(f"did not come up {start['at']}: {start['message']}")
-    notes += _restart_note(vm.get("restart") or {}, vm["power_state"])
-    if vm["unenforced"]:
-        notes.append("nothing acts on " + ", ".join(item["field"] for item in vm["unenforced"]))
-    return "; ".join(notes)
-
-
-def _restart_note(restart: Mapping[str, Any], power_state: str) -> List[str]:
-    """What becomes of a VM that stopped; of one that runs, how often it was restarted."""
-    count, state = restart.get("restart_count", 0), restart.get("state")
-    times = [f"restarted {counted(count, 'time', 'times')}"] if count else []
-    if state == "gave_up":
-        tries = counted(restart["in_row"], "start", "starts")
-        return [f"given up {restart['at']} after {tries} in a row: {restart['message']}; vm-lifecycle retry", *times]
-    if state == "waiting" and restart["next_attempt_at"]:
-        return [f"{restart['message']}; is restarted {restart['next_attempt_at']}", *times]
-    if state == "starting":
-        return ["is being restarted", *times]
-    if state == "left" and power_state in ("shutoff", "crashed") and restart["reason"] not in QUIET:
-        return [f"stays down: {RESTART_REASONS[restart['reason']].meaning}", *times]
-    return times
-
-
-#: Why a VM stays down that nobody has to be told of.
-QUIET = ("stopped_by_somebody", "ended_well", "restart_not_declared", "host_goes_down", "memory_saved")
 
 
 def sweep(result: Result) -> str:
@@ -204,6 +164,18 @@ def flags(result: Result) -> str:
     return "\n".join(printable(line) for line in lines) or "libvirt does by itself what it should"
 
 
+def limits(result: Result) -> str:
+    """A line for each running VM that was limited or paused, or comes near to what it may take."""
+    would = "would be " if result["dry_run"] else ""
+    lines = [
+        f"failed: {vm['name']}: {why(vm)} [{vm['reason']}]"
+        if vm.get("failed")
+        else f"{would if vm['changed'] else ''}{vm['decision']}: {vm['message']} [{vm['reason']}]"
+        for vm in result["vms"]
+    ]
+    return "\n".join(printable(line) for line in lines) or "running VMs are within their limits"
+
+
 def doctor(result: Result) -> str:
     """A line for each finding, what to do below those of a kind, and the counts."""
     lines: List[str] = []
@@ -275,6 +247,7 @@ SHAPES: Dict[str, Callable[[Result], str]] = {
     "boot": boot,
     "shutdown": shutdown,
     "flags": flags,
+    "limits": limits,
     "doctor": doctor,
     "recover": recover,
     "snapshot": snapshot,

@@ -65,6 +65,8 @@ def declare(
         "temporary_since_unix": since,
         "libvirt_autostart_before": previous.get("libvirt_autostart_before", subject.autostart),
         BEFORE: previous.get(BEFORE),
+        "limits": previous.get("limits"),
+        "panic_device_added": previous.get("panic_device_added"),
     }
     policy_now = document["policy"] or {}
     if policy_now.get("on_host_reboot") == "destroy" and persistence["mode"] == "permanent":

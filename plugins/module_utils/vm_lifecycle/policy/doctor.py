@@ -5,14 +5,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
-from typing import FrozenSet, Iterator, List, Mapping, Tuple
+from typing import FrozenSet, Iterator, List, Mapping, Sequence, Tuple
 from xml.etree import ElementTree
 
 from ..boots import StartRecord
 from ..errors import Problem
 from ..examination import BOOT, DAEMONS, GUESTS, HOST, OWN, PACEMAKER, STEADY, Examination
 from ..findings import FINDINGS, SEVERITIES
+from ..limits import CPU, KINDS, MEMORY, Controllers
 from ..model import Domain
 from ..restarts import RestartRecord
 from .habits import RESTARTING
@@ -21,6 +23,12 @@ from .habits import RESTARTING
 IDLE = ("none", "0", "")
 #: Those that only say how, not whether.
 MANNERS = ("auto_shutdown_wait", "auto_shutdown_restore", "auto_save_bypass_cache")
+#: Limit -> elements of a definition that need its control group at each start.
+LIMITING = {
+    MEMORY: ("memtune/hard_limit", "memtune/soft_limit", "memtune/swap_hard_limit"),
+    CPU: tuple(f"cputune/{name}" for name in ("shares", "quota", "period", "global_quota", "global_period",
+                                              "emulator_quota", "emulator_period")),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -41,6 +49,9 @@ class Habits:
     on_crash: str = "destroy"
     on_poweroff: str = "destroy"
     panic_device: bool = True
+    #: Limits that it has, whoever set them, and KiB of the one of memory.
+    limits: FrozenSet[str] = frozenset()
+    memory_kib: int = 0
 
 
 @dataclass(frozen=True)
@@ -68,6 +79,9 @@ class Seen:
     damage: Tuple[str, ...] = ()
     store_problem: str = ""
     configuration: Tuple[Problem, ...] = ()
+    controllers: Controllers = field(default_factory=Controllers)
+    #: Limit -> VMs whose policy asks for it.
+    limited: Mapping[str, Tuple[str, ...]] = field(default_factory=dict)
 
 
 def habits(xml: str) -> Habits:
@@ -77,6 +91,8 @@ def habits(xml: str) -> Habits:
         root.findtext("on_crash", "destroy"),
         root.findtext("on_poweroff", "destroy"),
         root.find("devices/panic") is not None,
+        frozenset(kind for kind, paths in LIMITING.items() if any(root.findtext(path, "0") != "0" for path in paths)),
+        int(root.findtext("memtune/hard_limit", "0")),
     )
 
 
@@ -92,6 +108,7 @@ def examine(facts: Examination, seen: Seen) -> List[Finding]:
         *_others(facts, seen),
         *_definitions(seen),
         *(("removal_given_up", name, said) for name, said in seen.given_up),
+        *_limits(seen),
         *(("metadata_problem", name, f"{detail} ({code})") for name, code, detail in seen.distrusted),
         *([("insane_clock", "this host", seen.clock_problem)] if seen.clock_problem else []),
         *(("store_damage", "/var/lib/vm-lifecycle", said) for said in seen.damage),
@@ -205,3 +222,26 @@ def _definitions(seen: Seen) -> Iterator[Raw]:
             yield "on_poweroff_restart", domain.name, f"its on_poweroff is {own.on_poweroff}"
         if not own.panic_device:
             yield "no_panic_device", domain.name, "its definition has no <panic> device"
+
+
+def _limits(seen: Seen) -> Iterator[Raw]:
+    """Limits that this host can't apply: those that keep VMs from starting, and those that are not set for that reason."""
+    host = seen.controllers
+    for domain in seen.managed:
+        own = seen.habits.get(domain.uuid, Habits())
+        problems = [host.problem(kind) for kind in KINDS if kind in own.limits and host.problem(kind)]
+        if MEMORY in own.limits and not host.memory and host.lockable_kib < own.memory_kib:
+            problems.append("libvirt may not let a process lock as much memory as its limit is")
+        if problems:
+            yield "limit_keeps_down", domain.name, "; ".join(problems)
+    for kind in KINDS:
+        names = seen.limited.get(kind, ())
+        if names and host.problem(kind):
+            yield "limits_not_applicable", f"{kind} limits", f"{host.problem(kind)}; {_some(names)} ask for it"
+    if seen.limited.get(MEMORY) and not host.memory and host.lockable_kib != math.inf:
+        said = "libvirt may not raise how much memory a process may lock, so no definition gets a memory limit"
+        yield "limits_not_applicable", "memory limits", said
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

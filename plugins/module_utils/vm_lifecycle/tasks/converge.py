@@ -24,6 +24,7 @@ from ..model import Document, Domain, Record
 from ..policy import declaration as policy
 from ..policy import habits
 from ..policy.host_boot import doomed
+from . import limiting
 
 #: State of vm_persistence, and those of vm_autostart -> the word for what was done.
 WORDS = {
@@ -43,11 +44,12 @@ def converge(
     """The entry of one VM. seen_at: now, or 0 when the clock is not believed. Raises policy.Refusal for a wish unmet.
 
     wish: options, policy, autostart, hold, reason, if_less_than_hours, repair; boot and supervisor: whether those units are
-    enabled; habits: what libvirt does when the guest ends, None when nobody has to know.
+    enabled; habits: what libvirt does when the guest ends, None when nobody has to know; and, if the VM's limits were looked
+    at, seen and controllers; panic_device: whether it has one, if that was looked at.
     """
     carried = metadata.read(domain, record)
     if state == "absent":
-        return _forget(domain, record, carried, bool(wish.get("boot")), wish.get("habits"))
+        return _forget(domain, record, carried, wish)
     previous, remarks = _previous(domain, record, carried, bool(wish.get("repair")), state)
     subject = policy.Subject(domain.uuid, domain.name, previous, domain.autostart)
     if state == "displaced" and previous is None:
@@ -61,7 +63,7 @@ def converge(
         if values:
             reason = "so that only restart_policy restarts it" if habits.BEFORE in document else "as it was before"
             said = [*said, f"{domain.name}: {habits.said(values, wish['habits'])}, {reason}"]
-    entry = _written(domain, record, carried, document, state, bool(wish.get("boot")), (*remarks, *said), seen_at)
+    entry = _written(domain, record, carried, document, state, wish, (*remarks, *said), seen_at)
     return with_actions(entry, domain, carried.digest, values) if values else entry
 
 
@@ -129,38 +131,46 @@ def _written(
     carried: metadata.Declaration,
     document: Document,
     state: str,
-    boot: bool,
+    wish: Mapping[str, Any],
     remarks: Tuple[str, ...],
     seen_at: int,
 ) -> Entry:
     before = carried.document if carried.valid else None
+    guard = Guard(domain.uuid, carried.digest)
     actions: List[Action] = []
+    altered = limiting.Alterations()
+    if state == "present":
+        document, altered = limiting.altered(document, wish)
     text = domain.metadata
     if before is None or _content(before) != _content(document):
         revision = max(carried.revision, record.revision if record else 0) + 1
         document = {**_content(document), "revision": revision}
         text = metadata.encode(document)
-        actions.append(WriteMetadata(Guard(domain.uuid, carried.digest), text))
+        actions.append(WriteMetadata(guard, text))
     else:
         document = before
-    flag = policy.flag(document, boot)
+    flag = policy.flag(document, bool(wish.get("boot")))
     if flag != domain.autostart and state in ("present", "placed"):
         actions.append(SetAutostart(domain.uuid, flag))
+    actions = limiting.around(domain.uuid, actions, altered, guard)
+    if altered.panic_device and domain.active:
+        remarks = (*remarks, f"{domain.name}: its panic device counts from its next start on")
     seen = observed_record(domain, record, document, metadata.digest(text) or "", seen_at)
     if seen != record:
         actions.append(KeepRecord(seen, doomed(document) and not (before is not None and doomed(before))))
     word = WORDS[state] if actions and not (len(actions) == 1 and seen != record) else "unchanged"
-    return Entry(
+    entry = Entry(
         domain.uuid, domain.name, word, word, f"{domain.name}: {word}", tuple(actions),
         before=before, after=document, warnings=remarks,
     )  # fmt: skip
+    return limiting.shown(entry, altered)
 
 
 def resettled(domain: Domain, record: Optional[Record], current: habits.Actions, supervisor: bool, now: int) -> Entry:
     """What a VM's declaration, which is valid, and libvirt's own actions become when the supervisor comes or goes."""
     carried = metadata.read(domain, record)
     document, values = habits.settled(carried.document, current, supervisor)
-    entry = _written(domain, record, carried, document, "settled", False, (), now)
+    entry = _written(domain, record, carried, document, "settled", {}, (), now)
     if not entry.changes and not values:
         return replace(entry, actions=())
     entry = replace(
@@ -181,32 +191,30 @@ def observed_record(domain: Domain, record: Optional[Record], document: Document
     return Record(domain.uuid, domain.name, int(document["revision"]), digest, document, domain.power_state, since)
 
 
-def _forget(
-    domain: Domain,
-    record: Optional[Record],
-    carried: metadata.Declaration,
-    boot: bool,
-    current: Optional[habits.Actions],
-) -> Entry:
-    """state: absent. Our metadata goes, whatever it holds; libvirt's flag goes back to what it was; the VM stays.
+def _forget(domain: Domain, record: Optional[Record], carried: metadata.Declaration, wish: Mapping[str, Any]) -> Entry:
+    """state: absent. Our metadata goes, whatever it holds; what was changed of libvirt's own goes back to what it was; the VM stays.
 
-    A flag that somebody else changed stays; with the boot unit enabled it may still be as it was without.
+    What somebody else changed stays; with the boot unit enabled the flag may still be as it was without.
     """
     actions: List[Action] = []
     document = carried.document if carried.valid else (record.document if record else {})
+    altered = limiting.Alterations()
     if domain.metadata is not None or domain.metadata_error:
+        _document, altered = limiting.altered({**document, "policy": None}, wish)
         before = document.get("libvirt_autostart_before")
-        ours = {policy.flag(document, enabled) for enabled in (False, boot)} if document else set()
+        ours = {policy.flag(document, enabled) for enabled in (False, bool(wish.get("boot")))} if document else set()
         if before is not None and domain.autostart in ours and before != domain.autostart:
             actions.append(SetAutostart(domain.uuid, before))
-        values = habits.put_back(document.get(habits.BEFORE), current or {})
+        guard = Guard(domain.uuid, carried.digest)
+        values = habits.put_back(document.get(habits.BEFORE), wish.get("habits") or {})
         if values:
-            actions.append(SetActions(domain.uuid, values, Guard(domain.uuid, carried.digest)))
-        actions.append(RemoveMetadata(Guard(domain.uuid, carried.digest)))
+            actions.append(SetActions(domain.uuid, values, guard))
+        actions = limiting.around(domain.uuid, [*actions, RemoveMetadata(guard)], altered, guard)
     word = "forgotten" if actions else "unchanged"
     if actions or (record is not None and record.document):
         revision = max(carried.revision, record.revision if record else 0)
         actions.append(DropRecord(domain.uuid, domain.name, revision))
-    return Entry(
+    entry = Entry(
         domain.uuid, domain.name, word, word, f"{domain.name}: {word}", tuple(actions), before=document or None
     )
+    return limiting.shown(entry, altered)

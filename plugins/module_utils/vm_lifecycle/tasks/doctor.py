@@ -16,9 +16,11 @@ from ..chain import Chain
 from ..errors import DomainGone, EffectError, LifecycleError, Problem, refuse
 from ..examination import Examination
 from ..findings import SEVERITIES
+from ..limits import Controllers
 from ..model import Document, Domain, Observed
 from ..policy import boot_order, clock, doctor
 from ..policy.doctor import Habits, Seen
+from ..policy.limits import OPTIONS
 from ..policy.schedule import current, given_up
 from ..ports import World
 from ..restarts import RestartRecord
@@ -42,6 +44,7 @@ class Diagnosed(HostSeen):
     configuration: Tuple[Problem, ...] = ()
     #: max_cleanup_attempts of the host.
     max_attempts: int = 5
+    controllers: Controllers = field(default_factory=Controllers)
 
 
 def decode(_document: Mapping[str, Any], _world: World) -> None:
@@ -60,6 +63,7 @@ def examined(_request: None, world: World) -> Diagnosed:
         habits=_habits(seen, world),
         configuration=_configuration(world),
         max_attempts=policy.limit("max_cleanup_attempts") if policy is not None else Diagnosed.max_attempts,
+        controllers=world.host.controllers(),
     )
 
 
@@ -138,6 +142,8 @@ def _seen(observed: Diagnosed) -> Seen:
         damage=observed.damage,
         store_problem=observed.store_problem,
         configuration=observed.configuration,
+        controllers=observed.controllers,
+        limited=_limited(observed),
     )
 
 
@@ -151,6 +157,12 @@ def _given_up(observed: Diagnosed, declared: Sequence[Tuple[Domain, Document]]) 
                 domain.name,
                 f"{schedule['cleanup_attempts']} attempts to remove it failed, the last one with: {error}",
             )
+
+
+def _limited(observed: Diagnosed) -> Dict[str, Tuple[str, ...]]:
+    """Limit -> names of VMs whose policy asks for it."""
+    policies = [(domain.name, document.get("policy") or {}) for domain, document in reads.managed(observed)]
+    return {kind: tuple(name for name, policy in policies if policy.get(option)) for kind, option in OPTIONS.items()}
 
 
 def _worst_case(observed: Diagnosed) -> float:

@@ -34,6 +34,8 @@ class HostSeen(Observed):
     budget: float = 0.0
     #: VmRecoveryStates by UUID, where somebody asked for them.
     recovery: Mapping[str, Document] = field(default_factory=dict)
+    #: How limits of VMs with a policy stand, by UUID, where somebody asked for them.
+    limited: Mapping[str, Document] = field(default_factory=dict)
 
 
 def whole(world: World, needs_store: bool = True, stopping: bool = False) -> HostSeen:

@@ -26,7 +26,7 @@ from ..report import described, metadata_problem
 from ..restarts import Moment, RestartRecord
 from ..run import Task
 from ..times import iso
-from . import host
+from . import host, limiting
 from . import observe as reads
 from .boot import timeline
 from .host import HostSeen
@@ -72,7 +72,7 @@ def decode(document: Mapping[str, Any], world: World) -> Request:
 
 def observe(request: Request, world: World) -> HostSeen:
     """Everything but storage. What takes longer is read, and VMs are measured, only when that is asked for."""
-    seen = host.known(world, cleanup=True)
+    seen = limiting.with_limits(host.known(world, cleanup=True), world)
     if "recovery" in request.include:
         from .on_record import with_recovery
 
@@ -200,6 +200,7 @@ def _row(request: Request, observed: Observed, domain: Domain) -> Dict[str, Any]
     document = carried.document if carried.valid else None
     row = described(domain, document, record, request.policy, observed.features, observed.clock.now)
     row["managed"] = document is not None
+    row["limits"] = observed.limited.get(domain.uuid) if isinstance(observed, HostSeen) else None
     row["metadata_problem"] = metadata_problem(carried)
     row["schedule"] = None
     row["start"] = _start(_start_of(observed, domain))

@@ -15,6 +15,7 @@ from ...model import Domain, SavedDomain, Storage, UndoRecord, VolumeVerdict
 from .calls import STATES, Asked, translated
 from .connections import Connections, SharedLook
 from .definitions import metadata_element, metadata_text
+from .limited import Limited
 from .power import activate, needs, set_actions, start, stop_reason
 from .redefinition import define, define_xml, save, undefine
 
@@ -50,7 +51,7 @@ def _ignore(_context: object, _error: object) -> None:
     """Errors arrive as exceptions too."""
 
 
-class LibvirtHypervisor:
+class LibvirtHypervisor(Limited):
     """libvirt for as many threads as there are: each has a connection of its own, and keeps its handles by UUID."""
 
     def __init__(self, connection: Any) -> None:

@@ -1,0 +1,121 @@
+"""The supervisor's part in limits, in virtual time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vm_lifecycle.boots import PowerEvent
+from vm_lifecycle.enforcing import INTERVAL, SURVEY, Enforcer
+
+from tests.fakes.build import build, uuid_of
+from tests.fakes.manager import act
+from tests.fakes.world import Machine, ports
+
+GIB = 2**30
+POLICY = {"enforce_memory_limit": True, "enforce_cpu_limit": False}
+DISKS = {"enforce_memory_limit": False, "enforce_cpu_limit": False, "enforce_disk_limit": True, "disk_limit_gb": 10}
+#: A host that limits running VMs alone.
+LITTLE = {"lockable_kib": 8192}
+
+
+def host(*domains: dict[str, Any], **more: Any) -> tuple[Machine, Enforcer]:
+    """A host whose supervisor has just come up."""
+    machine = Machine(build({"domains": list(domains), **more}))
+    return machine, Enforcer(ports(machine))
+
+
+def done(machine: Machine, enforcer: Enforcer, seconds: float = 0.0) -> list[str]:
+    """What is done to VMs when so many seconds have passed."""
+    machine.advance(seconds)
+    first = len(machine.effects)
+    enforcer.tick()
+    return [effect.split(" ", 1)[1] for effect in machine.effects[first:] if " save " not in effect]
+
+
+def started(number: int) -> list[PowerEvent]:
+    """The event of a start."""
+    return [PowerEvent(uuid_of(number), "vm", "started")]
+
+
+def test_what_runs_when_it_comes_up() -> None:
+    """Is limited; after that nobody looks until something happens."""
+    machine, enforcer = host({"name": "a", "declared": {"policy": POLICY}}, controllers=LITTLE)
+    assert done(machine, enforcer) == ["set_limit a memory live 1097728"]
+    assert done(machine, enforcer, INTERVAL) == []
+    assert machine.messages[-1:] == ["a: limited"]
+
+
+def test_what_is_started() -> None:
+    """Is limited at once, and nobody else is looked at."""
+    machine, enforcer = host(*({"name": name, "declared": {"policy": POLICY}} for name in "ab"), controllers=LITTLE)
+    done(machine, enforcer)
+    for name in "ab":
+        act(machine, {"do": "stop", "vm": name})
+        act(machine, {"do": "start", "vm": name})
+    enforcer.take(started(2))
+    assert done(machine, enforcer) == ["set_limit b memory live 1097728"]
+
+
+def test_a_vm_that_another_run_has() -> None:
+    """A boot holds it while it starts it: it is limited later."""
+    machine, enforcer = host({"name": "a", "declared": {"policy": POLICY}}, controllers=LITTLE)
+    done(machine, enforcer)
+    act(machine, {"do": "stop", "vm": "a"})
+    act(machine, {"do": "start", "vm": "a"})
+    act(machine, {"do": "claim", "vm": "a"})
+    enforcer.take(started(1))
+    assert done(machine, enforcer) == [] and enforcer.waiting
+    act(machine, {"do": "let_go"})
+    assert done(machine, enforcer, INTERVAL / 2) == []
+    assert done(machine, enforcer, INTERVAL / 2) == ["set_limit a memory live 1097728"]
+    assert not enforcer.waiting
+
+
+def test_disks() -> None:
+    """Are looked at from time to time, and what is wrong is said once."""
+    machine, enforcer = host({"name": "a", "declared": {"policy": DISKS}, "disk_usage": [9 * GIB, 20 * GIB]})
+    assert done(machine, enforcer) == []
+    assert done(machine, enforcer, INTERVAL) == []
+    near = [message for message in machine.messages if "disk_limit_near" in message]
+    assert near == ["a: its disks take 9.0 of 10.0 GiB, 90 % [disk_limit_near]"]
+    act(machine, {"do": "fill", "vm": "a", "gib": 10.5})
+    assert done(machine, enforcer, INTERVAL / 2) == []
+    assert done(machine, enforcer, INTERVAL / 2) == ["pause a"]
+    assert done(machine, enforcer, INTERVAL) == []
+    act(machine, {"do": "resume", "vm": "a"})
+    assert done(machine, enforcer, INTERVAL) == ["pause a"]
+
+
+def test_a_limit_that_was_declared_later() -> None:
+    """Is noticed, though not at once."""
+    machine, enforcer = host({"name": "a", "declared": {"policy": POLICY}, "disk_usage": [11 * GIB, 20 * GIB]})
+    done(machine, enforcer)
+    machine.store["records"][uuid_of(1)]["document"]["policy"] = DISKS
+    assert done(machine, enforcer, INTERVAL) == []
+    machine.advance(SURVEY)
+    assert done(machine, enforcer) == ["pause a"]
+
+
+def test_hosts_without_limits_pay_nothing() -> None:
+    """libvirt is not asked."""
+    machine, enforcer = host({"name": "a", "declared": {"policy": {**POLICY, "enforce_memory_limit": False}}})
+    done(machine, enforcer)
+    machine.state["refuse"].update(domains="no", limits="no", disk_usage="no")
+    assert done(machine, enforcer, INTERVAL) == [] and "no" not in machine.messages
+
+
+def test_a_libvirt_that_is_away() -> None:
+    """Nothing escapes, it is said once, and what was to be limited is not forgotten."""
+    machine, enforcer = host({"name": "a", "declared": {"policy": POLICY}}, controllers=LITTLE)
+    done(machine, enforcer)
+    act(machine, {"do": "stop", "vm": "a"})
+    act(machine, {"do": "start", "vm": "a"})
+    enforcer.take(started(1))
+    machine.state["refuse"]["domains"] = "away"
+    assert done(machine, enforcer) == [] and done(machine, enforcer, INTERVAL) == []
+    assert sum("away" in message for message in machine.messages) == 1
+    machine.state["refuse"].clear()
+    machine.store["problem"] = "disk full"
+    assert done(machine, enforcer, INTERVAL) == []
+    machine.store["problem"] = ""
+    assert done(machine, enforcer, INTERVAL) == ["set_limit a memory live 1097728"]
