@@ -111,7 +111,8 @@ def test_an_upgrade_keeps_what_was_last_seen(tmp_path: Path) -> None:
     last = LastState(UUID, "a", "running")
     store.save([RememberState(last)])
     with closing(sqlite3.connect(tmp_path / "state" / "state.db")) as database:
-        database.execute("DROP TABLE restarts")
+        for table in ("restarts", "snapshots", "counters", "sweeps"):
+            database.execute(f"DROP TABLE {table}")
         database.execute("PRAGMA user_version=4")
         database.commit()
     assert (store.restarts(), store.states()) == ({}, {UUID: last})

@@ -71,6 +71,10 @@ FOURTH_RELEASE = """
 CREATE TABLE recoveries (uuid TEXT PRIMARY KEY, recovery TEXT NOT NULL);
 PRAGMA user_version=4;
 """
+FIFTH_RELEASE = """
+CREATE TABLE restarts (uuid TEXT PRIMARY KEY, restart TEXT NOT NULL);
+PRAGMA user_version=5;
+"""
 PLAN, NOTICE = SweepPlan("p", "d", NOW), Notice("k", "failed", "u", "n", "m", NOW)
 
 
@@ -146,7 +150,14 @@ def fourth_release(state: Path) -> None:
         database.executescript(FOURTH_RELEASE)
 
 
-RELEASES = {1: first_release, 2: second_release, 3: third_release, 4: fourth_release}
+def fifth_release(state: Path) -> None:
+    """A store that the fifth release left, before any VM was restarted."""
+    fourth_release(state)
+    with closing(sqlite3.connect(state / "state.db")) as database:
+        database.executescript(FIFTH_RELEASE)
+
+
+RELEASES = {1: first_release, 2: second_release, 3: third_release, 4: fourth_release, 5: fifth_release}
 
 
 def version(state: Path) -> int:
@@ -331,8 +342,9 @@ def test_an_upgraded_database_is_that_of_a_new_host(
             return {name: database.execute(f"PRAGMA table_info({name})").fetchall() for name in names}
 
     assert columns(state) == columns(tmp_path / "new")
-    assert {"states", "starts", "boot", "recoveries", "restarts"} <= set(columns(state))
-    assert {"snapshots", "counters", "sweeps"} <= set(columns(state))
+    assert {"states", "starts", "boot", "recoveries", "restarts", "snapshots", "counters", "sweeps"} <= set(
+        columns(state)
+    )
 
 
 @pytest.mark.parametrize("release", RELEASES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Optional
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as some
 from vm_lifecycle.boots import BootRun, LastState, StartRecord
 from vm_lifecycle.model import ClockReading, Domain
 from vm_lifecycle.policy.snapshots import Known, known, sample, state
+from vm_lifecycle.restarts import RestartRecord
 from vm_lifecycle.schema import violations
 from vm_lifecycle.snapshots import Counters, Sample, Statistics
 
@@ -69,6 +71,7 @@ def last(reason: str, boot_id: str = "boot") -> LastState:
     return LastState("u", "vm", "shutoff", reason, int(NOW), boot_id)
 
 
+RESTART = RestartRecord("u", "vm", "waiting", 3, boot_id="boot")
 START = StartRecord("u", "vm", "boot", "failed")
 
 
@@ -98,8 +101,17 @@ def test_a_boot_that_goes_on(
 def test_a_death_of_an_earlier_boot_is_no_news() -> None:
     """Since then it was started, or left."""
     assert known(last("failed"), None, None, "boot") == Known(died=True)
-    assert known(last("failed", "earlier"), None, None, "boot", 3) == Known(restarts=3)
-    assert known(last("guest"), None, None, "boot", 2) == Known(restarts=2)
+    assert known(last("failed", "earlier"), None, None, "boot", RESTART) == Known(restarts=3)
+    assert known(last("guest"), None, None, "boot", RESTART) == Known(restarts=3)
+
+
+def test_a_restart_that_goes_on() -> None:
+    """It is being started, unless that was in another boot of the host."""
+    begun = replace(RESTART, phase="starting")
+    assert known(last("failed"), None, None, "boot", begun) == Known(starting=True, died=True, restarts=3)
+    assert known(None, None, None, "boot", begun) == Known(starting=True, restarts=3)
+    assert known(None, None, None, "next", begun) == Known(restarts=3)
+    assert state(Statistics("u", "shutoff", "crashed"), Known(starting=True, died=True)) == "starting"
 
 
 def test_rates() -> None:

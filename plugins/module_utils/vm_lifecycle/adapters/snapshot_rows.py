@@ -17,7 +17,7 @@ from .durable_files import NOT_UNDERSTOOD, decoded
 from .plain_rows import plain
 
 #: Version of the database that has the tables.
-SINCE = 5
+SINCE = 6
 
 
 class SnapshotBooks:

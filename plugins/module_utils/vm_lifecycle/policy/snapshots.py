@@ -11,6 +11,7 @@ from typing import Mapping, Optional
 
 from ..boots import BootRun, LastState, StartRecord
 from ..model import ClockReading, Domain
+from ..restarts import RestartRecord
 from ..snapshots import Counters, Sample, Statistics
 from ..times import iso
 
@@ -36,7 +37,7 @@ REASONS: Mapping[str, str] = {"io_error": "error", "starting": "starting", "cras
 
 @dataclass(frozen=True)
 class Known:
-    """What is on record of a VM. starting: a boot is about to start it. died: its process did. restarts: by the supervisor."""
+    """What is on record of a VM. starting: a boot or the supervisor is about to start it. died: its process did. restarts: how often."""
 
     starting: bool = False
     died: bool = False
@@ -44,25 +45,32 @@ class Known:
 
 
 def known(
-    last: Optional[LastState], start: Optional[StartRecord], run: Optional[BootRun], boot_id: str, restarts: int = 0
+    last: Optional[LastState],
+    start: Optional[StartRecord],
+    run: Optional[BootRun],
+    boot_id: str,
+    restart: Optional[RestartRecord] = None,
 ) -> Known:
     """What the records say of a VM in this boot of the host.
 
     A boot marks all that it will start before it starts the first; what it is through with has a start of this boot.
     """
+    restarts = restart.restart_count if restart is not None else 0
+    again = restart is not None and restart.phase == "starting" and restart.boot_id == boot_id
     if last is None or last.boot_id != boot_id:
-        return Known(restarts=restarts)
+        return Known(again, restarts=restarts)
     goes_on = run is not None and run.boot_id == boot_id and not run.ended_unix
     through = start is not None and start.boot_id == boot_id
-    return Known(last.reason == "starting" and goes_on and not through, last.reason == "failed", restarts)
+    first = last.reason == "starting" and goes_on and not through
+    return Known(again or first, last.reason == "failed", restarts)
 
 
 def state(found: Statistics, on_record: Known) -> str:
-    """The schema's word for a VM's state. What is on record counts only where libvirt does not know why the VM is off."""
-    if found.reason in REASONS:
-        return REASONS[found.reason]
+    """The schema's word for a VM's state. What is on record counts only for one that is off."""
     if found.state == "shutoff" and on_record.starting:
         return "starting"
+    if found.reason in REASONS:
+        return REASONS[found.reason]
     if found.state == "shutoff" and on_record.died:
         return "error"
     return STATES.get(found.state, "error")

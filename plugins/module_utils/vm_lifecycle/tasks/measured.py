@@ -60,10 +60,9 @@ def samples(observed: Measured) -> Dict[str, Sample]:
         figures = observed.statistics.get(domain.uuid)
         if figures is None or observed.moment is None:
             continue
-        kept = observed.restarts.get(domain.uuid)
-        count = kept.restart_count if kept is not None else 0
         last, start = observed.states.get(domain.uuid), observed.starts.get(domain.uuid)
-        on_record = policy.known(last, start, observed.boot, observed.moment.boot_id, count)
+        restart = observed.restarts.get(domain.uuid)
+        on_record = policy.known(last, start, observed.boot, observed.moment.boot_id, restart)
         taken[domain.uuid] = policy.sample(
             domain, figures, observed.counters.get(domain.uuid), observed.moment, on_record
         )
