@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from vm_lifecycle.boots import PowerEvent
-from vm_lifecycle.enforcing import INTERVAL, SURVEY, Enforcer
+from vm_lifecycle.enforcing import INTERVAL, LOOK_LIMIT, SURVEY, Enforcer
+from vm_lifecycle.limits import DiskUsage
 
 from tests.fakes.build import build, uuid_of
 from tests.fakes.manager import act
 from tests.fakes.world import Machine, ports
+
+from .test_restarting import Watching, ends
+from .test_restarting import host as supervised
 
 GIB = 2**30
 POLICY = {"enforce_memory_limit": True, "enforce_cpu_limit": False}
@@ -119,3 +124,65 @@ def test_a_libvirt_that_is_away() -> None:
     assert done(machine, enforcer, INTERVAL) == []
     machine.store["problem"] = ""
     assert done(machine, enforcer, INTERVAL) == ["set_limit a memory live 1097728"]
+
+
+def limited(machine: Machine) -> list[str]:
+    """What was done to limits, with its moment."""
+    return [effect for effect in machine.effects if effect.split()[1] in ("set_limit", "pause")]
+
+
+def test_a_supervisor_limits_what_it_restarts() -> None:
+    """Each run anew, on a host that limits running VMs alone; what another run has just now is limited later."""
+    machine = supervised(policy=POLICY)
+    machine.state["controllers"] = LITTLE
+    watching = Watching(machine).run(2 * INTERVAL, (5.0, ends("SIGKILL")))
+    assert watching.starts() == [6.1]
+    first, second = limited(machine)
+    assert first == "+0.0 set_limit vm memory live 1097728"
+    moment, what = second.split(" ", 1)
+    assert what == "set_limit vm memory live 1097728" and 6.1 <= float(moment) <= 6.1 + INTERVAL + 5.0
+
+
+def test_a_supervisor_pauses_what_is_full() -> None:
+    """And leaves it paused: that is no stop, and nothing is restarted."""
+    machine = supervised(policy=DISKS)
+    watching = Watching(machine).run(5 * INTERVAL, (70.0, lambda at: act(at, {"do": "fill", "vm": "vm", "gib": 11})))
+    assert [effect.split(" ", 1)[1] for effect in limited(machine)] == ["pause vm"]
+    assert (machine.named("vm")["state"], watching.starts()) == ("paused", [])
+
+
+def test_a_look_that_hangs() -> None:
+    """Stops of other VMs are recorded and answered meanwhile; in the end it counts as lost, which is said once, and another one begins."""
+    other = {"name": "hangs", "declared": {"policy": DISKS}, "last": {"boot_id": "boot", "state": "running"}}
+    machine = supervised(other)
+    watching = Watching(machine)
+    looks: list[float] = []
+
+    def disk_usage(_uuid: str) -> DiskUsage | None:
+        looks.append(machine.clock["boottime"])
+        watching.world.host.sleep(10 * LOOK_LIMIT)
+        return None
+
+    watching.world.hypervisor.disk_usage = disk_usage  # type: ignore[method-assign]
+    watching.run(2.5 * LOOK_LIMIT, (5.0, ends("SIGKILL")), (900.0, ends("SIGKILL")))
+    assert watching.starts() == [6.1, 901.1]
+    assert [look - looks[0] for look in looks] == pytest.approx([0.0, LOOK_LIMIT, 2 * LOOK_LIMIT], abs=10.0)
+    assert sum("does not come back" in message for message in machine.messages) == 1
+
+
+def test_a_first_look_that_fails() -> None:
+    """Is made up for: VMs that run were perhaps started while nobody listened."""
+    machine, enforcer = host({"name": "a", "declared": {"policy": POLICY}}, controllers=LITTLE)
+    machine.state["refuse"]["domains"] = "away"
+    assert done(machine, enforcer) == []
+    machine.state["refuse"].clear()
+    assert done(machine, enforcer, INTERVAL) == ["set_limit a memory live 1097728"]
+
+
+def test_starts_of_vms_without_a_policy() -> None:
+    """libvirt is not asked."""
+    machine, enforcer = host({"name": "a", "declared": {}})
+    done(machine, enforcer)
+    machine.state["refuse"]["domains"] = "no"
+    enforcer.take(started(1))
+    assert done(machine, enforcer) == [] and "no" not in machine.messages and not enforcer.waiting

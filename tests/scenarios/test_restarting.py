@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import threading
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from vm_lifecycle.agent.supervisor import watch
 from vm_lifecycle.boots import PowerEvent
+from vm_lifecycle.enforcing import Enforcer
 from vm_lifecycle.errors import EffectError
 from vm_lifecycle.recorder import Recorder
 from vm_lifecycle.restarting import MOST, START_LIMIT, Restarts
@@ -92,7 +94,7 @@ class Watching:
             for moment, deed in (*deeds, (seconds, lambda _machine: self.ending.set())):
                 jobs.submit(f"at {moment}", self._timed(began + moment, deed))
             recorder = Recorder(self.world, restarts=Restarts(self.world, OwnJobs(self.world)))
-            watch(self, recorder, self.ending)
+            watch(self, recorder, self.ending, Enforcer(self.world, OwnJobs(self.world)))
         return self
 
     def _timed(self, moment: float, deed: Deed) -> Callable[[], object]:
@@ -313,10 +315,9 @@ def test_its_own_end() -> None:
     for cut in range(1, 12):
         machine = host()
         machine.cut_after = cut
-        try:
+        with contextlib.suppress(PowerCut):
             Watching(machine).run(30.0, (5.0, ends("SIGKILL")))
-        except PowerCut:
-            machine.kill_run()
+        machine.kill_run()
         early = not machine.store["restarts"]
         again = Watching(machine).run(60.0, *([(5.0, ends("SIGKILL"))] if early else []))
         assert machine.named("vm")["state"] == "running", cut

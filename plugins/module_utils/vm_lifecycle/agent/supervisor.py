@@ -42,7 +42,7 @@ class Source(Protocol):
 def supervise(uri: str, host: Host, opened: Callable[[], World]) -> int:
     """Until SIGTERM. A connection that is lost is made again, and what was missed is seen by a look at the host.
 
-    Starts that go on then are ended by libvirt; the next supervisor sees what became of them.
+    Starts and looks at limits that go on then are ended by libvirt; the next supervisor sees what became of them.
     """
     from ..adapters.libvirt.events import EventSource  # no other verb of the command needs it
 
@@ -62,14 +62,14 @@ def supervise(uri: str, host: Host, opened: Callable[[], World]) -> int:
             world = opened()
             recorder = Recorder(world, restarts=Restarts(world, jobs))
         source = EventSource(uri)
-        enforcer = enforcer or Enforcer(recorder.world)
+        enforcer = enforcer or Enforcer(recorder.world, looks)
         watch(source, recorder, ending, enforcer)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
     # It is ready whether libvirt is or not: systemd must not hold back what comes after this, nor end it for a daemon's sake.
     notify("READY=1")
-    with host.jobs() as jobs:
+    with host.jobs() as jobs, host.jobs() as looks:
         insist(host, ending, attempt)
     notify("STOPPING=1")
     return 0
