@@ -20,7 +20,7 @@ GIB = 2**30
 POLICY = {"enforce_memory_limit": True, "enforce_cpu_limit": False}
 DISKS = {"enforce_memory_limit": False, "enforce_cpu_limit": False, "enforce_disk_limit": True, "disk_limit_gb": 10}
 #: A host that limits running VMs alone.
-LITTLE = {"lockable_kib": 8192}
+ABLE: dict[str, Any] = {}
 
 
 def host(*domains: dict[str, Any], **more: Any) -> tuple[Machine, Enforcer]:
@@ -44,7 +44,7 @@ def started(number: int) -> list[PowerEvent]:
 
 def test_what_runs_when_it_comes_up() -> None:
     """Is limited; after that nobody looks until something happens."""
-    machine, enforcer = host({"name": "a", "declared": {"policy": POLICY}}, controllers=LITTLE)
+    machine, enforcer = host({"name": "a", "declared": {"policy": POLICY}}, controllers=ABLE)
     assert done(machine, enforcer) == ["set_limit a memory live 1097728"]
     assert done(machine, enforcer, INTERVAL) == []
     assert machine.messages[-1:] == ["a: limited"]
@@ -52,7 +52,7 @@ def test_what_runs_when_it_comes_up() -> None:
 
 def test_what_is_started() -> None:
     """Is limited at once, and nobody else is looked at."""
-    machine, enforcer = host(*({"name": name, "declared": {"policy": POLICY}} for name in "ab"), controllers=LITTLE)
+    machine, enforcer = host(*({"name": name, "declared": {"policy": POLICY}} for name in "ab"), controllers=ABLE)
     done(machine, enforcer)
     for name in "ab":
         act(machine, {"do": "stop", "vm": name})
@@ -63,7 +63,7 @@ def test_what_is_started() -> None:
 
 def test_a_vm_that_another_run_has() -> None:
     """A boot holds it while it starts it: it is limited later."""
-    machine, enforcer = host({"name": "a", "declared": {"policy": POLICY}}, controllers=LITTLE)
+    machine, enforcer = host({"name": "a", "declared": {"policy": POLICY}}, controllers=ABLE)
     done(machine, enforcer)
     act(machine, {"do": "stop", "vm": "a"})
     act(machine, {"do": "start", "vm": "a"})
@@ -111,7 +111,7 @@ def test_hosts_without_limits_pay_nothing() -> None:
 
 def test_a_libvirt_that_is_away() -> None:
     """Nothing escapes, it is said once, and what was to be limited is not forgotten."""
-    machine, enforcer = host({"name": "a", "declared": {"policy": POLICY}}, controllers=LITTLE)
+    machine, enforcer = host({"name": "a", "declared": {"policy": POLICY}}, controllers=ABLE)
     done(machine, enforcer)
     act(machine, {"do": "stop", "vm": "a"})
     act(machine, {"do": "start", "vm": "a"})
@@ -134,7 +134,7 @@ def limited(machine: Machine) -> list[str]:
 def test_a_supervisor_limits_what_it_restarts() -> None:
     """Each run anew, on a host that limits running VMs alone; what another run has just now is limited later."""
     machine = supervised(policy=POLICY)
-    machine.state["controllers"] = LITTLE
+    machine.state["controllers"] = ABLE
     watching = Watching(machine).run(2 * INTERVAL, (5.0, ends("SIGKILL")))
     assert watching.starts() == [6.1]
     first, second = limited(machine)
@@ -172,7 +172,7 @@ def test_a_look_that_hangs() -> None:
 
 def test_a_first_look_that_fails() -> None:
     """Is made up for: VMs that run were perhaps started while nobody listened."""
-    machine, enforcer = host({"name": "a", "declared": {"policy": POLICY}}, controllers=LITTLE)
+    machine, enforcer = host({"name": "a", "declared": {"policy": POLICY}}, controllers=ABLE)
     machine.state["refuse"]["domains"] = "away"
     assert done(machine, enforcer) == []
     machine.state["refuse"].clear()

@@ -54,7 +54,7 @@ def _declared(world: World, domain: Domain) -> Document:
 def _require_wish(world: World, domain: Domain, document: Document) -> None:
     """What only nobody's start asks. Its memory, if there is some, was saved by somebody who wanted it to stay down."""
     declared, last = rule(document), world.store.states().get(domain.uuid)
-    code, said = declared.bar, ""
+    code, said = declared.barrier, ""
     if domain.saved:
         code = "memory_saved"
     elif declared.policy == "no":

@@ -27,12 +27,7 @@ LIMIT_REASONS: Dict[str, Reason] = {
     "limit_not_applicable": Reason(
         "kept",
         "This host can't apply the limit to the VM, and with it in its definition the VM would not start. None is set.",
-        "See what the message says is missing; or declare the limit as not enforced.",
-    ),
-    "limit_until_stop": Reason(
-        "kept",
-        "The running VM has the limit, and its definition has not, since the VM could not start with it on this host.",
-        "Declare the VM again once it was started anew; or let libvirt raise RLIMIT_MEMLOCK (CAP_SYS_RESOURCE).",
+        "See what the message says is missing, such as CAP_SYS_RESOURCE; or declare the limit as not enforced.",
     ),
     "disk_limit_near": Reason(
         "kept",

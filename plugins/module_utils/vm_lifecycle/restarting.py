@@ -70,7 +70,7 @@ class Turn:
         """Move a VM's record on. One that there is none of yet begins with a stop that its policy may speak of."""
         wanted = rule(declared.document)
         known = self.records.get(declared.uuid)
-        if known is None and (what.kind not in ("stopped", "crashed") or wanted.policy == "no" or wanted.bar):
+        if known is None and (what.kind not in ("stopped", "crashed") or wanted.policy == "no" or wanted.barrier):
             return
         before = known or RestartRecord(declared.uuid, declared.name, boot_id=self.at.boot_id)
         now, starts = after(before, what, wanted, self.at)

@@ -52,13 +52,13 @@ class Happening:
 class RestartRule:
     """What a VM declares. policy: no, always or on-failure. reset: seconds of running after which the count begins anew, 0 for never.
 
-    bar: a code of reasons_order.RESTART_REASONS that keeps it down whatever its policy says, "" for none.
+    barrier: a code of reasons_order.RESTART_REASONS that keeps it down whatever its policy says, "" for none.
     """
 
     policy: str
     retries: int
     reset: float = 600.0
-    bar: str = ""
+    barrier: str = ""
 
 
 @dataclass(frozen=True)

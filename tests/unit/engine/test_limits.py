@@ -80,9 +80,9 @@ CASES: dict[str, Any] = {
     "no control groups, off": (ON, NONE, None, NO_GROUPS, {}, ("limit_not_applicable", "limit_not_applicable"), ""),
     "no control groups any more": (ON, need(SMALL), None, NO_GROUPS, {}, ("limit_not_applicable", "limit_not_applicable"), "-m -c"),
     "the running VM shows that they are there": (ON, NONE, NONE, NO_GROUPS, {}, ("limit_enforced", "limit_enforced"), "M m C c"),
-    "no locking, running": (ON, NONE, NONE, LITTLE, {}, ("limit_until_stop", "limit_enforced"), "M C c"),
+    "no locking, running": (ON, NONE, NONE, LITTLE, {}, ("limit_not_applicable", "limit_enforced"), "C c"),
     "no locking, off": (ON, NONE, None, LITTLE, {}, ("limit_not_applicable", "limit_enforced"), "c"),
-    "no locking any more": (ON, need(SMALL), need(SMALL), LITTLE, {}, ("limit_until_stop", "limit_enforced"), "-m"),
+    "no locking any more": (ON, need(SMALL), need(SMALL), LITTLE, {}, ("limit_not_applicable", "limit_enforced"), "-M -m"),
 }  # fmt: skip
 
 
@@ -150,7 +150,7 @@ def test_what_libvirt_says_of_a_running_vm() -> None:
 
 def test_rows_before_anything_was_done() -> None:
     """A limit that is not in force is not said to be."""
-    rows = limits.settle(ON, {}, LimitsSeen(Side(SMALL), Side(SMALL)), LITTLE).rows(False)
+    rows = limits.settle(ON, {}, LimitsSeen(Side(SMALL), Side(SMALL)), Controllers()).rows(False)
     assert {row["reason"] for row in rows.values()} == {"limit_pending"}
 
 

@@ -191,8 +191,8 @@ def test_somebodys_deed_while_it_waits(why: str) -> None:
 def test_what_is_declared_while_it_waits() -> None:
     """Counts when the restart is due: another policy, a hold, fewer retries, a temporary VM; a host that goes down, too."""
     cases = [
-        (NO, "restart_not_declared"), (replace(ALWAYS, bar="restart_held"), "restart_held"),
-        (replace(ALWAYS, bar="restart_temporary"), "restart_temporary"), (replace(ALWAYS, retries=0), "no_retries"),
+        (NO, "restart_not_declared"), (replace(ALWAYS, barrier="restart_held"), "restart_held"),
+        (replace(ALWAYS, barrier="restart_temporary"), "restart_temporary"), (replace(ALWAYS, retries=0), "no_retries"),
         (replace(ALWAYS, retries=1), "retries_used_up"),
     ]  # fmt: skip
     for declared, reason in cases:
@@ -208,11 +208,11 @@ def test_what_is_declared_while_it_waits() -> None:
     assert (line("due", passed=1.0), line.record.reason) == ("left", "host_goes_down")
 
 
-@pytest.mark.parametrize("bar", ["restart_held", "restart_temporary"])
-def test_barred(bar: str) -> None:
+@pytest.mark.parametrize("barrier", ["restart_held", "restart_temporary"])
+def test_barred(barrier: str) -> None:
     """Held, or temporary: it stays down."""
-    line = Line(replace(ALWAYS, bar=bar))
-    assert (line("stopped", "failed"), line.record.reason) == ("left", bar)
+    line = Line(replace(ALWAYS, barrier=barrier))
+    assert (line("stopped", "failed"), line.record.reason) == ("left", barrier)
 
 
 def test_a_guest_that_crashed_and_is_kept() -> None:
@@ -299,9 +299,9 @@ def test_rules() -> None:
     assert rule(declaration("u", {}, 0)) == RestartRule("always", 5, 600.0)
     given = {"restart_policy": "no", "max_retries": 2, "policy": {"restart_reset_seconds": 0}}
     assert rule(declaration("u", given, 0)) == RestartRule("no", 2, 0.0)
-    assert rule(declaration("u", {"hold": "everything"}, 0)).bar == "restart_held"
-    assert rule(declaration("u", {"hold": "deletion"}, 0)).bar == ""
-    assert rule(declaration("u", {"mode": "temporary"}, 0)).bar == "restart_temporary"
+    assert rule(declaration("u", {"hold": "everything"}, 0)).barrier == "restart_held"
+    assert rule(declaration("u", {"hold": "deletion"}, 0)).barrier == ""
+    assert rule(declaration("u", {"mode": "temporary"}, 0)).barrier == "restart_temporary"
 
 
 KINDS = ("started", "stopped", "crashed", "due", "succeeded", "failed", "refused", "postponed", "lost")

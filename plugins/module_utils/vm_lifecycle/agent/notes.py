@@ -13,7 +13,6 @@ from .words import counted
 #: How a limit stands -> what the status says of it.
 LIMITS = {
     "limit_not_applicable": "not applied",
-    "limit_until_stop": "until it stops",
     "limit_pending": "not as declared",
     "disk_limit_near": "nearly reached",
     "disk_limit_reached": "reached",

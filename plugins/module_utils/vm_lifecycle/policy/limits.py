@@ -105,14 +105,14 @@ def _outcome(kind: str, wanted: bool, kept: Document, seen: LimitsSeen, host: Co
     no_live, no_persistent = _problems(kind, seen, host)
     due = needed(kind, seen.persistent.size)
     now = needed(kind, seen.live.size) if seen.live else due
-    reason = "limit_enforced" if not no_persistent else "limit_until_stop" if not no_live else "limit_not_applicable"
+    reason = "limit_not_applicable" if no_persistent else "limit_enforced"
     return Outcome(
         kind,
         reason,
         no_persistent or "",
         _change(live, now, no_live),
         _change(persistent, due, no_persistent),
-        _recorded(kind, kept, due if not no_persistent else now if not no_live else 0),
+        _recorded(kind, kept, 0 if no_persistent else due),
     )
 
 
@@ -135,9 +135,9 @@ def _problems(kind: str, seen: LimitsSeen, host: Controllers) -> Tuple[str, str]
     if kind == MEMORY and not group and host.lockable_kib < needed(MEMORY, size):
         said = (
             "libvirt may not let a process lock so much memory on this host (RLIMIT_MEMLOCK), so with the limit in its"
-            " definition the VM would not start"
+            " definition, or in what is saved of its memory, the VM would not start"
         )
-        return ("" if seen.live else "it is off"), said
+        return said, said
     return (group if seen.live else "it is off"), group
 
 
@@ -211,6 +211,5 @@ def _word(kind: str) -> str:
 #: Reasons that a person should hear of -> how it is said.
 QUALIFIED = {
     "limit_not_applicable": "not set",
-    "limit_until_stop": "set until the VM stops",
     "limit_foreign": "not set",
 }

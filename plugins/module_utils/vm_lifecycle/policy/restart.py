@@ -46,13 +46,13 @@ Step = Callable[[RestartRecord, Happening, RestartRule, Moment], Next]
 def rule(document: Document) -> RestartRule:
     """What a declaration says. Only a permanent VM that is not held from everything is restarted."""
     persistence = document["persistence"]
-    bar = ""
+    barrier = ""
     if (document.get("hold") or {}).get("scope") == "everything":
-        bar = "restart_held"
+        barrier = "restart_held"
     elif persistence["mode"] != "permanent":
-        bar = "restart_temporary"
+        barrier = "restart_temporary"
     reset = float(policy_of(document)["restart_reset_seconds"])
-    return RestartRule(str(persistence["restart_policy"]), max(int(persistence["max_retries"]), 0), reset, bar)
+    return RestartRule(str(persistence["restart_policy"]), max(int(persistence["max_retries"]), 0), reset, barrier)
 
 
 def owed(states: Mapping[str, LastState], records: Mapping[str, RestartRecord], boot_id: str) -> Dict[str, LastState]:
@@ -121,8 +121,8 @@ def _stays_down(why: str, declared: RestartRule, at: Moment) -> str:
         return "host_goes_down"
     if why not in ANSWERED:
         return LEFT.get(why, "stop_not_seen")
-    if declared.bar:
-        return declared.bar
+    if declared.barrier:
+        return declared.barrier
     if declared.policy == "no":
         return "restart_not_declared"
     return "ended_well" if declared.policy == "on-failure" and not ANSWERED[why] else ""
@@ -178,7 +178,7 @@ def _due(record: RestartRecord, what: Happening, declared: RestartRule, at: Mome
 def _barred(declared: RestartRule, at: Moment) -> str:
     if at.going_down:
         return "host_goes_down"
-    return declared.bar or ("restart_not_declared" if declared.policy == "no" else "")
+    return declared.barrier or ("restart_not_declared" if declared.policy == "no" else "")
 
 
 def _failed(record: RestartRecord, what: Happening, declared: RestartRule, at: Moment) -> Next:

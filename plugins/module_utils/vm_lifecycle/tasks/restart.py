@@ -73,14 +73,14 @@ def _entry(request: Request, domain: Domain, observed: Observed) -> Entry:
     if domain.active and request.state == "down":
         message = "it runs; shut it down, which is never undone"
         raise LifecycleError([Problem("invalid_option", message, domain.name, "state")])
-    bar = rule(carried.document).bar
+    barrier = rule(carried.document).barrier
     if domain.power_state in UP:
         return Entry(domain.uuid, domain.name, "kept", "already_running", f"{domain.name}: runs already")
     if domain.power_state == "crashed":
         code = "crash_preserved"
         return Entry(domain.uuid, domain.name, "kept", code, f"{domain.name}: {RESTART_REASONS[code].text}")
-    if bar == "restart_held" and request.state == "retried":
-        return Entry(domain.uuid, domain.name, "kept", bar, f"{domain.name}: {RESTART_REASONS[bar].text}")
+    if barrier == "restart_held" and request.state == "retried":
+        return Entry(domain.uuid, domain.name, "kept", barrier, f"{domain.name}: {RESTART_REASONS[barrier].text}")
     last = observed.states.get(domain.uuid) if isinstance(observed, HostSeen) else None
     if request.state == "down":
         message = f"{domain.name}: stays down until somebody starts it"
