@@ -33,6 +33,8 @@ options:
       - Name of the plan to store (O(state=planned)) or to confirm (O(state=confirmed)), up to 64 letters, digits,
         dots, dashes and underscores.
       - Without it, a plan that is stored is named after its content.
+      - What is the name or the UUID of a VM of the host is refused with O(state=planned), since a VM was meant,
+        most likely.
       - In AWX, the id of the workflow job is a good name, since all hosts can store their plans under it.
   name:
     type: str
@@ -76,8 +78,13 @@ options:
   policy:
     type: dict
     description:
-      - Clean-up policy that is used instead of the host's C(/etc/vm-lifecycle/cleanup.json) for this call.
-      - A C(dry_run_mode) of V(true) in the host's file still wins.
+      - Clean-up policy that is used instead of the host's C(/etc/vm-lifecycle/cleanup.json) for this call. Options
+        that are not given here have their defaults, whatever the host's file says, but for those below.
+      - What protects in the host's file holds unless this call gives that very option - O(policy.cleanup_enabled),
+        O(policy.require_synchronised_clock), O(policy.require_confirmation), O(policy.max_removals), O(policy.max_removal_percent),
+        O(policy.max_removal_gib), O(policy.undo_hours), O(policy.require_notice) and O(policy.notify_before_hours).
+        Messages always go to the hooks of the host's file.
+      - A C(dry_run_mode) of V(true) in the host's file wins even then.
     suboptions:
       cleanup_enabled:
         description:
@@ -204,7 +211,7 @@ options:
       require_notice:
         description:
           - Whether a VM is removed only when its notice has arrived at a hook, O(policy.notify_before_hours) ago
-            at least.
+            at least. Needs O(policy.alert_command) or O(policy.alert_webhook).
           - Defaults to V(false).
         type: bool
       alert_command:

@@ -53,6 +53,7 @@ options:
           - expired
           - failed
           - start_failed
+          - gave_up
           - invalid
           - unmanaged
         description:
@@ -60,12 +61,28 @@ options:
           - V(expired) - temporary, with a deadline that has passed.
           - V(failed) - the last attempt to clean it up failed.
           - V(start_failed) - its last start in order failed, or a VM that it depends on did not come up.
+          - V(gave_up) - it stopped after as many restarts in a row as max_retries allows, and is left down.
           - V(invalid) - its metadata cannot be used, so the VM is never touched.
           - V(unmanaged) - nothing was declared about it, so the VM is never touched.
       expires_within_hours:
         type: int
         description:
           - The deadline has passed, or will within this number of hours.
+  include:
+    type: list
+    elements: str
+    choices:
+      - recovery
+      - snapshot
+      - snapshot_history
+    description:
+      - What is reported of managed VMs besides, since it takes longer.
+      - V(recovery) - what is on record of each VM to make it again, with its definition, as M(vmops.lifecycle.vm_recovery)
+        returns it.
+      - V(snapshot) - what each VM does and uses at this moment, measured for all of them in one look. Nothing is
+        recorded.
+      - V(snapshot_history) - the snapshots that are on record, the newest 100 of each VM. The host's feature C(snapshots)
+        takes them.
   missing:
     type: str
     choices:

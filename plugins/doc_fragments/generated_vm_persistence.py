@@ -193,12 +193,33 @@ options:
               - 'What happens when the VM''s saved memory can''t be loaded, or does not fit to its disks or its
                 machine any more. V(fail): the VM is not started, and its memory stays where it is. V(start-cold):
                 its memory is kept aside, and the VM is started without it. The memory is never lost, and never
-                loaded over disks that were changed.'
+                loaded over disks that were changed. An image whose saving was interrupted is no memory: it is dropped,
+                and the VM is started without it, whatever is said here.'
               - Defaults to V(fail).
             type: str
             choices:
               - fail
               - start-cold
+          restart_reset_seconds:
+            description:
+              - 'Seconds, from 0 to 86400, that the VM has to run for until C(max_retries) counts from the beginning
+                again. V(0): however long it runs, the count goes on until somebody starts the VM or the host boots,
+                as in Docker.'
+              - Defaults to V(600).
+            type: int
+          disk_limit_gb:
+            description:
+              - 'With O(vms[].policy.enforce_disk_limit), the GiB that the VM''s volumes may take together. V(0):
+                as much as they can hold, and what an image''s own books take on top.'
+              - Defaults to V(0).
+            type: int
+          panic_device:
+            description:
+              - Whether the VM's definition gets a panic device, from its next start on. Without one a guest that
+                crashes looks like one that runs. It is taken out again when this is turned off, unless somebody
+                else had put it there.
+              - Defaults to V(false).
+            type: bool
       autostart:
         type: dict
         description:
@@ -455,12 +476,33 @@ options:
           - 'What happens when the VM''s saved memory can''t be loaded, or does not fit to its disks or its machine
             any more. V(fail): the VM is not started, and its memory stays where it is. V(start-cold): its memory
             is kept aside, and the VM is started without it. The memory is never lost, and never loaded over disks
-            that were changed.'
+            that were changed. An image whose saving was interrupted is no memory: it is dropped, and the VM is
+            started without it, whatever is said here.'
           - Defaults to V(fail).
         type: str
         choices:
           - fail
           - start-cold
+      restart_reset_seconds:
+        description:
+          - 'Seconds, from 0 to 86400, that the VM has to run for until C(max_retries) counts from the beginning
+            again. V(0): however long it runs, the count goes on until somebody starts the VM or the host boots,
+            as in Docker.'
+          - Defaults to V(600).
+        type: int
+      disk_limit_gb:
+        description:
+          - 'With O(policy.enforce_disk_limit), the GiB that the VM''s volumes may take together. V(0): as much
+            as they can hold, and what an image''s own books take on top.'
+          - Defaults to V(0).
+        type: int
+      panic_device:
+        description:
+          - Whether the VM's definition gets a panic device, from its next start on. Without one a guest that crashes
+            looks like one that runs. It is taken out again when this is turned off, unless somebody else had put
+            it there.
+          - Defaults to V(false).
+        type: bool
   autostart:
     type: dict
     description:

@@ -16,6 +16,8 @@ options:
       - Name of the VM.
       - Without O(name), O(uuid) and O(vms), O(state=captured) takes all managed VMs of the host, and O(state=restored)
         all that are on record.
+      - A VM that can't be served refuses a call that names it. Of all that are on record, such a one has failed,
+        and the others are restored.
   uuid:
     type: str
     description:
@@ -104,6 +106,8 @@ options:
           - What happens when saved memory can't be loaded, or does not fit any more, in place of what the VM declares.
           - V(fail) - the VM is not started, and its memory stays where it is.
           - V(start-cold) - its memory is kept aside as a file, and the VM is started without it.
+          - An image whose saving was interrupted is no memory - it is dropped, and the VM is started without it,
+            whatever is said here.
   state:
     type: str
     choices:
@@ -186,6 +190,8 @@ options:
       - What happens when saved memory can't be loaded, or does not fit any more, in place of what the VM declares.
       - V(fail) - the VM is not started, and its memory stays where it is.
       - V(start-cold) - its memory is kept aside as a file, and the VM is started without it.
+      - An image whose saving was interrupted is no memory - it is dropped, and the VM is started without it, whatever
+        is said here.
   missing:
     type: str
     choices:

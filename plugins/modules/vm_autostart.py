@@ -166,7 +166,7 @@ vms:
       type: str
       returned: when the host has the VM
     unenforced:
-      description: Declared fields that no enabled unit acts on (field), and the feature to enable (enable), empty when there is none yet.
+      description: Declared fields, not by default, that no enabled unit acts on (field), and the feature to enable (enable), or empty.
       type: list
       elements: dict
       returned: when the host has the VM

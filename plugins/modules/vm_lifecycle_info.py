@@ -52,6 +52,18 @@ EXAMPLES = r"""
   vmops.lifecycle.vm_lifecycle_info:
   register: host
 
+- name: What is on record of a VM to make it again, on another host, too
+  vmops.lifecycle.vm_lifecycle_info:
+    name: web1
+    include: [recovery]
+  register: record
+
+- name: What runs hot at this moment
+  vmops.lifecycle.vm_lifecycle_info:
+    include: [snapshot]
+  register: usage
+  failed_when: usage.vms | selectattr('snapshot') | selectattr('snapshot.cpu_usage_percent', '>', 90) | length > 0
+
 - name: Show both
   ansible.builtin.debug:
     msg:
@@ -220,6 +232,183 @@ vms:
           description: Since when that is so, in ISO 8601.
           type: str
           returned: always
+    recovery:
+      description:
+        - What is on record of the VM, as a VmRecoveryState; null when nothing is.
+        - M(vmops.lifecycle.vm_recovery) takes it as O(vmops.lifecycle.vm_recovery#module:recovery).
+      type: dict
+      returned: when O(include) has V(recovery)
+      contains:
+        vm_name:
+          description: Name of the VM when it was recorded.
+          type: str
+          returned: always
+        vm_id:
+          description: UUID of the VM.
+          type: str
+          returned: always
+        state_before_shutdown:
+          description: What it is to be again - V(running), V(stopped) or V(paused). A VM with saved memory counts as V(running).
+          type: str
+          returned: always
+        creation_timestamp:
+          description: Moment of the VM's creation, in ISO 8601.
+          type: str
+          returned: always
+        last_checkpoint:
+          description: Moment of this record, in ISO 8601.
+          type: str
+          returned: always
+        memory_snapshot:
+          description: Path of its saved memory on the host.
+          type: str
+          returned: when memory was saved
+        memory_size_mb:
+          description: Size of that file in MiB.
+          type: int
+          returned: when memory was saved
+        config_snapshot:
+          description:
+            - Its inactive definition without secrets (C(domain_xml)), whether there were any (C(omitted_secrets)),
+              and the main figures for readers.
+          type: dict
+          returned: always
+    snapshot:
+      description: The VM's VmStateSnapshot at this moment; null when it is not managed. It is not recorded.
+      type: dict
+      returned: when O(include) has V(snapshot)
+      contains:
+        vm_name:
+          description: Name of the VM at that moment.
+          type: str
+          returned: always
+        snapshot_time:
+          description: Moment of the snapshot, in ISO 8601.
+          type: str
+          returned: always
+        vm_state:
+          description:
+            - V(stopped), V(starting), V(running), V(stopping), V(paused) or V(error).
+            - V(error) is for a VM that crashed, or that an I/O error stopped.
+          type: str
+          returned: always
+        cpu_usage_percent:
+          description:
+            - Use of all its virtual processors since the last snapshot on record, from 0 to 100.
+            - In the first one of a run it is the use since the VM was started.
+          type: float
+          returned: always
+        memory_usage_mb:
+          description: Memory in use in MiB, as its guest tells it, else what its process holds.
+          type: int
+          returned: always
+        disk_usage_gb:
+          description: Space that its disks take on the host in GiB, rounded up.
+          type: int
+          returned: always
+        ip_addresses:
+          description: Addresses from leases, from its guest agent, and from the neighbours that the host knows.
+          type: list
+          elements: str
+          returned: always
+        mac_addresses:
+          description: Hardware addresses of its network interfaces.
+          type: list
+          elements: str
+          returned: always
+        uptime_seconds:
+          description: Seconds since it was last started; V(0) when it is off.
+          type: int
+          returned: always
+        restart_count:
+          description: Restarts by the supervisor since it was declared.
+          type: int
+          returned: always
+    snapshot_history:
+      description: The VmStateSnapshots that are on record, newest first.
+      type: list
+      elements: dict
+      returned: when O(include) has V(snapshot_history)
+      contains:
+        vm_name:
+          description: Name of the VM at that moment.
+          type: str
+          returned: always
+        snapshot_time:
+          description: Moment of the snapshot, in ISO 8601.
+          type: str
+          returned: always
+        vm_state:
+          description:
+            - V(stopped), V(starting), V(running), V(stopping), V(paused) or V(error).
+            - V(error) is for a VM that crashed, or that an I/O error stopped.
+          type: str
+          returned: always
+        cpu_usage_percent:
+          description:
+            - Use of all its virtual processors since the last snapshot on record, from 0 to 100.
+            - In the first one of a run it is the use since the VM was started.
+          type: float
+          returned: always
+        memory_usage_mb:
+          description: Memory in use in MiB, as its guest tells it, else what its process holds.
+          type: int
+          returned: always
+        disk_usage_gb:
+          description: Space that its disks take on the host in GiB, rounded up.
+          type: int
+          returned: always
+        ip_addresses:
+          description: Addresses from leases, from its guest agent, and from the neighbours that the host knows.
+          type: list
+          elements: str
+          returned: always
+        mac_addresses:
+          description: Hardware addresses of its network interfaces.
+          type: list
+          elements: str
+          returned: always
+        uptime_seconds:
+          description: Seconds since it was last started; V(0) when it is off.
+          type: int
+          returned: always
+        restart_count:
+          description: Restarts by the supervisor since it was declared.
+          type: int
+          returned: always
+    restart:
+      description: How the supervisor restarted the VM, and what becomes of it if it is down; null while it never had to.
+      type: dict
+      returned: always
+      contains:
+        state:
+          description: V(up), V(waiting) for its restart, V(starting), V(left) down as it should be, or V(gave_up).
+          type: str
+          returned: always
+        restart_count:
+          description: Restarts since the VM was declared.
+          type: int
+          returned: always
+        in_row:
+          description: Starts that were tried in a row; max_retries bounds them.
+          type: int
+          returned: always
+        next_attempt_at:
+          description: When it is started again, in ISO 8601; null when it is not.
+          type: str
+          returned: always
+        reason:
+          description: Why it is down and stays so or not, a code; null while it runs.
+          type: str
+          returned: always
+        message:
+          description: The same in words, as far as there are any.
+          type: str
+          returned: always
+        at:
+          description: Since when that is so, in ISO 8601.
+          type: str
+          returned: always
     hold:
       description: The hold on the VM (scope, reason, since_unix), null when there is none.
       type: dict
@@ -232,8 +421,34 @@ vms:
       description: The first moment in the host's cleanup window that is neither before the deadline nor past; null without a deadline.
       type: str
       returned: always
+    limits:
+      description: How the limits of its policy stand; null for a VM without a policy, and where nobody looked at them.
+      type: dict
+      returned: when the host has the VM
+      contains:
+        memory:
+          description:
+            - >-
+              The limit of the memory of its processes. The fields are a reason (reason), words (message), and MiB of the
+              running VM (live_mib) and of its definition (persistent_mib), null for no limit.
+          type: dict
+          returned: always
+        cpu:
+          description:
+            - >-
+              The limit of its processor time. The fields are a reason (reason), words (message), and a number of processors
+              for the running VM (live_processors) and for its definition (persistent_processors), null for no limit.
+          type: dict
+          returned: always
+        disk:
+          description:
+            - >-
+              How its disks stand against O(ignore:policy.enforce_disk_limit). The fields are a reason (reason), words (message), and
+              GiB that are taken (used_gib) and that may be (limit_gib). Null for a VM that is off, or whose disks are not limited.
+          type: dict
+          returned: always
     unenforced:
-      description: Declared fields that no enabled unit acts on (field), and the feature to enable (enable), empty when there is none yet.
+      description: Declared fields, not by default, that no enabled unit acts on (field), and the feature to enable (enable), or empty.
       type: list
       elements: dict
       returned: always

@@ -36,6 +36,10 @@ notes:
     Until the boot unit is enabled, O(auto_start) acts through the autostart flag of libvirt. Once it is, that flag is
     turned off and the unit starts the VM; V(absent) puts the flag's own value back in either case.
   - >-
+    RV(vms[].limits) tells how O(policy.enforce_memory_limit) and O(policy.enforce_cpu_limit) stand. A limit that the host
+    can not apply is not set, since a definition that has it keeps the VM from starting; V(absent) lifts those that were set here. A diff
+    shows them before and after as C(limits_in_force).
+  - >-
     A VM that others depend on, see M(vmops.lifecycle.vm_autostart), is neither forgotten nor declared such that it is
     never started at boot, unless the same call takes it out of their O(autostart.depends_on).
 extends_documentation_fragment:
@@ -140,7 +144,7 @@ vms:
       type: str
       returned: when the host has the VM
     changed:
-      description: Whether the VM's declaration or its autostart flag was changed.
+      description: Whether the VM's declaration, its autostart flag or its limits were changed.
       type: bool
       returned: when the host has the VM
     message:
@@ -183,8 +187,27 @@ vms:
       description: The first moment in the host's cleanup window that is neither before the deadline nor past; null without a deadline.
       type: str
       returned: when the host has the VM
+    limits:
+      description: How the limits of its policy stand; null for a VM without a policy, and where nobody looked at them.
+      type: dict
+      returned: when the host has the VM
+      contains:
+        memory:
+          description:
+            - >-
+              The limit of the memory of its processes. The fields are a reason (reason), words (message), and MiB of the
+              running VM (live_mib) and of its definition (persistent_mib), null for no limit.
+          type: dict
+          returned: always
+        cpu:
+          description:
+            - >-
+              The limit of its processor time. The fields are a reason (reason), words (message), and a number of processors
+              for the running VM (live_processors) and for its definition (persistent_processors), null for no limit.
+          type: dict
+          returned: always
     unenforced:
-      description: Declared fields that no enabled unit acts on (field), and the feature to enable (enable), empty when there is none yet.
+      description: Declared fields, not by default, that no enabled unit acts on (field), and the feature to enable (enable), or empty.
       type: list
       elements: dict
       returned: when the host has the VM

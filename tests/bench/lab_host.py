@@ -18,7 +18,7 @@ LAB = ROOT / "tests" / "lab" / "lab"
 NAME = "kvm1"
 PLACE = "/opt/vmops-bench"
 #: What runs on the host.
-ON_HOST = ("on_host.py", "on_host_boots.py", "raw_starts.py")
+ON_HOST = ("on_host.py", "on_host_boots.py", "on_host_events.py", "raw_starts.py", "raw_events.py")
 
 
 class LabHost:
@@ -41,6 +41,10 @@ class LabHost:
     def boots(self, *arguments: str) -> Any:
         """What a verb of on_host_boots.py returns."""
         return json.loads(self.shell(f"/usr/bin/python3 {PLACE}/on_host_boots.py {' '.join(arguments)}"))
+
+    def events(self, *arguments: str) -> Any:
+        """What on_host_events.py measures."""
+        return json.loads(self.shell(f"/usr/bin/python3 {PLACE}/on_host_events.py {' '.join(arguments)}"))
 
     def add_guests(self, names: Sequence[str]) -> None:
         """Guests of the lab, off."""

@@ -3,13 +3,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Benchmark of the collection on a real libvirtd, against community.libvirt and against raw libvirt-python.
 
-usage: run.py [--keep] [--large N] [--small N] [--sweeps N ...] [--only-sweeps | --only-boots]
-              [--strict] [--no-document]
+usage: run.py [--keep] [--large N] [--small N] [--sweeps N ...] [--only-sweeps | --only-boots |
+              --only-events] [--strict] [--no-document]
 
 A lab host with N defined domains that are not started. Writes build/bench.json and docs/benchmarks.md, and prints the
 table with what is expected of each row. Both sides take turns, so that what else the machine does meets both. --strict:
 exit status 3 when an expectation is not met. --large, --small, --sweeps: fewer VMs, for a quick look; the names of rows
-follow. --only-sweeps, --only-boots: these rows alone, and neither file is written.
+follow. --only-sweeps, --only-boots, --only-events: these rows alone, and neither file is written.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ sys.path.insert(0, str(ROOT))
 
 from tests.bench import document, peer
 from tests.bench.boots import boot_rows
+from tests.bench.events import event_rows
 from tests.bench.figures import Row, faster, judge, overhead, overhead_of_fastest, printable, slopes, write
 from tests.bench.lab_host import LabHost, lab_host
 from tests.bench.playbooks import OTHER, OURS, Controller
@@ -170,6 +171,7 @@ def arguments() -> argparse.Namespace:
     only = parser.add_mutually_exclusive_group()
     only.add_argument("--only-sweeps", action="store_true", help="measure sweeps alone; writes neither file")
     only.add_argument("--only-boots", action="store_true", help="measure boots and shutdowns alone; likewise")
+    only.add_argument("--only-events", action="store_true", help="measure the supervisor under events alone; likewise")
     parser.add_argument("--strict", action="store_true", help="exit status 3 when an expectation is not met")
     parser.add_argument("--no-document", action="store_true", help="leave docs/benchmarks.md as it is")
     return parser.parse_args()
@@ -183,6 +185,8 @@ def main() -> int:
     with lab_host(ENGINE, options.keep) as host:
         if options.only_boots:
             rows = boot_rows(host, say)
+        elif options.only_events:
+            rows = event_rows(host, say)
         else:
             rows = sweep_rows(host, options.sweeps) if options.only_sweeps else everything(host, options, load)
     print(printable(rows))
@@ -197,8 +201,8 @@ def everything(host: LabHost, options: argparse.Namespace, load: float) -> list[
     version = peer.unpack(WORK / "collections", WORK / "downloads")
     peer.install_lxml(host, WORK / "downloads")
     circumstances = document.circumstances(host, version, load)
-    up_and_down = boot_rows(host, say)
-    rows = [*measure(host, options.small, options.large, version), *sweep_rows(host, options.sweeps), *up_and_down]
+    guests = [*boot_rows(host, say), *event_rows(host, say)]
+    rows = [*measure(host, options.small, options.large, version), *sweep_rows(host, options.sweeps), *guests]
     write(rows, ROOT / "build" / "bench.json")
     circumstances["load"] += f", {os.getloadavg()[0]:.1f} at its end"
     if not options.no_document:

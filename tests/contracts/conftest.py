@@ -85,6 +85,10 @@ class FakeBench(Bench):
         return path in self.machine.state["files"]
 
 
+#: What a domain that is undefined takes along.
+EVERYTHING = libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA | libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
+
+
 class LibvirtBench(Bench):
     """On test:///default, emptied: its state is the process's, and lives as long as any handle of it."""
 
@@ -95,7 +99,7 @@ class LibvirtBench(Bench):
             if domain.isActive():
                 domain.destroy()
             if domain.UUIDString() in {each.UUIDString() for each in self.connection.listAllDomains()}:
-                domain.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA)
+                domain.undefineFlags(EVERYTHING)
         for pool in self.connection.listAllStoragePools():
             if pool.isActive():
                 pool.destroy()

@@ -233,6 +233,9 @@ def test_states_and_starts(shelf: Shelf, name: str) -> None:
     shelf.opened().save([RememberStart(start(name=name))])
     assert shelf.opened().states() == {UUID: state(name=name), OTHER: state(OTHER)}
     assert shelf.opened().starts() == {UUID: start(name=name), OTHER: start(OTHER)}
+    few = [OTHER, "nobody"]
+    assert (shelf.opened().states(few), shelf.opened().starts(few)) == ({OTHER: state(OTHER)}, {OTHER: start(OTHER)})
+    assert (shelf.opened().states([]), shelf.opened().starts({UUID})) == ({}, {UUID: start(name=name)})
     least = LastState(UUID, name, "shutoff"), StartRecord(UUID, name, "boot-3", "ready")
     shelf.opened().save([RememberState(least[0]), RememberStart(least[1])])
     assert (shelf.opened().states()[UUID], shelf.opened().starts()[UUID]) == least

@@ -83,7 +83,7 @@ def test_a_refused_claim_frees_nothing(make: Make) -> None:
             assert not third
 
 
-@pytest.mark.parametrize("features", [[], ["cleanup"], ["boot", "cleanup", "supervisor"]])
+@pytest.mark.parametrize("features", [[], ["cleanup"], ["boot", "cleanup", "snapshots", "supervisor"]])
 def test_features(make: Make, features: list[str]) -> None:
     """Those whose units are enabled."""
     assert make(features, None).features() == frozenset(features)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 import socket
+import struct
 import subprocess
 import threading
 import time
@@ -12,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from vm_lifecycle.adapters import machine
+from vm_lifecycle.adapters import machine, service_manager
 from vm_lifecycle.adapters.linux_host import LinuxHost
 from vm_lifecycle.ports import Host
 
@@ -200,6 +202,7 @@ def systemctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Systemctl:
         program.write_text(f"#!/bin/sh\ncase $1 in\n{cases}esac\n")
         program.chmod(0o755)
         monkeypatch.setenv("PATH", str(program.parent), prepend=":")
+        monkeypatch.setattr(service_manager, "SOCKET", str(tmp_path / "nowhere"))
 
     return install
 
@@ -235,6 +238,70 @@ def test_going_down(systemctl: Systemctl, tmp_path: Path, answers: dict[str, str
     assert LinuxHost(tmp_path / "claims", tmp_path).going_down() is expected
 
 
+#: What systemd 252 sends for a state, and before it a signal that nobody asked for.
+SIGNAL = struct.pack("<cBBBIII", b"l", 4, 1, 1, 4, 1, 8) + b"\1\1o\0\0\0\0\0" + b"abcd"
+STRANGE = [b"", b"REJECTED\r\n", b"OK 1234\r\n", b"x" * 600, b"OK 1\r\n" + b"l\3\0\1" + b"\0" * 12, b"OK 1\r\n" + b"B\2\0\1" + b"\0" * 12,
+           b"OK 1\r\nl\2\0\1\xff\xff\xff\xff\1\0\0\0\0\0\0\0", b"OK 1\r\nl\2\0\1\4\0\0\0\1\0\0\0\0\0\0\0\1u\0\0"]  # fmt: skip
+
+
+def answer(word: str) -> bytes:
+    """A method's return: its serial is answered to, and its body is a variant."""
+    body = b"\1s\0\0" + struct.pack("<I", len(word)) + word.encode() + b"\0"
+    fields = b"\5\1u\0\1\0\0\0" + b"\x08\1g\0\1v\0"
+    start = struct.pack("<cBBBIII", b"l", 2, 1, 1, len(body), 7, len(fields))
+    return start + fields + b"\0" * (-len(fields) % 8) + body
+
+
+@contextmanager
+def manager(path: Path, said: bytes, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
+    """systemd's socket, which says this when it is spoken to, a few bytes at a time; yields what it heard."""
+    heard: list[bytes] = []
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        monkeypatch.setattr(service_manager, "SOCKET", str(path))
+
+        def serve() -> None:
+            client, _peer = listener.accept()
+            with client:
+                client.settimeout(5.0)
+                greeting, _end, rest = said.partition(b"\r\n")
+                for piece in (greeting + _end, rest):  # what is asked in one piece with BEGIN is not seen by systemd
+                    heard.append(client.recv(4096))
+                    for start in range(0, len(piece), 7):
+                        client.sendall(piece[start : start + 7])
+                    if not rest:
+                        return
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield heard
+        thread.join()
+
+
+@pytest.mark.parametrize("word", ["running", "stopping", "starting", "degraded"])
+def test_asking_systemd_itself(word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over its own socket, with no process, when it answers there; the job is looked for only while the machine is starting."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    said = b"OK 2f1d\r\n" + SIGNAL + answer(word)
+    with manager(tmp_path / "private", said, monkeypatch) as heard:
+        assert service_manager.system_state() == word
+    assert heard[0] == b"\0AUTH EXTERNAL " + str(os.geteuid()).encode().hex().encode() + b"\r\nBEGIN\r\n"
+    assert heard[1].startswith(b"l\1\0\1")
+    assert heard[1].endswith(b"org.freedesktop.systemd1.Manager\0\0\0\0\x0b\0\0\0SystemState\0")
+    (tmp_path / "private").unlink()
+    with manager(tmp_path / "private", said, monkeypatch):
+        assert machine.going_down() is (word == "stopping")
+
+
+@pytest.mark.parametrize("said", STRANGE)
+def test_a_systemd_that_says_something_else(said: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or nothing: then nothing is known, and systemctl is asked."""
+    monkeypatch.setattr(service_manager, "LIMIT", 0.3)
+    with manager(tmp_path / "private", said, monkeypatch):
+        assert service_manager.system_state() == ""
+
+
 BUDGETS: list[tuple[str, float]] = [
     ("LoadState=loaded\nTimeoutStopUSec=1min 30s", 90),
     ("TimeoutStopUSec=10min\nLoadState=loaded", 600),
@@ -267,6 +334,7 @@ def test_the_unit_that_is_asked_for(systemctl: Systemctl) -> None:
 def test_no_systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is known, so nothing goes down and nothing is limited."""
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(service_manager, "SOCKET", str(tmp_path / "nowhere"))
     assert (machine.going_down(), machine.stop_budget()) == (False, math.inf)
 
 

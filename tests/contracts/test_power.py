@@ -10,6 +10,7 @@ import pytest
 from vm_lifecycle.boots import Need
 from vm_lifecycle.errors import DomainGone, EffectError
 from vm_lifecycle.model import Domain
+from vm_lifecycle.policy.habits import actions
 
 from .conftest import Bench, LibvirtBench, QemuBench
 from .real_qemu import Daemon, wait_for
@@ -28,6 +29,14 @@ def state(bench: Bench) -> str:
     """What A is at this moment."""
     found = bench.hypervisor.domain(A)
     return found.power_state if found else ""
+
+
+def off(bench: Bench) -> bool:
+    """Whether A is off, as soon as a daemon that is new can be asked."""
+    try:
+        return state(bench) == "shutoff"
+    except EffectError:
+        return False
 
 
 def test_start(powered: Bench) -> None:
@@ -66,6 +75,67 @@ def test_saved_memory(powered: Bench) -> None:
     ]  # fmt: skip
     powered.hypervisor.power_off(A)
     assert [(each.power_state, each.saved) for each in powered.hypervisor.domains()] == [("shutoff", False)] * 2
+
+
+def test_stop_reason(powered: Bench) -> None:
+    """What libvirt remembers: nothing of one that runs, or that never did."""
+    powered.define(A, "a")
+    assert powered.hypervisor.stop_reason(A) == "unknown"
+    powered.hypervisor.start(A)
+    assert powered.hypervisor.stop_reason(A) == "unknown"
+    powered.hypervisor.power_off(A)
+    assert powered.hypervisor.stop_reason(A) == "forced"
+    powered.hypervisor.start(A)
+    powered.hypervisor.save_memory(A, 30.0)
+    assert powered.hypervisor.stop_reason(A) == "saved"
+    with pytest.raises(DomainGone):
+        powered.hypervisor.stop_reason(B)
+
+
+def test_stop_reasons_of_processes(qemu: QemuBench) -> None:
+    """Killed it failed, also if nobody heard that; of a shutdown nobody knows whose idea it was; a new daemon has forgotten."""
+    qemu.define(A, "a", running=True)
+    os.kill(qemu.daemon.pids("a")[0], signal.SIGKILL)
+    wait_for(lambda: state(qemu) == "shutoff")
+    assert qemu.hypervisor.stop_reason(A) == "failed"
+    qemu.hypervisor.start(A)
+    os.kill(qemu.daemon.pids("a")[0], signal.SIGTERM)
+    wait_for(lambda: state(qemu) == "shutoff")
+    assert qemu.hypervisor.stop_reason(A) == "unknown"
+    qemu.hypervisor.start(A)
+    pids = qemu.daemon.pids("a")
+    qemu.daemon.kill()
+    os.kill(pids[0], signal.SIGKILL)
+    qemu.daemon.start()
+    wait_for(lambda: off(qemu))
+    assert qemu.hypervisor.stop_reason(A) == "failed"
+    qemu.daemon.kill()
+    qemu.daemon.start()
+    wait_for(lambda: off(qemu))
+    assert qemu.hypervisor.stop_reason(A) == "unknown"
+
+
+@pytest.mark.parametrize("running", [False, True])
+def test_set_actions(qemu: QemuBench, running: bool) -> None:
+    """Of the definition, one that runs included; what is not named stays."""
+    more = "<on_poweroff>restart</on_poweroff><on_crash>coredump-restart</on_crash>"  # which QEMU takes beside no other on_reboot
+    qemu.connection.defineXML(qemu.daemon.xml(A, "a", "obedient", more=more))
+    if running:
+        qemu.hypervisor.start(A)
+    before = actions(qemu.hypervisor.definition(A))
+    assert before == {"on_poweroff": "restart", "on_reboot": "restart", "on_crash": "coredump-restart"}
+    qemu.hypervisor.set_actions(A, {"on_poweroff": "destroy", "on_crash": "coredump-destroy"})
+    wanted = {"on_poweroff": "destroy", "on_reboot": "restart", "on_crash": "coredump-destroy"}
+    assert actions(qemu.hypervisor.definition(A)) == wanted
+    live = actions(qemu.connection.lookupByUUIDString(A).XMLDesc(0))
+    assert (live["on_poweroff"], live["on_crash"]) == ("destroy", "coredump-destroy")
+    for value in ("destroy", "restart"):
+        qemu.hypervisor.set_actions(A, {"on_reboot": value})
+        assert actions(qemu.hypervisor.definition(A))["on_reboot"] == value
+    qemu.hypervisor.set_actions(A, before)
+    assert actions(qemu.hypervisor.definition(A)) == before
+    with pytest.raises(DomainGone):
+        qemu.hypervisor.set_actions(B, wanted)
 
 
 def test_what_saved_memory_leaves_behind(powered: Bench) -> None:

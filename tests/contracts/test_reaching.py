@@ -220,3 +220,100 @@ def test_a_request_that_libvirt_refuses(qemu: QemuBench) -> None:
     with pytest.raises(EffectError, match="not running"):
         qemu.hypervisor.request_shutdown(A)
     assert time.monotonic() - began < 5.0
+
+
+# Many at once.
+
+
+class Networks:
+    """Stands in for a connection: the leases of its networks; None for one that can't tell."""
+
+    def __init__(self, *leases: list[dict[str, Any]] | None) -> None:
+        self.leases = leases
+        self.asked = 0
+
+    def listAllNetworks(self, _flags: int) -> list[Networks.Network]:
+        return [Networks.Network(self, given) for given in self.leases]
+
+    class Network:
+        """One of them."""
+
+        def __init__(self, owner: Networks, given: list[dict[str, Any]] | None) -> None:
+            self.owner, self.given = owner, given
+
+        def DHCPLeases(self) -> list[dict[str, Any]]:
+            self.owner.asked += 1
+            if self.given is None:
+                raise libvirt.libvirtError("no support")
+            return self.given
+
+
+def lease(address: str, mac: str | None = MAC) -> dict[str, Any]:
+    """As libvirt tells it."""
+    return {"iface": "virbr0", "mac": mac, "ipaddr": address, "prefix": 24, "type": 0}
+
+
+@pytest.fixture
+def all_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """Addresses of many guests, on a host that met one neighbour."""
+    (tmp_path / "arp").write_text(
+        f"IP address HW type Flags HW address Mask Device\n192.168.122.9 0x1 0x2 {MAC.upper()} * virbr0\n"
+    )
+    monkeypatch.setattr(machine, "NEIGHBOURS", tmp_path / "arp")
+    addresses = reaching.Addresses("test:///default")
+    monkeypatch.setattr("vm_lifecycle.adapters.libvirt.calls.libvirt.open", lambda _uri: Connection())
+
+    def of(connection: Any, guests: dict[str, Guest]) -> dict[str, list[str]]:
+        monkeypatch.setattr(
+            reaching, "Asked", lambda uri, uuid, call: Asked(uri, uuid, lambda _handle: call(guests[uuid]))
+        )
+        roots = {uuid: reaching.ElementTree.fromstring(guest.XMLDesc()) for uuid, guest in guests.items()}
+        return addresses.of_all(connection, roots)
+
+    return of
+
+
+def test_leases_agents_neighbours(all_of: Any) -> None:
+    """In this order, each address once; a guest has what its own cards have, and each network is asked once."""
+    networks = Networks([lease("192.168.122.5"), lease("10.9.9.9", "52:54:00:00:00:99"), lease("fe80::1", None)], None)
+    guests = {
+        "a": Guest({AGENT: {"eth0": card("192.168.122.77")}}),
+        "b": Guest({}, "", "52:54:00:00:00:99"),
+        "c": Guest({}, "", "52:54:00:00:00:98"),
+    }
+    assert all_of(networks, guests) == {
+        "a": ["192.168.122.5", "192.168.122.77", "192.168.122.9"],
+        "b": ["10.9.9.9"],
+        "c": [],
+    }
+    assert networks.asked == 2
+    assert all_of(networks, {}) == {}
+    assert networks.asked == 2
+
+
+def test_a_daemon_without_networks(all_of: Any) -> None:
+    """The others tell what they know."""
+
+    class Without:
+        def listAllNetworks(self, _flags: int) -> None:
+            raise libvirt.libvirtError("no connection driver")
+
+    assert all_of(Without(), {"a": Guest({}, "")}) == {"a": ["192.168.122.9"]}
+
+
+def test_deaf_agents(all_of: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of many guests together take no longer than that of one, and are not asked again while they owe an answer."""
+    monkeypatch.setattr(reaching, "AGENT_LIMIT", 0.5)
+    ending = threading.Event()
+    guests = {f"deaf-{number}": Guest({AGENT: lambda: ending.wait(30) and {}}) for number in range(8)}
+    guests["hears"] = Guest({AGENT: {"eth0": card("192.168.122.77")}})
+    began = time.monotonic()
+    found = all_of(Networks(), guests)
+    assert time.monotonic() - began < 2.0
+    assert found["hears"] == ["192.168.122.77", "192.168.122.9"]
+    assert {tuple(each) for uuid, each in found.items() if uuid != "hears"} == {("192.168.122.9",)}
+    began = time.monotonic()
+    all_of(Networks(), guests)
+    assert time.monotonic() - began < 0.4
+    assert {len(guest.asked) for uuid, guest in guests.items() if uuid != "hears"} == {1}
+    ending.set()

@@ -75,6 +75,7 @@ def test_recoveries(reopen: Reopen, name: str) -> None:
     reopen().save([RememberRecovery(recovery(OTHER)), RememberRecovery(recovery(name="before"))])
     reopen().save([RememberRecovery(recovery(name="too")), RememberRecovery(recovery(name=name))])
     assert reopen().recoveries() == {UUID: recovery(name=name), OTHER: recovery(OTHER)}
+    assert reopen().recoveries([OTHER, "nobody"]) == {OTHER: recovery(OTHER)}
     least = Recovery(UUID, name, NOW, NOW, Configuration("<domain/>"))
     for each in (least, replace(least, removed=True)):
         reopen().save([RememberRecovery(each)])
@@ -87,6 +88,7 @@ def test_forgotten_recoveries(reopen: Reopen) -> None:
     record = Record(UUID, "ci-1", 1, "digest", {"persistence": {"mode": "temporary"}})
     reopen().save([*both, Remember(record), ForgetRecovery(UUID)])
     assert (reopen().recoveries(), reopen().records()) == ({OTHER: recovery(OTHER)}, {UUID: record})
+    assert (reopen().records([UUID]), reopen().records([OTHER])) == ({UUID: record}, {})
     reopen().save([RememberRecovery(recovery()), Forget(UUID), Forget("nobody")])
     assert (reopen().recoveries(), reopen().records()) == ({OTHER: recovery(OTHER)}, {})
     reopen().save([Forget(OTHER), RememberRecovery(recovery(OTHER, "again"))])
@@ -220,12 +222,13 @@ def test_manifests_that_nobody_understands(state: Path, text: str) -> None:
 
 
 def test_an_upgrade_keeps_what_was_last_seen(state: Path) -> None:
-    """From the release before, whose database has no recoveries yet."""
+    """From a release whose database has no recoveries yet, nor what came later."""
     store = SqliteStore(state)
     last = LastState(UUID, "a", "running")
     store.save([RememberState(last)])
     with closing(sqlite3.connect(state / "state.db")) as database:
-        database.execute("DROP TABLE recoveries")
+        for table in ("recoveries", "restarts", "snapshots", "counters", "sweeps"):
+            database.execute(f"DROP TABLE {table}")
         database.execute("PRAGMA user_version=3")
         database.commit()
     assert (store.recoveries(), store.states()) == ({}, {UUID: last})

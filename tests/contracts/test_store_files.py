@@ -30,10 +30,12 @@ from vm_lifecycle.changes import (
     RememberSchedule,
     RememberStart,
     RememberState,
+    RememberSweep,
 )
 from vm_lifecycle.errors import EffectError
 from vm_lifecycle.model import Intent, Notice, Record, SavedDomain, SweepPlan, UndoRecord
 from vm_lifecycle.recoveries import Configuration, Recovery
+from vm_lifecycle.snapshots import SweepRun
 
 NOW = 1795575600
 #: The database as the first release made it; never changed, since hosts have it.
@@ -63,6 +65,15 @@ CREATE TABLE states (uuid TEXT PRIMARY KEY, state TEXT NOT NULL);
 CREATE TABLE starts (uuid TEXT PRIMARY KEY, start TEXT NOT NULL);
 CREATE TABLE boot (id INTEGER PRIMARY KEY CHECK (id = 1), run TEXT NOT NULL);
 PRAGMA user_version=3;
+"""
+#: And the fourth one.
+FOURTH_RELEASE = """
+CREATE TABLE recoveries (uuid TEXT PRIMARY KEY, recovery TEXT NOT NULL);
+PRAGMA user_version=4;
+"""
+FIFTH_RELEASE = """
+CREATE TABLE restarts (uuid TEXT PRIMARY KEY, restart TEXT NOT NULL);
+PRAGMA user_version=5;
 """
 PLAN, NOTICE = SweepPlan("p", "d", NOW), Notice("k", "failed", "u", "n", "m", NOW)
 
@@ -132,7 +143,21 @@ def third_release(state: Path) -> None:
         database.executescript(THIRD_RELEASE)
 
 
-RELEASES = {1: first_release, 2: second_release, 3: third_release}
+def fourth_release(state: Path) -> None:
+    """A store that the fourth release left, before anything was kept for recovery."""
+    third_release(state)
+    with closing(sqlite3.connect(state / "state.db")) as database:
+        database.executescript(FOURTH_RELEASE)
+
+
+def fifth_release(state: Path) -> None:
+    """A store that the fifth release left, before any VM was restarted."""
+    fourth_release(state)
+    with closing(sqlite3.connect(state / "state.db")) as database:
+        database.executescript(FIFTH_RELEASE)
+
+
+RELEASES = {1: first_release, 2: second_release, 3: third_release, 4: fourth_release, 5: fifth_release}
 
 
 def version(state: Path) -> int:
@@ -272,6 +297,7 @@ def test_reading_an_older_release(store: SqliteStore, state: Path, release: int)
     assert (store.plans(), store.notices(), store.pools()) == there
     assert (store.undo_records(), store.states(), store.starts(), store.boot()) == ([], {}, {}, None)
     assert (store.recoveries(), store.manifests()) == ({}, {})
+    assert (store.snapshots(5), store.counters(), store.sweep()) == ({}, {}, None)
     assert [line.operation for line in store.operations(5)] == ["declare"]
     assert version(state) == release
 
@@ -287,9 +313,10 @@ def test_upgrading_an_older_release(store: SqliteStore, state: Path, release: in
         BootRun("b", NOW),
     )
     kept = Recovery(uuid_of(1), "a", NOW, NOW, Configuration("<domain/>"))
+    swept = SweepRun(NOW, "done")
     for _round in range(2):
-        store.save([RememberRecovery(kept)])
-        assert store.recoveries() == {uuid_of(1): kept}
+        store.save([RememberRecovery(kept), RememberSweep(swept)])
+        assert (store.recoveries(), store.sweep()) == ({uuid_of(1): kept}, swept)
         store.save([RememberPlan(PLAN), QueueNotice(NOTICE), RememberPools({"default": 0}), Remember(record(2))])
         store.save([RememberState(last), RememberStart(start), RememberBoot(run)])
         assert store.records() == {uuid_of(1): record(), uuid_of(2): record(2)}
@@ -315,7 +342,9 @@ def test_an_upgraded_database_is_that_of_a_new_host(
             return {name: database.execute(f"PRAGMA table_info({name})").fetchall() for name in names}
 
     assert columns(state) == columns(tmp_path / "new")
-    assert {"states", "starts", "boot", "recoveries"} <= set(columns(state))
+    assert {"states", "starts", "boot", "recoveries", "restarts", "snapshots", "counters", "sweeps"} <= set(
+        columns(state)
+    )
 
 
 @pytest.mark.parametrize("release", RELEASES)

@@ -64,7 +64,8 @@ def prepare(daemon: Daemon, state: Path, count: int) -> dict[str, str]:
     for uuid, name in guests.items():
         connection.defineXML(daemon.xml(uuid, name, "stubborn")).create()
     connection.close()
-    wish = {"mode": "permanent", "vms": [{"name": name} for name in guests.values()]}
+    # who stops them here starts them again, too
+    wish = {"mode": "permanent", "restart_policy": "no", "vms": [{"name": name} for name in guests.values()]}
     hypervisor = connect(daemon.uri)
     world = World(hypervisor, SqliteStore(state), LinuxHost(state / "claims", state / "configuration"))
     assert not run(TASK, wish, world)["failed"]

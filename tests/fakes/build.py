@@ -45,6 +45,7 @@ def build(short: dict[str, Any]) -> dict[str, Any]:
         "networks": [{"active": True, "autostart": True, **network} for network in short.get("networks", [])],
         "going_down": short.get("going_down", False), "stop_budget": short.get("stop_budget", 1e9),
         "examination": copy.deepcopy(short.get("examination", {})),
+        "controllers": dict(short.get("controllers", {})),
         "free_mib": short.get("free_mib", 10000), "images": dict(short.get("images", {})), "qemu": 7002000,
     }  # fmt: skip
     for path, given in short.get("files", {}).items():
@@ -73,6 +74,8 @@ def use_of(given: str | dict[str, Any]) -> dict[str, Any]:
 def domain_of(state: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     """A domain. uuid: a number. declared: shorthand of declaration; recorded: false when the store does not know it.
 
+    load: share of one processor that it uses; guest: [MiB in use, epoch seconds at which it said so]; reason: as Statistics.reason.
+    restart: where it is between a stop and its restart.
     last: what it was last seen to be, in the boot before this one unless said otherwise.
     files: what it refers to, created as needed, but for {"absent": true}.
     """
@@ -91,6 +94,13 @@ def domain_of(state: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
         "machine": given.get("machine", "pc-q35-7.2"),
         "image": {"size": 4096, "modified_ns": int(state["clock"]["now"] * 1e9) - HOUR, "problem": "", **given.get("image", {})}
         if given.get("saved") else None, "habits": given.get("habits", ""),
+        **({"secrets": True} if given.get("secrets") else {}),
+        "load": given.get("load", 0.0), "processors": given.get("processors", 1), "resident_mib": given.get("resident_mib", 100),
+        "guest": given.get("guest"), "reason": given.get("reason", ""), "runs": 1,
+        "macs": given.get("macs", [f"52:54:00:00:00:{number:02x}"] if isinstance(number, int) else []),
+        "panic": given.get("panic", False), "disk_usage": given.get("disk_usage", [0, 0]), "locked_for": given.get("locked_for", ""),
+        "limits": dict(given.get("limits", {})),
+        "live": dict(given.get("live", given.get("limits", {}))) if given.get("state", "running") != "shutoff" else {},
     }  # fmt: skip
     for use in given.get("files", []):
         whole = use_of(use)
@@ -107,6 +117,12 @@ def domain_of(state: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
             "uuid": uuid, "name": domain["name"], "state": "running", "reason": "", "boot_id": "boot-",
             "at_unix": int(state["clock"]["now"]) - HOUR, "before": "", **given["last"],
         }  # fmt: skip
+    if "restart" in given:
+        state["store"]["restarts"][uuid] = {
+            "uuid": uuid, "name": domain["name"], "phase": "up", "restart_count": 0, "in_row": 0, "delay": 0.0, "due": 0.0,
+            "since": 0.0, "boot_id": "boot", "reason": "", "message": "", "at_unix": int(state["clock"]["now"]) - HOUR,
+            **given["restart"],
+        }  # fmt: skip
     return domain
 
 
@@ -115,7 +131,9 @@ def declaration(uuid: str, short: dict[str, Any], now: int) -> dict[str, Any]:
     given = dict(short)
     created = now - int(given.pop("created", 10) * HOUR)
     extras: dict[str, Any] = {
-        key: given.pop(key) for key in ("policy", "autostart", "revision", "vm_id") if key in given
+        key: given.pop(key)
+        for key in ("policy", "autostart", "revision", "vm_id", "libvirt_actions_before")
+        if key in given
     }
     hold = given.pop("hold", None)
     persistence = {**PERSISTENCE, "created_at_unix": created, **given}

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from vm_lifecycle.changes import LogOperation
 from vm_lifecycle.errors import refuse
 from vm_lifecycle.examination import Examination, Unit
+from vm_lifecycle.limits import Controllers
 from vm_lifecycle.model import ClockReading, Hooks, Pressure
 
 from .turns import Turns
@@ -113,6 +114,9 @@ class FakeHost:
 
     def stop_budget(self) -> float:
         return float(self._machine.state["stop_budget"])
+
+    def controllers(self) -> Controllers:
+        return Controllers(**self._machine.state["controllers"])
 
     def examination(self) -> Examination:
         """state["examination"]: units by name with what differs from a unit that is inactive, auto_shutdown, problems."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 import copy
 import json
 import posixpath
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
 from vm_lifecycle.boots import MemoryCost, Need
 from vm_lifecycle.errors import DomainGone, EffectError
+from vm_lifecycle.limits import CPU, KINDS, MEMORY, PERIOD, Bounds, DiskUsage, LimitsSeen, Side, Size
 from vm_lifecycle.model import (
     Attachment,
     Domain,
@@ -26,6 +28,7 @@ from vm_lifecycle.model import (
 from vm_lifecycle.policy.disk_rules import BESIDE, BLOCK, LOGICAL, UNPOOLED
 from vm_lifecycle.recoveries import Configuration, DiskMark, Memory, MemoryFacts
 from vm_lifecycle.recoveries import Machine as MachineType
+from vm_lifecycle.snapshots import Statistics
 
 from .turns import Turns
 from .world import DESTROYED, SAVED, Machine
@@ -33,6 +36,7 @@ from .world import DESTROYED, SAVED, Machine
 #: What of a domain's document is no part of its definition, as it is when it was just defined.
 PASSING: dict[str, Any] = {
     "state": "shutoff", "stops_at": None, "crashes_at": None, "started_at": 0.0, "saved": False, "image": None,
+    "off_reason": "unknown", "runs": 1, "reason": "", "live": {},
 }  # fmt: skip
 #: Stands for two dashes, which no XML comment may hold. JSON reads it as the same text.
 DASHES = "-\\u002d"
@@ -102,7 +106,8 @@ class FakeHypervisor:
         self._machine.refuse("definition")
         domain = self._get(uuid)
         disks = "".join(f"<disk><source file={_quoted(disk['path'])}/></disk>" for disk in domain["files"])
-        name, habits = escape(domain["name"]), domain.get("habits", "")
+        disks += "<panic/>" * domain["panic"]
+        name, habits = escape(domain["name"]), domain.get("habits", "") + _tuning(domain["limits"])
         return f"<domain><name>{name}</name><uuid>{uuid}</uuid>{habits}<devices>{disks}</devices></domain>"
 
     def saved(self, uuid: str) -> SavedDomain:
@@ -157,6 +162,65 @@ class FakeHypervisor:
         with self._machine.effect("set_autostart", f"{domain['name']} {str(value).lower()}", domain):
             domain["autostart"] = value
 
+    def set_actions(self, uuid: str, values: Mapping[str, str]) -> None:
+        domain = self._get(uuid)
+        said = " ".join(f"{name}={value}" for name, value in values.items())
+        with self._machine.effect("set_actions", f"{domain['name']} {said}", domain):
+            root = ElementTree.fromstring(f"<habits>{domain['habits']}</habits>")
+            kept = {each.tag: each.text for each in root}
+            domain["habits"] = "".join(f"<{name}>{value}</{name}>" for name, value in {**kept, **values}.items())
+
+    def limits(self, uuid: str) -> LimitsSeen:
+        self._machine.refuse("limits")
+        domain, missing = self._get(uuid), self._machine.state["controllers"]
+        size = Size(
+            domain["memory_mib"] * 1024,
+            domain["processors"],
+            disks=len(domain["files"]),
+            locked_for=domain["locked_for"],
+        )
+        persistent = Side(size, _bounds(domain["limits"]))
+        if domain["state"] == "shutoff":
+            return LimitsSeen(persistent)
+        refused = {kind: f"cgroup {kind} controller is not mounted" for kind in KINDS if missing.get(kind)}
+        return LimitsSeen(persistent, Side(size, _bounds(domain["live"])), refused)
+
+    def set_limit(self, uuid: str, kind: str, amount: int, persistent: bool) -> None:
+        domain, where = self._get(uuid), "limits" if persistent else "live"
+        if domain["state"] == "shutoff" and not persistent:
+            raise EffectError("changed_meanwhile", "the VM does not run any more")
+        if self._machine.state["controllers"].get(kind) and not persistent:
+            raise EffectError("limit_refused", f"cgroup {kind} controller is not mounted")
+        side = "persistent" if persistent else "live"
+        with self._machine.effect("set_limit", f"{domain['name']} {kind} {side} {amount or 'none'}", domain):
+            domain[where] = {key: value for key, value in domain[where].items() if key != kind}
+            if amount:
+                domain[where][kind] = amount
+
+    def has_panic_device(self, uuid: str) -> bool:
+        self._machine.refuse("has_panic_device")
+        return bool(self._get(uuid)["panic"])
+
+    def set_panic_device(self, uuid: str, present: bool) -> None:
+        domain = self._get(uuid)
+        if domain["panic"] == present:
+            return
+        with self._machine.effect("set_panic_device", f"{domain['name']} {str(present).lower()}", domain):
+            domain["panic"] = present
+
+    def disk_usage(self, uuid: str) -> DiskUsage | None:
+        self._machine.refuse("disk_usage")
+        domain = self._get(uuid)
+        return None if domain["state"] == "shutoff" else DiskUsage(*domain["disk_usage"])
+
+    def pause(self, uuid: str) -> None:
+        domain = self._get(uuid)
+        if domain["state"] in ("shutoff", "paused"):
+            return
+        with self._machine.effect("pause", domain["name"], domain):
+            domain["state"] = "paused"
+            self._machine.tell(domain, ("suspended", 0))
+
     def request_shutdown(self, uuid: str) -> None:
         domain = self._get(uuid)
         if domain["state"] == "shutoff":
@@ -180,6 +244,7 @@ class FakeHypervisor:
         self._turns.sleep(domain["start_seconds"])
         if domain["saved"] and domain["unloadable"]:
             raise EffectError("effect_failed", domain["unloadable"])
+        self._require_applicable(domain)
         if domain["start_fails"]:
             domain["start_fails"] -= 1
             raise EffectError("effect_failed", "internal error: process exited while connecting to monitor")
@@ -188,6 +253,15 @@ class FakeHypervisor:
         ):
             self._machine.run(domain)
             domain["state"] = "paused" if paused else "running"
+
+    def _require_applicable(self, domain: dict[str, Any]) -> None:
+        """A limit in a definition that the host can't apply keeps the domain from starting."""
+        host = self._machine.state["controllers"]
+        for kind in domain["limits"]:
+            if host.get(kind):
+                raise EffectError("effect_failed", f"unsupported configuration: {host[kind]}")
+        if domain["limits"].get(MEMORY, 0) > host.get("lockable_kib", domain["limits"].get(MEMORY, 0)):
+            raise EffectError("effect_failed", "cannot limit locked memory of process: Operation not permitted")
 
     def needs(self, uuid: str) -> list[Need]:
         networks = {network["name"]: network for network in self._machine.state["networks"]}
@@ -205,9 +279,31 @@ class FakeHypervisor:
         with self._machine.effect("activate", f"{need.kind} {need.name}", network):
             network["active"] = True
 
+    def stop_reason(self, uuid: str) -> str:
+        domain = self._get(uuid)
+        return str(domain.get("off_reason", "unknown")) if domain["state"] == "shutoff" else "unknown"
+
     def addresses(self, uuid: str) -> list[str]:
         domain = self._get(uuid)
         return [domain["address"]] if domain["address"] and domain["state"] == "running" else []
+
+    def statistics(self, uuids: Collection[str]) -> list[Statistics]:
+        self._machine.refuse("statistics")
+        return [self._measured(domain) for domain in self._machine.state["domains"] if domain["uuid"] in uuids]
+
+    def _measured(self, domain: dict[str, Any]) -> Statistics:
+        """Its processor is as busy as its document says since it was started."""
+        on, guest = domain["state"] != "shutoff", domain["guest"]
+        uptime = float(self._machine.clock["boottime"] - domain["started_at"]) if on else None
+        own = [identity(self._machine.state, use["path"]) for use in domain["files"] if use["role"] == "disk"]
+        return Statistics(
+            domain["uuid"], domain["state"], domain["reason"], domain["runs"] if on else -1, uptime,
+            int((uptime or 0) * domain["load"] * 1e9) if on else None, domain["processors"],
+            domain["resident_mib"] * 2**20 if on else 0,
+            guest[0] * 2**20 if guest and on else None, guest[1] if guest and on else 0,
+            sum(found.size for found in own if found is not None), tuple(domain["macs"]),
+            tuple(self.addresses(domain["uuid"])),
+        )  # fmt: skip
 
     def memory_cost(self, uuid: str) -> MemoryCost:
         self._machine.refuse("memory_cost")
@@ -219,11 +315,14 @@ class FakeHypervisor:
 
     def configuration(self, uuid: str) -> Configuration:
         self._machine.refuse("configuration")
-        kept = {key: value for key, value in self._get(uuid).items() if key not in PASSING}
+        domain = self._get(uuid)
+        kept = {key: value for key, value in domain.items() if key not in (*PASSING, "secrets")}
         text = json.dumps(kept, sort_keys=True).replace("--", DASHES)
         disks = [use["path"] for use in kept["files"]]
         return Configuration(
-            f"{self.definition(uuid)}<!--{text}-->", False, {"name": kept["name"], "uuid": uuid, "disks": disks}
+            f"{self.definition(uuid)}<!--{text}-->",
+            "secrets" in domain,
+            {"name": kept["name"], "uuid": uuid, "disks": disks},
         )
 
     def define_xml(self, xml: str) -> None:
@@ -233,6 +332,7 @@ class FakeHypervisor:
             self._machine.state["domains"].append(domain)
 
     def memory_facts(self, uuid: str, path: str = "") -> MemoryFacts:
+        self._machine.refuse("memory_facts")
         domain, state = self._get(uuid), self._machine.state
         image = state["images"].get(path) if path else domain["image"] if domain["saved"] else None
         memory = (
@@ -343,6 +443,12 @@ class FakeHypervisor:
         return found
 
 
+def _bounds(limits: dict[str, Any]) -> Bounds:
+    """Limits as a domain's document has them: KiB, and microseconds or [microseconds, period]."""
+    cpu = limits.get(CPU)
+    return Bounds(limits.get(MEMORY), None if cpu is None else tuple(cpu) if isinstance(cpu, list) else (cpu, PERIOD))
+
+
 def _volume(state: dict[str, Any], pool: dict[str, Any], path: str) -> Volume:
     """A file at or below a pool's directory; of a volume group, a device with what the group knows it by."""
     name = posixpath.relpath(path, pool["path"])
@@ -388,6 +494,11 @@ def _of(saved: SavedDomain) -> dict[str, Any]:
     """The document of a domain that was saved."""
     found: dict[str, Any] = json.loads(saved.xml.split("<!--", 1)[1].rsplit("-->", 1)[0].replace(DASHES, "--"))
     return found
+
+
+def _tuning(limits: dict[str, Any]) -> str:
+    memory = f"<memtune><hard_limit unit='KiB'>{limits[MEMORY]}</hard_limit></memtune>" if MEMORY in limits else ""
+    return memory + ("<cputune><global_quota>100000</global_quota></cputune>" if CPU in limits else "")
 
 
 def _quoted(text: str) -> str:

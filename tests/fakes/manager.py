@@ -69,13 +69,18 @@ def rename(machine: Machine, vm: str, to: str) -> None:
 def clone(machine: Machine, vm: str, to: str, uuid: str) -> None:
     """virt-clone without new disks: the metadata is copied too."""
     domain = copy.deepcopy(machine.named(vm))
-    domain.update(name=to, uuid=uuid, state="shutoff")
+    domain.update(name=to, uuid=uuid, state="shutoff", live={})
     machine.state["domains"].append(domain)
 
 
 def set_metadata(machine: Machine, vm: str, text: str | None) -> None:
     """virsh metadata --set."""
     machine.named(vm).update(metadata=text)
+
+
+def set_habits(machine: Machine, vm: str, habits: str) -> None:
+    """virsh set-lifecycle-action."""
+    machine.named(vm).update(habits=habits)
 
 
 def revert(machine: Machine, vm: str) -> None:
@@ -169,6 +174,36 @@ def attach(machine: Machine, vm: str, path: str) -> None:
 def pool(machine: Machine, name: str, active: bool) -> None:
     """virsh pool-start and pool-destroy."""
     next(each for each in machine.state["pools"] if each["name"] == name)["active"] = active
+
+
+def limit(machine: Machine, vm: str, kind: str, amount: Any = 0, live: bool = False) -> None:
+    """virsh memtune or schedinfo --global: an amount for the definition, and for the running VM if live; 0 lifts it."""
+    domain = machine.named(vm)
+    for where in ("limits", "live") if live else ("limits",):
+        domain[where] = {key: value for key, value in domain[where].items() if key != kind}
+        if amount:
+            domain[where][kind] = amount
+
+
+def resize(machine: Machine, vm: str, **size: int) -> None:
+    """virsh edit: another memory_mib, or number of processors."""
+    machine.named(vm).update(size)
+
+
+def resume(machine: Machine, vm: str) -> None:
+    """virsh resume."""
+    machine.named(vm)["state"] = "running"
+    machine.tell(machine.named(vm), ("resumed", 0))
+
+
+def fill(machine: Machine, vm: str, gib: float) -> None:
+    """The VM's disks take so many GiB of their storage."""
+    machine.named(vm)["disk_usage"] = [int(gib * 2**30), machine.named(vm)["disk_usage"][1]]
+
+
+def controllers(machine: Machine, **missing: Any) -> None:
+    """The host can apply limits, but for what is said to be missing."""
+    machine.state["controllers"] = missing
 
 
 def press(machine: Machine, **pressure: float) -> None:
@@ -276,9 +311,9 @@ def let_go(machine: Machine) -> None:
 DEEDS: dict[str, Any] = {
     deed.__name__: deed
     for deed in (
-        start, stop, crash, pause, undefine, define, redefine, rename, clone, set_metadata, revert, save_metadata, edit,
+        start, stop, crash, pause, undefine, define, redefine, rename, clone, set_metadata, set_habits, revert, save_metadata, edit,
         make_permanent, hold, edit_later, reprieve, replace_file, write_file, overlay, hard_link, delete_file, attach, pool, lose_store,
         break_store, refuse, configure, reboot, soft_reboot, go_down, set_clock, claim, let_go, press, drop_pool, notify, network,
-        look, lose_definition, change_machine, damage_image,
+        look, lose_definition, change_machine, damage_image, limit, resize, controllers, resume, fill,
     )
 }  # fmt: skip

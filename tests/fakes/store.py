@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict
 from typing import Any, TypeVar
 
@@ -25,16 +25,21 @@ from vm_lifecycle.changes import (
     RememberPlan,
     RememberPools,
     RememberRecovery,
+    RememberRestart,
     RememberSchedule,
+    RememberSnapshot,
     RememberStart,
     RememberState,
+    RememberSweep,
     StoreChange,
 )
 from vm_lifecycle.errors import EffectError
 from vm_lifecycle.model import ClockMemory, ClockReading, Document, Intent, Notice, Record, SweepPlan, UndoRecord
 from vm_lifecycle.recoveries import Configuration, DiskMark, Manifest, Memory, Recovery
 from vm_lifecycle.recoveries import Machine as MachineType
-from vm_lifecycle.times import iso
+from vm_lifecycle.restarts import RestartRecord
+from vm_lifecycle.snapshots import Counters, SweepRun
+from vm_lifecycle.times import iso, unix
 
 from .world import Machine
 
@@ -69,8 +74,11 @@ class MemoryStore:
             raise EffectError("store_unusable", store["problem"])
         return store
 
-    def records(self) -> dict[str, Record]:
-        return {uuid: Record(**record) for uuid, record in self._contents()["records"].items()}
+    def _of(self, table: str, uuids: Collection[str] | None) -> dict[str, Any]:
+        return {uuid: row for uuid, row in self._contents()[table].items() if uuids is None or uuid in uuids}
+
+    def records(self, uuids: Collection[str] | None = None) -> dict[str, Record]:
+        return {uuid: Record(**record) for uuid, record in self._of("records", uuids).items()}
 
     def schedules(self) -> dict[str, Document]:
         return dict(json.loads(json.dumps(self._contents()["schedules"])))
@@ -101,18 +109,21 @@ class MemoryStore:
     def pools(self) -> dict[str, int]:
         return dict(self._contents()["pools"])
 
-    def states(self) -> dict[str, LastState]:
-        return {uuid: LastState(**state) for uuid, state in self._contents()["states"].items()}
+    def states(self, uuids: Collection[str] | None = None) -> dict[str, LastState]:
+        return {uuid: LastState(**state) for uuid, state in self._of("states", uuids).items()}
 
-    def starts(self) -> dict[str, StartRecord]:
-        return {uuid: StartRecord(**start) for uuid, start in self._contents()["starts"].items()}
+    def starts(self, uuids: Collection[str] | None = None) -> dict[str, StartRecord]:
+        return {uuid: StartRecord(**start) for uuid, start in self._of("starts", uuids).items()}
+
+    def restarts(self) -> dict[str, RestartRecord]:
+        return {uuid: RestartRecord(**each) for uuid, each in self._contents()["restarts"].items()}
 
     def boot(self) -> BootRun | None:
         stored = self._contents()["boot"]
         return BootRun(**stored) if stored else None
 
-    def recoveries(self) -> dict[str, Recovery]:
-        return {uuid: decode_recovery(copy.deepcopy(each)) for uuid, each in self._contents()["recoveries"].items()}
+    def recoveries(self, uuids: Collection[str] | None = None) -> dict[str, Recovery]:
+        return {uuid: decode_recovery(copy.deepcopy(each)) for uuid, each in self._of("recoveries", uuids).items()}
 
     def manifests(self) -> dict[str, Manifest]:
         return {uuid: decode_manifest(copy.deepcopy(each)) for uuid, each in self._contents()["manifests"].items()}
@@ -131,6 +142,17 @@ class MemoryStore:
 
     def directory(self, name: str) -> str:
         return f"/state/{name}"
+
+    def snapshots(self, limit: int) -> dict[str, list[Document]]:
+        kept = self._contents()["snapshots"].items()
+        return {uuid: json.loads(json.dumps(found[::-1][:limit])) for uuid, found in kept if found[:limit]}
+
+    def counters(self) -> dict[str, Counters]:
+        return {uuid: Counters(**counters) for uuid, counters in self._contents()["counters"].items()}
+
+    def sweep(self) -> SweepRun | None:
+        stored = self._contents()["sweep"]
+        return SweepRun(**stored) if stored else None
 
     def intents(self) -> list[Intent]:
         return list(self._files("intents", decode_intent)[0].values())
@@ -207,10 +229,16 @@ def _word(change: StoreChange) -> str:
         return f"start {change.start.name} {change.start.outcome}"
     if isinstance(change, RememberRecovery):
         return f"recovery {change.recovery.name}{' removed' * change.recovery.removed}"
+    if isinstance(change, RememberRestart):
+        return f"restart {change.restart.name} {change.restart.phase} {change.restart.reason}".rstrip()
     if isinstance(change, ForgetRecovery):
         return "recovery forgotten"
     if isinstance(change, RememberBoot):
         return "boot ended" if change.run.ended_unix else "boot began"
+    if isinstance(change, RememberSnapshot):
+        return f"snapshot {change.sample.snapshot['vm_name']} {change.sample.snapshot['vm_state']}"
+    if isinstance(change, RememberSweep):
+        return f"sweep {change.sweep.outcome}"
     if isinstance(change, NoticeTried):
         return f"notice {'not ' if change.error else ''}delivered"
     return "prune"
@@ -224,7 +252,7 @@ def _write(store: dict[str, Any], change: StoreChange) -> None:
         store["records"][change.record.uuid] = json.loads(json.dumps(asdict(change.record)))
     elif isinstance(change, Forget):
         store["records"].pop(change.uuid, None)
-        for kind in ("schedules", "states", "starts", "recoveries"):
+        for kind in ("schedules", "states", "starts", "recoveries", "restarts", "snapshots", "counters"):
             store[kind].pop(change.uuid, None)
     elif isinstance(change, RememberSchedule):
         store["schedules"][change.uuid] = json.loads(json.dumps(change.schedule))
@@ -245,8 +273,17 @@ def _write_more(store: dict[str, Any], change: StoreChange) -> None:
         store["starts"][change.start.uuid] = asdict(change.start)
     elif isinstance(change, RememberRecovery):
         store["recoveries"][change.recovery.uuid] = json.loads(json.dumps(asdict(change.recovery)))
+    elif isinstance(change, RememberRestart):
+        store["restarts"][change.restart.uuid] = asdict(change.restart)
     elif isinstance(change, ForgetRecovery):
         store["recoveries"].pop(change.uuid, None)
+    elif isinstance(change, RememberSnapshot):
+        uuid, sample = change.sample.uuid, change.sample
+        kept = [*store["snapshots"].get(uuid, []), json.loads(json.dumps(sample.snapshot))]
+        store["snapshots"][uuid] = kept[-change.keep :]
+        store["counters"][uuid] = asdict(sample.counters)
+    elif isinstance(change, RememberSweep):
+        store["sweep"] = asdict(change.sweep)
     elif isinstance(change, RememberBoot):
         store["boot"] = asdict(change.run)
     elif isinstance(change, RememberPools):
@@ -271,7 +308,9 @@ def _prune(store: dict[str, Any], change: Prune) -> None:
             del store["schedules"][uuid]
             if store["records"].get(uuid, {"document": 1})["document"] == {}:
                 del store["records"][uuid]
-    for kind in ("states", "starts"):
+    for uuid, found in store["snapshots"].items():
+        store["snapshots"][uuid] = [each for each in found if unix(each["snapshot_time"]) >= change.before_unix]
+    for kind in ("states", "starts", "restarts", "snapshots", "counters"):
         for uuid in set(store[kind]) - set(store["records"]) - change.existing:
             del store[kind][uuid]
     store["operations"] = [line for line in store["operations"] if line["at_unix"] >= change.before_unix]

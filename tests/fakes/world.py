@@ -9,6 +9,7 @@ from typing import Any
 
 from vm_lifecycle.changes import LogOperation
 from vm_lifecycle.errors import EffectError
+from vm_lifecycle.policy.power import STOPPED
 from vm_lifecycle.ports import World
 
 from .turns import Turns
@@ -20,6 +21,10 @@ EFFECTS = {
     "drop_intent": "store_unusable",
     "write_metadata": "effect_failed",
     "set_autostart": "effect_failed",
+    "set_actions": "effect_failed",
+    "set_limit": "limit_refused",
+    "pause": "effect_failed",
+    "set_panic_device": "effect_failed",
     "request_shutdown": "effect_failed",
     "power_off": "effect_failed",
     "undefine": "effect_failed",
@@ -41,7 +46,7 @@ EFFECTS = {
 EMPTY_STORE: dict[str, Any] = {
     "records": {}, "schedules": {}, "clock": None, "intents": {}, "operations": [], "problem": "",
     "undo": {}, "plans": {}, "notices": {}, "pools": {}, "states": {}, "starts": {}, "boot": None,
-    "recoveries": {}, "manifests": {},
+    "recoveries": {}, "manifests": {}, "restarts": {}, "snapshots": {}, "counters": {}, "sweep": None,
 }  # fmt: skip
 
 #: Events of a domain that stops: its guest was asked to, its process ended or was ended, its memory was saved.
@@ -58,7 +63,7 @@ class Machine:
 
     state: clock {now, boottime, boot_id, synchronised}, zone, features, configuration, domains, files, pools,
     problems, store, claims (UUIDs held by other runs), refuse {effect or read: message}, pressure {cpu, io, memory},
-    networks, going_down, stop_budget, free_mib.
+    networks, going_down, stop_budget, free_mib, controllers {memory, cpu: what is missing, lockable_kib}.
     """
 
     def __init__(self, state: dict[str, Any]) -> None:
@@ -71,6 +76,7 @@ class Machine:
             ("qemu", 7002000),
             ("stop_budget", 1e9),
             ("free_mib", 10000),
+            ("controllers", {}),
         ):
             self.state.setdefault(key, copy.deepcopy(value))
         self.state["store"] = {**copy.deepcopy(EMPTY_STORE), **self.state["store"]}
@@ -151,7 +157,8 @@ class Machine:
         """The domain's process runs from now on; memory that was saved is used up."""
         after = domain["crashes_after"]
         domain.update(
-            state="running", saved=False, image=None, started_at=self.clock["boottime"],
+            state="running", saved=False, image=None, started_at=self.clock["boottime"], reason="", runs=domain["runs"] + 1,
+            live=dict(domain["limits"]),
             crashes_at=None if after is None else self.clock["boottime"] + after,
         )  # fmt: skip
         self.tell(domain, ("started", 0))
@@ -160,7 +167,10 @@ class Machine:
         """The domain's process ends; a transient domain is gone with it. events: what libvirt tells of it."""
         if domain["state"] != "shutoff":
             self.tell(domain, *events)
-        domain["state"] = "shutoff"
+        detail = events[-1][1] if events else 0
+        # libvirt knows no more of a shutdown than that it was one
+        domain.update(state="shutoff", off_reason=STOPPED.get(detail, "unknown"), live={})
+        domain["reason"] = "crashed" if events == CRASHED else ""
         domain["stops_at"] = domain["crashes_at"] = None
         if not domain["persistent"]:
             self.state["domains"].remove(domain)

@@ -11,6 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from tests.fakes.world import Machine
+from tests.scenarios.raw import PROTECTING
 
 from .choices import DEFAULTS, WRONG
 
@@ -109,12 +110,12 @@ def begin(machine: Machine, task: str, arguments: dict[str, Any], check: bool, s
 
 
 def policy_of(state: State, arguments: dict[str, Any]) -> dict[str, Any] | None:
-    """The policy that holds: the call's, over the defaults, else the host's; a dry run of the host wins."""
+    """The policy that holds: the call's, over what protects in the host's and the defaults, else the host's; a dry run of the host wins."""
     own = state["configuration"].get("cleanup") or {}
     given = arguments.get("policy")
     if own in WRONG or given in WRONG:
         return None
-    chosen = own if given is None else given
+    chosen = own if given is None else {**{name: own[name] for name in PROTECTING if name in own}, **given}
     return {**DEFAULTS, **chosen, "dry_run_mode": bool(chosen.get("dry_run_mode") or own.get("dry_run_mode"))}
 
 

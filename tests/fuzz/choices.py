@@ -123,6 +123,7 @@ def merged(fragments: Sequence[Document]) -> Document:
         whole.update(fragment)
     if whole.get("require_notice"):
         whole.setdefault("notify_before_hours", 3)
+        whole.setdefault("alert_command", ["/usr/local/bin/tell"])
     return whole
 
 

@@ -18,6 +18,7 @@ from tests.fakes.world import Machine
 
 from .player import play
 from .test_policy_fields import CASES, ELSEWHERE, story
+from .test_restarting import Watching, ends, host
 
 SWEEP: dict[str, Any] = {"task": "vm_cleanup"}
 BOOT: dict[str, Any] = {"task": "boot"}
@@ -77,18 +78,42 @@ class Recorded:
 
 
 @dataclass(frozen=True)
+class Supervised:
+    """The value is declared for a VM that dies while a supervisor watches, which hears of it; and again so long after each start."""
+
+    value: Any
+    lives: float | None = None
+
+    def acts(self, name: str) -> bool:
+        """Whether the two hosts end differently."""
+        return self._story({}) != self._story({name: self.value})
+
+    def told(self) -> str:
+        """In words."""
+        return f"a VM that dies under the supervisor with {json.dumps(self.value)}, and without"
+
+    def _story(self, declared: dict[str, Any]) -> Any:
+        machine = host(**declared)
+        machine.named("vm")["crashes_after"] = self.lives
+        watching = Watching(machine).run(600.0, (5.0, ends("SIGKILL")))
+        return watching.starts(), machine.named("vm")["state"], watching.record["phase"], watching.record["reason"]
+
+
+@dataclass(frozen=True)
 class Told:
-    """A VM that a call declares with options, and with one more; then what a sweep does."""
+    """A VM that a call declares with options, and with one more; then what a sweep does. block: where that is, "" for VmPersistence."""
 
     more: dict[str, Any]
     task: str
     options: dict[str, Any]
+    block: str = ""
 
     def acts(self, name: str) -> bool:
         """Whether the two hosts end differently."""
         found = []
         for given in ({}, self.more):
-            call = {"task": self.task, "arguments": {"name": "a", **self.options, **given}}
+            more = {self.block: given} if self.block else given
+            call = {"task": self.task, "arguments": {"name": "a", **self.options, **more}}
             found.append(deeds([{"name": "a", "state": "shutoff", "files": ["/pool/a"]}], (call, SWEEP), {}))
         return name in self.more and found[0] != found[1]
 
@@ -154,6 +179,17 @@ def boots(value: Any, *others: Vm, **first: Any) -> Declared:
 
 
 INFO: dict[str, Any] = {"task": "vm_lifecycle_info"}
+MEASURED: dict[str, Any] = {"task": "vm_lifecycle_info", "arguments": {"include": ["snapshot"]}}
+GIB = 2**30
+
+
+def measured(one: Vm, other: Vm, late: float = 60.0) -> Recorded:
+    """What snapshots of two VMs say, a minute after the beginning. late: seconds after which the other one is measured."""
+    return Recorded(
+        ([one], [{"advance": 60.0}, MEASURED]),
+        ([other], [{"advance": late}, MEASURED]),
+        lambda outcome: outcome["vms"][0]["snapshot"],
+    )
 
 
 def schedule(one: Vm, other: Vm, step: dict[str, Any] | None = None) -> Recorded:
@@ -183,6 +219,7 @@ def _persistence(outcome: dict[str, Any]) -> Any:
 
 
 TEMPORARY, LATER = vm(declared=DUE), vm(declared={**DUE, "ttl_hours": 999})
+ON = vm(state="running")
 RUNNING = vm(declared=DUE, state="running", obeys_after=30.0)
 PLANNED: dict[str, Any] = {"task": "vm_cleanup", "arguments": {"state": "planned"}}
 FAILED: list[dict[str, Any]] = [{"do": "refuse", "what": "undefine", "message": "no"}, SWEEP, {"advance": 60}]
@@ -201,17 +238,15 @@ SEED = (
 )  # fmt: skip
 #: Attributes on which nothing acts yet, and why; `make attributes` fails while there are any.
 OPEN: dict[str, str] = {
-    "VmPersistence.restart_policy": "the supervisor records stops, and restarts nothing",
-    "VmPersistence.max_retries": "the same",
     "VmLifecyclePolicy.on_memory_pressure": "nothing watches pressure",
     "VmLifecyclePolicy.on_disk_full": "the same",
-    **{f"VmLifecyclePolicy.enforce_{what}_limit": "nothing sets limits" for what in ("memory", "cpu", "disk")},
-    **{f"VmStateSnapshot.{name}": "no snapshots are taken" for name in SCHEMAS["VmStateSnapshot"]["properties"]},
 }
 
-ROWS: dict[str, Label | Declared | Recorded | OfPolicy] = {
+ROWS: dict[str, Label | Declared | Recorded | Supervised | Told | OfPolicy] = {
     "VmPersistence.mode": Declared("temporary", (vm(declared={"ttl_hours": 4}),), (SWEEP,)),
     "VmPersistence.auto_start": Declared(True, (vm(),), (BOOT,)),
+    "VmPersistence.restart_policy": Supervised("no"),
+    "VmPersistence.max_retries": Supervised(2, lives=2.0),
     "VmPersistence.ttl_hours": Declared(999, (TEMPORARY,), (SWEEP,)),
     "VmPersistence.auto_cleanup": Declared(False, (TEMPORARY,), (SWEEP,)),
     "VmPersistence.force_cleanup": Declared(True, (RUNNING,), (SWEEP,)),
@@ -226,6 +261,14 @@ ROWS: dict[str, Label | Declared | Recorded | OfPolicy] = {
     "VmLifecyclePolicy.on_host_reboot": Declared("keep-stopped", (vm(last={}),), (BOOT,), "policy"),
     "VmLifecyclePolicy.on_host_shutdown": Declared(
         "save-state", (vm(state="running"),), ({"do": "go_down"}, {"task": "shutdown"}), "policy"
+    ),
+    "VmLifecyclePolicy.enforce_memory_limit": Told({"enforce_memory_limit": False}, "vm_persistence", {}, "policy"),
+    "VmLifecyclePolicy.enforce_cpu_limit": Told({"enforce_cpu_limit": False}, "vm_persistence", {}, "policy"),
+    "VmLifecyclePolicy.enforce_disk_limit": Declared(
+        True,
+        (vm(declared={"policy": {"enforce_disk_limit": False}}, state="running", disk_usage=[2 * GIB, GIB]),),
+        ({"task": "limits"},),
+        "policy",
     ),
     "VmCleanupSchedule.vm_name": schedule(TEMPORARY, vm("b", DUE)),
     "VmCleanupSchedule.vm_id": schedule(TEMPORARY, vm(declared=DUE, uuid=9)),
@@ -254,5 +297,15 @@ ROWS: dict[str, Label | Declared | Recorded | OfPolicy] = {
     "VmRecoveryState.memory_snapshot": recovery(vm(state="running"), vm(state="running"), memory_path="/backup/a"),
     "VmRecoveryState.memory_size_mb": recovery(vm(state="running"), vm(state="running"), memory_path="/backup/a"),
     "VmRecoveryState.config_snapshot": recovery(vm(), vm(memory_mib=1024)),
+    "VmStateSnapshot.vm_name": measured(ON, {**ON, "name": "b"}),
+    "VmStateSnapshot.snapshot_time": measured(ON, ON, 90.0),
+    "VmStateSnapshot.vm_state": measured(ON, {**ON, "state": "paused"}),
+    "VmStateSnapshot.cpu_usage_percent": measured(ON, {**ON, "load": 0.5}),
+    "VmStateSnapshot.memory_usage_mb": measured(ON, {**ON, "resident_mib": 700}),
+    "VmStateSnapshot.disk_usage_gb": measured(ON, {**ON, "files": []}),
+    "VmStateSnapshot.ip_addresses": measured(ON, {**ON, "address": "10.0.0.99"}),
+    "VmStateSnapshot.mac_addresses": measured(ON, {**ON, "macs": []}),
+    "VmStateSnapshot.uptime_seconds": measured(ON, ON, 90.0),
+    "VmStateSnapshot.restart_count": measured(ON, {**ON, "restart": {"restart_count": 3}}),
     **{f"VmCleanupPolicy.{name}": OfPolicy() for name in SCHEMAS["VmCleanupPolicy"]["properties"]},
 }

@@ -15,7 +15,19 @@ from typing import Any
 from vm_lifecycle.agent.host_verbs import boot_host, stop_host
 from vm_lifecycle.errors import EffectError, LifecycleError
 from vm_lifecycle.run import run
-from vm_lifecycle.tasks import autostart, boot, cleanup, flags, info, persistence, recovery, shutdown
+from vm_lifecycle.tasks import (
+    autostart,
+    boot,
+    cleanup,
+    flags,
+    info,
+    limits,
+    persistence,
+    recovery,
+    restart,
+    shutdown,
+    snapshots,
+)
 
 from tests.fakes.build import build
 from tests.fakes.manager import act
@@ -25,7 +37,8 @@ from .checker import Auditor
 
 HERE = Path(__file__).parent
 TASKS = {
-    module.TASK.name: module.TASK for module in (autostart, boot, cleanup, flags, info, persistence, recovery, shutdown)
+    module.TASK.name: module.TASK
+    for module in (autostart, boot, cleanup, flags, info, limits, persistence, recovery, restart, shutdown, snapshots)
 }
 
 
@@ -72,8 +85,8 @@ def call(machine: Machine, step: dict[str, Any]) -> dict[str, Any]:
         return {"raised": f"{error.code}: {error.message}"}
 
 
-#: What a call with nothing to do may write: the time, history that is put away, a plan that is confirmed once more.
-BOOKS = re.compile(r"clock|clock suspect|prune|plan \S+ [1-9]\d* of \d+ confirmed")
+#: What a call with nothing to do may write: the time, what was measured, history that is put away, a plan that is confirmed once more.
+BOOKS = re.compile(r"clock|clock suspect|prune|plan \S+ [1-9]\d* of \d+ confirmed|snapshot \S+ [a-z]+")
 
 
 def keeps_books(effect: str) -> bool:
@@ -163,12 +176,16 @@ def outcome_lines(task: str, outcome: dict[str, Any]) -> Iterator[str]:
     if task == "vm_lifecycle_info":
         yield _json({key: outcome[key] for key in ("clock", "interrupted", "features")})
         yield from (f"{key} {_json(each)}" for key in ("undo", "plans") for each in outcome[key])
+    if task == "snapshot":
+        yield _json({key: outcome[key] for key in ("taken_at", "clock", "counts", "last_sweep")})
     if outcome.get("plan_id"):
         yield f"plan {outcome['plan_id']}"
     for row in outcome["vms"]:
         if task == "vm_recovery":
             yield from _recovery_row(row)
-        elif task in ("boot", "shutdown") and "schedule" not in row:
+        elif task == "snapshot":
+            yield f"{_one_line(row['name'])} {_json({key: row[key] for key in sorted(row) if key not in ('name', 'uuid')})}"
+        elif task in ("boot", "limits", "shutdown") and "schedule" not in row:
             yield from _host_row(row)
         else:
             yield from _vm_row(row)
@@ -232,9 +249,13 @@ def _row(row: dict[str, Any]) -> Iterator[str]:
         " ".join([row["name"], *(text for text in said if text), *(["CHANGED"] if row.get("changed") else [])])
     )
     for key in ("persistence", "policy", "autostart", "hold", "scheduled_cleanup_at", "effective_cleanup_at", "unenforced",
-                "metadata_problem", "schedule", "start", "last_state"):  # fmt: skip
+                "metadata_problem", "schedule", "start", "last_state", "restart", "limits", "snapshot", "snapshot_history"):  # fmt: skip
         if row.get(key):
             yield f"  {key} {_json(row[key])}"
+    if "recovery" in row:
+        yield _one_line(
+            f"  recovery {_json({**row['recovery'], 'config_snapshot': '...'} if row['recovery'] else None)}"
+        )
 
 
 def world_lines(state: dict[str, Any]) -> Iterator[str]:
@@ -244,6 +265,10 @@ def world_lines(state: dict[str, Any]) -> Iterator[str]:
         flags = ("autostart " if domain["autostart"] else "") + ("" if domain["persistent"] else "transient ")
         carried = "unreadable" if domain["metadata_error"] else domain["metadata"] or "no metadata"
         yield _one_line(f"  {domain['name']} {domain['state']} {flags}{carried}")
+        if domain["panic"]:
+            yield "    with a panic device"
+        if domain["limits"] or domain["live"]:
+            yield _one_line(f"    limits {_json(domain['limits'])} live {_json(domain['live'])}")
     yield "  files " + ", ".join(_one_line(path) for path in sorted(state["files"]))
     store = state["store"]
     yield "  records " + ", ".join(f"{_one_line(r['name'])} r{r['revision']}" for r in store["records"].values())
@@ -285,6 +310,9 @@ def updown_lines(state: dict[str, Any]) -> Iterator[str]:
         yield _one_line(f"  start {start['name']} {start['outcome']} {start['reason']} {start['message']}".rstrip())
     for kept in store["recoveries"].values():
         yield _one_line(f"  recovery {kept['name']}{' removed' * kept['removed']}")
+    names = {domain["uuid"]: domain["name"] for domain in state["domains"]}
+    for uuid, found in store["snapshots"].items():
+        yield _one_line(f"  snapshots {names.get(uuid, uuid)} {' '.join(each['vm_state'] for each in found)}".rstrip())
     for made in store["manifests"].values():
         yield _one_line(f"  manifest {made['name']} {made['memory']['path']} {len(made['disks'])} disks")
     yield from (f"  image {path}" for path in state["images"])

@@ -16,14 +16,20 @@ POLICY: dict[str, Any] = {
     "retention_days": 7, "max_removals": 0, "max_removal_percent": 0, "max_removal_gib": 0, "undo_hours": 0,
     "remove_unpooled_files": False,
 }  # fmt: skip
+#: What of a host's policy holds beside a call's own.
+PROTECTING = (
+    "cleanup_enabled", "dry_run_mode", "require_synchronised_clock", "require_confirmation", "max_removals", "max_removal_percent",
+    "max_removal_gib", "undo_hours", "require_notice", "notify_before_hours", "alert_command", "alert_webhook",
+)  # fmt: skip
 
 
 def policy_of(state: State, arguments: dict[str, Any]) -> dict[str, Any]:
-    """The policy of a call: its own, or else the host's; a dry_run_mode of the host holds for both."""
+    """The policy of a call: its own, with what protects in the host's, or else the host's; a dry_run_mode of the host holds for both."""
     host = state["configuration"].get("cleanup")
     host = host if isinstance(host, dict) else {}
     given = arguments.get("policy")
-    found = {**POLICY, **(host if given is None else given)}
+    own = host if given is None else {name: host[name] for name in PROTECTING if name in host}
+    found = {**POLICY, **own, **(given or {})}
     return {**found, "dry_run_mode": bool(found["dry_run_mode"] or host.get("dry_run_mode"))}
 
 

@@ -9,7 +9,8 @@ from typing import Any, get_args
 from vm_lifecycle.actions import Action
 from vm_lifecycle.errors import ERRORS, LifecycleError
 from vm_lifecycle.reasons import DECISIONS, VERDICTS
-from vm_lifecycle.reasons_order import BOOT_REASONS, RECOVERY_REASONS, SHUTDOWN_REASONS
+from vm_lifecycle.reasons_limits import LIMIT_REASONS
+from vm_lifecycle.reasons_order import BOOT_REASONS, RECOVERY_REASONS, RESTART_REASONS, SHUTDOWN_REASONS
 
 from tests.fakes.world import Machine, ports
 
@@ -22,8 +23,12 @@ ELSEWHERE = {
     "missing_library": "tests/contracts/test_hypervisor.py",
     # a shutdown falls back to the next way, and only says so
     "save_failed": "tests/contracts/test_saving.py",
+    "unknown_code": "tests/unit/engine/test_explanation.py",
+    "no_hook": "tests/scenarios/test_notify.py",
 }
-ORDER = {**BOOT_REASONS, **SHUTDOWN_REASONS, **RECOVERY_REASONS}
+#: test_every_reason in tests/unit/engine/test_restart.py has the others.
+BY_HAND = {code for code, reason in RESTART_REASONS.items() if reason.decision == "started"}
+ORDER = {**BOOT_REASONS, **SHUTDOWN_REASONS, **RECOVERY_REASONS, **LIMIT_REASONS}
 
 
 @cache
@@ -44,6 +49,7 @@ def seen() -> set[Any]:
         for row in made.outcome.get("vms", ()):
             codes |= {row.get("reason"), (row.get("metadata_problem") or {}).get("reason")}
             codes |= {volume["reason"] for volume in row.get("volumes", ())}
+            codes |= {limit["reason"] for limit in (row.get("limits") or {}).values() if limit}
     return codes
 
 
@@ -60,7 +66,7 @@ def planned(made: Call) -> set[Any]:
 
 def test_reasons() -> None:
     """Why a VM goes, stays or waits."""
-    assert sorted({*DECISIONS, *ORDER} - seen()) == []
+    assert sorted({*DECISIONS, *ORDER, *BY_HAND} - seen()) == []
 
 
 def test_verdicts() -> None:
@@ -78,7 +84,9 @@ def test_errors() -> None:
 def test_no_code_is_unknown() -> None:
     """Results use no word that the tables don't explain."""
     words = {"unchanged", "declared", "held", "released", "renewed", "forgotten", None}
-    assert sorted(seen() - set(DECISIONS) - set(VERDICTS) - set(ERRORS) - set(ORDER) - words) == []
+    assert (
+        sorted(seen() - set(DECISIONS) - set(VERDICTS) - set(ERRORS) - set(ORDER) - set(RESTART_REASONS) - words) == []
+    )
 
 
 def test_actions() -> None:

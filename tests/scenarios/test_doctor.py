@@ -11,7 +11,7 @@ from vm_lifecycle.agent import text
 from vm_lifecycle.errors import LifecycleError
 from vm_lifecycle.findings import FINDINGS
 from vm_lifecycle.run import run
-from vm_lifecycle.tasks import boot, doctor
+from vm_lifecycle.tasks import boot, cleanup, doctor
 
 from tests.fakes.build import build
 from tests.fakes.world import Machine, ports
@@ -84,6 +84,28 @@ def test_vms_that_nobody_shuts_down() -> None:
     assert found(host({"name": "legacy"}, {"name": "off", "state": "shutoff"})) == [("unmanaged_running", "legacy")]
 
 
+def test_a_vm_that_is_held_from_everything() -> None:
+    """Shutdowns leave it alone, as they do with one that was not declared; libvirt-guests would have it."""
+    held, kept = (vm(name, state="running", declared={"hold": name}) for name in ("everything", "deletion"))
+    machine = host(held, kept)
+    machine.state["examination"]["units"]["vm-lifecycle-host.service"]["stop_seconds"] = 1000.0
+    assert found(machine) == [("unmanaged_running", "everything")]
+
+
+def test_a_removal_that_was_given_up() -> None:
+    """Until somebody has it tried by name, and it goes well."""
+    machine = host(
+        {"name": "ci-1", "state": "shutoff", "files": ["/pool/ci-1"], "habits": "<devices><panic/></devices>",
+         "declared": {"mode": "temporary", "ttl_hours": 4}},
+        configuration={"cleanup": {"max_cleanup_attempts": 1}}, refuse={"undefine": "no"},
+    )  # fmt: skip
+    run(cleanup.TASK, {}, ports(machine))
+    assert found(machine) == [("removal_given_up", "ci-1")]
+    machine.state["refuse"] = {}
+    run(cleanup.TASK, {"name": "ci-1"}, ports(machine))
+    assert found(machine) == []
+
+
 def test_too_little_time() -> None:
     """By what runs and by what was declared for it."""
     running = [vm(name, order, state="running") for order, name in enumerate(("a", "b"))]
@@ -96,13 +118,18 @@ def test_configuration_clock_state_and_metadata() -> None:
     machine = host(
         vm("a", recorded=False),
         vm("b", metadata_error="libvirt says no"),
-        configuration={"boot": {"max_concurrent_starts": 0}, "cleanup": {"retention_days": -1}},
+        configuration={
+            "boot": {"max_concurrent_starts": 0},
+            "cleanup": {"retention_days": -1},
+            "snapshots": {"interval_minutes": 0},
+        },
     )
     machine.store["clock"] = {"high_water": 1e10, "boottime": 1.0, "boot_id": "old", "suspect_since": None}
     machine.clock["synchronised"] = False
     machine.store["intents"]["x"] = {"damaged": True}
     assert [code for code, _subject in found(machine)] == [
-        "invalid_configuration", "invalid_configuration", "metadata_problem", "insane_clock", "store_damage",
+        "invalid_configuration", "invalid_configuration", "invalid_configuration", "metadata_problem", "insane_clock",
+        "store_damage",
     ]  # fmt: skip
 
 

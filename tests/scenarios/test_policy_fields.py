@@ -64,7 +64,7 @@ CASES: dict[str, Any] = {
     "notify_before_hours": case(4, world={"domains": [{**DUE, "declared": {**TEMPORARY, "ttl_hours": 12}}]}),
     "remove_unpooled_files": case(True, world={"domains": [{**DUE, "files": ["/srv/a"]}]}),
     "require_confirmation": case(True),
-    "require_notice": case(True, notify_before_hours=1),
+    "require_notice": case(True, notify_before_hours=1, alert_command=["tell"]),
     "require_synchronised_clock": case(True, world={"domains": [DUE], "clock": {"synchronised": False}}),
     "retention_days": case(1, SWEEP, {"advance": 2 * 86400}, SWEEP),
     "skip_on_low_resources": case(False, world={"domains": [DUE], "pressure": {"cpu": 99.0}}),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import socket
 import threading
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 from vm_lifecycle.agent.supervisor import MOST_EVENTS, insist, watch
 from vm_lifecycle.boots import PowerEvent
 from vm_lifecycle.errors import EffectError, LifecycleError, refuse
-from vm_lifecycle.policy.looking import next_look
+from vm_lifecycle.policy.looking import next_look, rest
 from vm_lifecycle.recorder import ASKED_FOR, Recorder
 
 from tests.fakes.build import build, uuid_of
@@ -231,6 +234,55 @@ def test_when_to_look(looked: float | None, expected: float) -> None:
     assert next_look(100.0, looked) == expected
 
 
+class Flood(Script):
+    """A connection on which a VM is suspended or resumed every ten milliseconds of virtual time; lost after so many."""
+
+    def __init__(self, host: Machine, most: int) -> None:
+        super().__init__()
+        self.host, self.most, self.told = host, most, 0
+        self.begin = host.clock["boottime"]
+        self.batches: list[list[PowerEvent]] = []
+
+    def events(self, _seconds: float) -> list[PowerEvent]:
+        if self.told == self.most:
+            raise EffectError("connection_failed", "the daemon went away")
+        if self.host.clock["boottime"] < self.begin + 0.01 * (self.told + 1):
+            self.host.advance(self.begin + 0.01 * (self.told + 1) - self.host.clock["boottime"])
+        happened = min(round((self.host.clock["boottime"] - self.begin) / 0.01), self.most)
+        batch = [event("resumed" if each % 2 else "suspended") for each in range(self.told, happened)]
+        self.told = happened
+        self.batches.append(batch)
+        return batch
+
+
+def test_a_flood() -> None:
+    """The first of many events is recorded at once, and then all that a tenth of a second brings; none is left out."""
+    host = machine()
+    source = Flood(host, 101)
+    with pytest.raises(EffectError):
+        watch(source, Recorder(ports(host)), threading.Event())
+    assert [len(batch) for batch in source.batches] == [1, *[10] * 10]
+    assert last(host)[0] == "paused" == host.store["records"][DB]["power_state"]
+    assert len(host.effects) == 12
+
+
+@pytest.mark.parametrize(
+    ("recorded", "now", "expected"), [(5.0, 5.0, 0.1), (5.0, 5.04, 0.06), (5.0, 9.0, 0.0), (5.0, 4.0, 0.1)]
+)
+def test_how_long_to_rest(recorded: float, now: float, expected: float) -> None:
+    """At most a tenth of a second, whatever the clock does."""
+    assert rest(recorded, now) == pytest.approx(expected)
+
+
+def test_a_batch_and_what_is_known_of_the_vm() -> None:
+    """What is known of it follows each event of a batch, not the first one alone."""
+    host = machine()
+    recorder = Recorder(ports(host))
+    recorder.look()
+    recorder.take([event("suspended"), event("resumed")])
+    assert (last(host)[0], host.store["records"][DB]["power_state"]) == ("running", "running")
+
+
 class Filling(Script):
     """A connection that tells one batch a time, while the disk fills up and is freed again."""
 
@@ -329,6 +381,32 @@ def test_libvirt_that_is_away() -> None:
         "the daemon went away; trying again",
         "no such socket; trying again",
     ]
+
+
+def test_signs_of_life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """systemd hears one at each turn of the loop, and while libvirt is away."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.setblocking(False)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+
+        def signs() -> int:
+            count = 0
+            with suppress(BlockingIOError):
+                while True:
+                    count += systemd.recv(100) == b"WATCHDOG=1"
+            return count
+
+        host = machine()
+        with pytest.raises(EffectError):
+            watch(Script([], [], []), Recorder(ports(host)), threading.Event())
+        assert signs() == 4
+
+        def attempt() -> None:
+            raise refuse("connection_failed", "no such socket")
+
+        insist(ports(host).host, Patient(host, 5), attempt)
+        assert signs() == 5
 
 
 def test_what_no_waiting_helps() -> None:

@@ -66,6 +66,11 @@ def verdict(state: State, step: dict[str, Any], kind: str, domain: dict[str, Any
         if step["task"] == "vm_recovery":
             right = arguments.get("state") == "restored" and not untouchable(domain)
             return "" if right else f"start of {domain['name']} by a recovery"
+        if step["task"] == "restart":
+            named = {vm.get("name") for vm in arguments["vms"]} | {vm.get("uuid") for vm in arguments["vms"]}
+            right = arguments.get("state", "retried") == "retried" and not untouchable(domain)
+            right = right and bool({domain["name"], domain["uuid"]} & named)
+            return "" if right else f"start of {domain['name']}, which nobody asked for"
         right = step["task"] == "boot" and may_start(domain) and not arguments.get("mark")
         return "" if right else f"start of {domain['name']}, which nobody may start"
     if step["task"] == "shutdown" and kind in STOPPING:

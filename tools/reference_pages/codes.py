@@ -22,17 +22,18 @@ ARGUMENTS = {
     "VolumeVerdict": 2,
     "Entry": 3,
     "_purge": 3,
+    "_left": 1,
 }
 #: Names of variables and keywords that hold a code.
 NAMES = ("reason", "code")
 #: Files whose functions return codes, alone or before their words.
 RETURNING = (
-    "policy/gate.py", "policy/disk_rules.py", "policy/storage.py", "tasks/asking.py", "tasks/scope.py",
+    "policy/gate.py", "policy/disk_rules.py", "policy/storage.py", "policy/restart.py", "tasks/asking.py", "tasks/scope.py",
 )  # fmt: skip
 #: Files whose functions yield tuples that begin with a code.
 YIELDING = ("policy/doctor.py",)
 #: Tables of codes in the source.
-TABLES = ("REFUSED", "UNFINISHED", "POSTPONING", "DOUBTS", "GONE")
+TABLES = ("REFUSED", "UNFINISHED", "POSTPONING", "DOUBTS", "GONE", "LEFT")
 #: What vm_persistence and vm_lifecycle_info say in the place of a reason: what was done, which explains itself.
 DEEDS = frozenset(["declared", "forgotten", "held", "observed", "released", "renewed", "unchanged"])
 #: Types of answers that are a code, or begin with one.
@@ -58,7 +59,7 @@ def unused(known: frozenset[str], sources: dict[str, str] | None = None) -> list
 
 
 def _sources() -> dict[str, str]:
-    skipped = ("reasons.py", "reasons_order.py", "findings.py", "errors.py")
+    skipped = ("reasons.py", "reasons_order.py", "reasons_limits.py", "findings.py", "errors.py")
     paths = [
         path for path in sorted(ENGINE.rglob("*.py")) if path.name not in skipped and "_generated" not in path.parts
     ]

@@ -24,6 +24,8 @@ def codes() -> frozenset[str]:
     return frozenset(
         [
             *reasons.DECISIONS, *reasons.VERDICTS, *module("errors").ERRORS, *module("findings").FINDINGS,
-            *order.BOOT_REASONS, *order.LATER_REASONS, *order.SHUTDOWN_REASONS, *order.RECOVERY_REASONS, *module("policy.power").STOPS,
+            *module("reasons_limits").LIMIT_REASONS,
+            *order.BOOT_REASONS, *order.LATER_REASONS, *order.SHUTDOWN_REASONS, *order.RECOVERY_REASONS, *order.RESTART_REASONS,
+            *module("policy.power").STOPS,
         ]
     )  # fmt: skip

@@ -42,6 +42,7 @@ def pages() -> dict[Path, str]:
         "deletion.md": _deletion(),
         "boot-order.md": {"who comes up": _who_comes_up(), "failures": _failures()},
         "doctor.md": {"findings": _findings()},
+        "restart.md": {"stays down": _stays_down()},
     }
     return {ROOT / "docs" / name: _filled(name, tables) for name, tables in filled.items()}
 
@@ -68,7 +69,9 @@ def _codes() -> dict[str, str]:
         "starts": {code: reason.text for code, reason in starts.items()},
         "shutdowns": {code: reason.text for code, reason in order.SHUTDOWN_REASONS.items()},
         "recoveries": {code: reason.text for code, reason in order.RECOVERY_REASONS.items()},
+        "restarts": {code: reason.text for code, reason in order.RESTART_REASONS.items()},
         "stops": {code: f"{said[0].upper()}{said[1:]}." for code, said in module("policy.power").STOPS.items()},
+        "limits": {code: reason.text for code, reason in module("reasons_limits").LIMIT_REASONS.items()},
         "findings": {code: f"{found.meaning} {found.remedy}" for code, found in module("findings").FINDINGS.items()},
         "errors": errors.ERRORS,
     }
@@ -92,6 +95,13 @@ def _failures() -> str:
     texts = {code: errors[code] for code in FAILURES if code in errors}
     texts.update({code: reasons[code].text for code in FAILURES if code in reasons})
     return _table(("code", "meaning"), [(f"`{code}`", texts[code]) for code in FAILURES])
+
+
+def _stays_down() -> str:
+    """Where a VM is that stopped."""
+    reasons = module("reasons_order").RESTART_REASONS
+    rows = [(f"`{code}`", reason.meaning, reason.decision, reason.remedy) for code, reason in reasons.items()]
+    return _table(("code", "meaning", "status says", "what to do"), rows)
 
 
 def _findings() -> str:

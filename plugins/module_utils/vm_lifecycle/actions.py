@@ -7,14 +7,30 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import FrozenSet, Optional, Tuple, Union
+from typing import FrozenSet, Mapping, Optional, Tuple, Union
 
 from .changes import StoreChange
-from .host_actions import Bring, Capture, DropRecovery, Guard, Redefine, Start, Stop
+from .host_actions import (
+    Bring,
+    Capture,
+    DropRecovery,
+    Guard,
+    Pause,
+    Redefine,
+    Retry,
+    SetLimit,
+    SetPanicDevice,
+    Start,
+    StayDown,
+    Stop,
+)
 from .model import Document, Intent, Pressure, Record, VolumeVerdict
 
 # What this module offers of others; its own names need not be listed.
-__all__ = ["Bring", "Capture", "DropRecovery", "Guard", "Redefine", "Start", "Stop"]
+__all__ = [
+    "Bring", "Capture", "DropRecovery", "Guard", "Pause", "Redefine", "Retry", "SetLimit", "SetPanicDevice", "Start", "StayDown",
+    "Stop",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -38,6 +54,15 @@ class SetAutostart:
 
     uuid: str
     value: bool
+    guard: Optional[Guard] = None
+
+
+@dataclass(frozen=True)
+class SetActions:
+    """What libvirt does by itself when the guest ends: values by element. guard: as for SetAutostart."""
+
+    uuid: str
+    values: Mapping[str, str]
     guard: Optional[Guard] = None
 
 
@@ -166,6 +191,9 @@ Action = Union[
     WriteMetadata,
     RemoveMetadata,
     SetAutostart,
+    SetActions,
+    SetLimit,
+    SetPanicDevice,
     KeepRecord,
     DropRecord,
     DropIntent,
@@ -182,6 +210,9 @@ Action = Union[
     DropUndo,
     Start,
     Stop,
+    Retry,
+    StayDown,
+    Pause,
     Capture,
     Redefine,
     Bring,
@@ -210,6 +241,8 @@ class Entry:
     #: Epoch seconds from which the VM may go, as far as its own deadline is concerned.
     due_unix: Optional[float] = None
     warnings: Tuple[str, ...] = ()
+    #: How its limits stand now and afterwards; None when nobody asked.
+    limits: Optional[Tuple[Document, Document]] = None
 
     @property
     def changes(self) -> bool:

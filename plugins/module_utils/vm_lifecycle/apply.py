@@ -24,7 +24,14 @@ from .policy.cleanup_policy import pressed
 from .ports import World
 
 #: Decision of an entry -> the word for it in the operation log.
-OPERATIONS = {"removed": "remove", "forgotten": "forget", "restored": "restore"}
+OPERATIONS = {
+    "removed": "remove",
+    "forgotten": "forget",
+    "restored": "restore",
+    "started": "retry",
+    "limited": "limit",
+    "paused": "pause",
+}
 #: Seconds between two looks at something that is waited for, and for which a removal waits for its turn.
 POLL, SLOT_WAIT = 0.5, 600.0
 
@@ -192,6 +199,34 @@ def _set_autostart(run: Run, chain: Chain, action: do.SetAutostart) -> None:
     chain.touched = True
 
 
+def _set_actions(run: Run, chain: Chain, action: do.SetActions) -> None:
+    if action.guard is not None:
+        check(run, action.guard)
+    run.world.hypervisor.set_actions(action.uuid, action.values)
+    chain.touched = True
+
+
+def _set_limit(run: Run, chain: Chain, action: do.SetLimit) -> None:
+    if action.guard is not None:
+        check(run, action.guard)
+    run.world.hypervisor.set_limit(action.uuid, action.kind, action.amount, action.persistent)
+    chain.touched = True
+
+
+def _set_panic_device(run: Run, chain: Chain, action: do.SetPanicDevice) -> None:
+    if action.guard is not None:
+        check(run, action.guard)
+    run.world.hypervisor.set_panic_device(action.uuid, action.present)
+    chain.touched = True
+
+
+def _pause(run: Run, chain: Chain, action: do.Pause) -> None:
+    check(run, action.guard)
+    run.world.hypervisor.pause(action.guard.uuid)
+    chain.touched = True
+    run.later(run.log(chain.entry, "pause", "done", chain.entry.message))
+
+
 def _keep_record(run: Run, _chain: Chain, action: do.KeepRecord) -> None:
     record, clock = action.record, run.world.host.clock()
     run.later(Remember(record))
@@ -218,10 +253,16 @@ def _drop_intent(run: Run, _chain: Chain, action: do.DropIntent) -> None:
     run.world.store.drop_intent(action.uuid)
 
 
+#: What keeps running VMs within their limits.
+LIMITS: Dict[Type[object], Handler] = {do.SetLimit: _set_limit, do.Pause: _pause}
+
 DECLARATIONS: Dict[Type[object], Handler] = {
     do.WriteMetadata: _write_metadata,
     do.RemoveMetadata: _remove_metadata,
     do.SetAutostart: _set_autostart,
+    do.SetActions: _set_actions,
+    do.SetLimit: _set_limit,
+    do.SetPanicDevice: _set_panic_device,
     do.KeepRecord: _keep_record,
     do.DropRecord: _drop_record,
     do.DropIntent: _drop_intent,

@@ -11,6 +11,8 @@ from typing import FrozenSet, Mapping, Union
 from .boots import BootRun, LastState, StartRecord
 from .model import ClockMemory, Document, Notice, Record, SweepPlan
 from .recoveries import Recovery
+from .restarts import RestartRecord
+from .snapshots import Sample, SweepRun
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Remember:
 
 @dataclass(frozen=True)
 class Forget:
-    """Record, schedule, last state and start of a VM are dropped."""
+    """Record, schedule, last state, start, restarts and snapshots of a VM are dropped."""
 
     uuid: str
 
@@ -80,9 +82,9 @@ class NoticeTried:
 
 @dataclass(frozen=True)
 class Prune:
-    """What ended before before_unix is dropped: operation log, completed schedules, notices that need no delivery any more.
+    """What ended before before_unix is dropped: operation log, snapshots, completed schedules, notices that need no delivery any more.
 
-    What is known of a removed VM goes with its completed schedule; last states and starts of VMs that nobody has or knows go, too.
+    What is known of a removed VM goes with its completed schedule; what was seen of VMs that nobody has or knows goes, too.
     Never a schedule that is not completed, and no undo record; nor anything of VMs that exist again: existing, UUIDs.
     """
 
@@ -126,10 +128,32 @@ class RememberRecovery:
 
 
 @dataclass(frozen=True)
+class RememberRestart:
+    """Where a VM is between its stop and its restart."""
+
+    restart: RestartRecord
+
+
+@dataclass(frozen=True)
 class ForgetRecovery:
     """Nothing is kept of a VM any more."""
 
     uuid: str
+
+
+@dataclass(frozen=True)
+class RememberSnapshot:
+    """A snapshot of a VM is kept, with what the next one is measured against; older ones than the newest keep of that VM are dropped."""
+
+    sample: Sample
+    keep: int
+
+
+@dataclass(frozen=True)
+class RememberSweep:
+    """How the timer's last sweep ended."""
+
+    sweep: SweepRun
 
 
 @dataclass(frozen=True)
@@ -159,6 +183,9 @@ StoreChange = Union[
     RememberStart,
     RememberBoot,
     RememberRecovery,
+    RememberRestart,
     ForgetRecovery,
+    RememberSnapshot,
+    RememberSweep,
     LogOperation,
 ]

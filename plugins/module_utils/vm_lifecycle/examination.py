@@ -11,14 +11,17 @@ from typing import Mapping, Tuple
 
 #: Units of this software that systemd runs.
 BOOT, HOST, SUPERVISOR = "vm-lifecycle-boot.service", "vm-lifecycle-host.service", "vm-lifecycle-supervisor.service"
+TIMER = "vm-lifecycle-cleanup.timer"
 OWN = (
-    "vm-lifecycle-cleanup.timer",
+    TIMER,
     "vm-lifecycle-cleanup.service",
     "vm-lifecycle-notify.service",
     BOOT,
     HOST,
     SUPERVISOR,
 )
+#: Those of them that go on until the host goes down.
+STEADY = (TIMER, SUPERVISOR)
 #: Others that start or stop VMs.
 GUESTS, PACEMAKER = "libvirt-guests.service", "pacemaker.service"
 #: libvirt's daemons, of which a host has the one or the other kind; a socket starts its service.

@@ -55,10 +55,26 @@ FINDINGS: Dict[str, Ailment] = {
         "A VM did not come up when it was last started in order.",
         "See to the cause, then vm-lifecycle boot --again; the next good start ends this.",
     ),
+    "restart_given_up": Ailment(
+        "error",
+        "A VM stopped once more after as many restarts in a row as its max_retries allows, and is left down.",
+        "See to the cause, its log in /var/log/libvirt/qemu for one, then vm-lifecycle retry.",
+    ),
     "unit_failed": Ailment(
         "error",
         "A unit of this software has failed.",
         "See journalctl -u with its name. When that is mended: systemctl reset-failed, and start it unless it is that of the boot.",
+    ),
+    "unit_inactive": Ailment(
+        "error",
+        "A unit of this software is enabled, and was stopped: until the next boot nothing is removed, or nothing is recorded.",
+        "Start it: systemctl start with its name.",
+    ),
+    "removal_given_up": Ailment(
+        "error",
+        "Removing a VM failed max_cleanup_attempts times, so no sweep tries it any more.",
+        "See to the cause, which vm-lifecycle log has, too; then sweep it by name: vm-lifecycle cleanup NAME, with "
+        "--ignore window while the window is closed. Or renew it.",
     ),
     "host_unit_inactive": Ailment(
         "error",
@@ -87,8 +103,8 @@ FINDINGS: Dict[str, Ailment] = {
     ),
     "unmanaged_running": Ailment(
         "warning",
-        "Nobody shuts this VM down when the host goes down: it is not declared, and libvirt-guests does not act.",
-        "Declare it with vm_persistence, or shut it down yourself before the host.",
+        "Nobody shuts this VM down when the host goes down: it is not declared, or held from everything, and libvirt-guests does not act.",
+        "Declare it with vm_persistence, or release it; else shut it down yourself before the host.",
     ),
     "stop_budget_short": Ailment(
         "warning",
@@ -108,17 +124,23 @@ FINDINGS: Dict[str, Ailment] = {
     "on_crash_restart": Ailment(
         "warning",
         "Its on_crash makes libvirt itself start it again after a crash, at once and for ever.",
-        "Set on_crash to destroy in its definition with virsh edit.",
+        "Enable the supervisor and run vm-lifecycle flags, or set on_crash to destroy with virsh edit.",
     ),
     "on_poweroff_restart": Ailment(
         "warning",
         "Its on_poweroff makes libvirt start it again when its guest shuts down, so it can't be shut down at all.",
-        "Set on_poweroff to destroy in its definition with virsh edit.",
+        "Enable the supervisor and run vm-lifecycle flags, or set on_poweroff to destroy with virsh edit.",
+    ),
+    "limit_keeps_down": Ailment(
+        "error",
+        "A limit in its definition can't be applied on this host, so libvirt refuses to start it.",
+        "Declare it again, which takes a limit of ours away; lift one of somebody else with virsh memtune or schedinfo.",
     ),
     "metadata_problem": Ailment(
         "warning",
         "Its declaration can't be relied on, so it is neither started, stopped nor removed.",
-        "Look at it, then declare it again; with repair: true if its metadata is not valid.",
+        "Look at it, then declare it again; if its metadata is not valid, with repair: true, which vm_persistence "
+        "alone takes, in a call of its own.",
     ),
     "insane_clock": Ailment(
         "warning",
@@ -135,9 +157,14 @@ FINDINGS: Dict[str, Ailment] = {
         "A part of the host could not be looked at.",
         "Run vm-lifecycle doctor as root on the host itself.",
     ),
+    "limits_not_applicable": Ailment(
+        "info",
+        "VMs are declared with limits that this host can't apply, so they have none.",
+        "Give libvirt the control groups that are missing, or declare enforce_memory_limit and enforce_cpu_limit as false.",
+    ),
     "no_panic_device": Ailment(
         "info",
         "It has no panic device, so a guest that crashes looks like one that runs.",
-        "Add a <panic> device to its definition with virsh edit.",
+        "Declare policy.panic_device: true, or add a <panic> device to its definition with virsh edit.",
     ),
 }

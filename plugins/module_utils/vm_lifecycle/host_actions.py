@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, vmops.lifecycle contributors
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The verbs of a host's boot, its shutdown, and of recovery, and the guard of all verbs. actions.py has the whole set."""
+"""The verbs of a host's boot, its shutdown, of recovery and of limits, and the guard of all verbs. actions.py has the whole set."""
 
 from __future__ import annotations
 
@@ -46,6 +46,51 @@ class Stop:
     place: Place
     how: str
     seconds: float
+
+
+@dataclass(frozen=True)
+class Retry:
+    """A person starts a VM that the supervisor gave up, or would start later."""
+
+    uuid: str
+
+
+@dataclass(frozen=True)
+class StayDown:
+    """A VM that is off stays off: it counts as stopped by somebody."""
+
+    uuid: str
+    name: str
+
+
+@dataclass(frozen=True)
+class SetLimit:
+    """A limit of the persistent definition, or of the running VM, becomes amount; 0 lifts it. guard: as for SetPanicDevice.
+
+    kind: memory (KiB) or cpu (microseconds of each tenth of a second).
+    """
+
+    uuid: str
+    kind: str
+    amount: int
+    persistent: bool
+    guard: Optional[Guard] = None
+
+
+@dataclass(frozen=True)
+class Pause:
+    """A running VM's processors stand still, until a person resumes it."""
+
+    guard: Guard
+
+
+@dataclass(frozen=True)
+class SetPanicDevice:
+    """The definition has a panic device, or none any more. guard None: the declaration that asks for it is written just before."""
+
+    uuid: str
+    present: bool
+    guard: Optional[Guard] = None
 
 
 @dataclass(frozen=True)

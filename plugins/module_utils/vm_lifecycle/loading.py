@@ -44,7 +44,10 @@ def load(world: World, domain: Domain, paused: bool, on_failure: str) -> str:
         if not code:
             return ""
         if on_failure != "start-cold":
-            raise EffectError(code, f"{problem}; its memory stays where it is")
+            raise EffectError(
+                code,
+                f"{problem}; its memory stays where it is; vm-lifecycle recover --start-cold {domain.name} starts it without",
+            )
         path = world.hypervisor.set_memory_aside(domain.uuid, world.store.directory(ASIDE))
         world.store.drop_manifest(domain.uuid)
         said = f"started without its memory, which is kept in {path}: {problem}"

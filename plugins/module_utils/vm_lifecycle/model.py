@@ -290,5 +290,7 @@ class Observed:
     storage_problem: str = ""
     #: Why the store could not be read although something is done all the same; then nothing is written to it first.
     store_problem: str = ""
-    #: Features whose units are enabled on this host: cleanup, boot, supervisor.
+    #: Features whose units are enabled on this host: cleanup, boot, supervisor, snapshots.
     features: FrozenSet[str] = frozenset()
+    #: What libvirt does when guests end, by UUID, as policy/habits.py; of VMs for which that counts.
+    ends: Mapping[str, Mapping[str, str]] = field(default_factory=dict)

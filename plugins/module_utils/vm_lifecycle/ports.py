@@ -11,6 +11,7 @@ from typing import (
     TYPE_CHECKING,
     Any,
     Callable,
+    Collection,
     ContextManager,
     Dict,
     FrozenSet,
@@ -22,8 +23,11 @@ from typing import (
     Tuple,
 )
 
-from .boots import BootRun, LastState, MemoryCost, Need, StartRecord
+from .boots import MemoryCost, Need
 from .changes import LogOperation, StoreChange
+from .keeping import Keeping
+from .limits import Controllers
+from .measuring import Measurements, Meter
 from .model import (
     ClockMemory,
     ClockReading,
@@ -40,13 +44,14 @@ from .model import (
     UndoRecord,
     VolumeVerdict,
 )
-from .recoveries import Configuration, Manifest, MemoryFacts, Recovery
+from .ports_limits import Limiting
+from .recoveries import Configuration, MemoryFacts
 
 if TYPE_CHECKING:
     from .examination import Examination
 
 
-class Hypervisor(Protocol):
+class Hypervisor(Limiting, Meter, Protocol):
     """libvirt on this host. A call on a UUID that is gone raises DomainGone; a refusal of libvirt raises EffectError."""
 
     def domains(self) -> List[Domain]:
@@ -76,6 +81,9 @@ class Hypervisor(Protocol):
     def set_autostart(self, uuid: str, value: bool) -> None:
         """Set libvirt's autostart flag."""
 
+    def set_actions(self, uuid: str, values: Mapping[str, str]) -> None:
+        """Set on_poweroff, on_reboot or on_crash in the persistent definition, and in the live one where QEMU can change it."""
+
     def request_shutdown(self, uuid: str) -> None:
         """Ask the guest to shut down; returns at once."""
 
@@ -93,6 +101,9 @@ class Hypervisor(Protocol):
 
     def activate(self, need: Need) -> None:
         """Start a network or a pool. Already active is success."""
+
+    def stop_reason(self, uuid: str) -> str:
+        """Why the domain is off, as libvirt remembers it: a word of policy.power.STOPS; "unknown" when it has forgotten, or never knew."""
 
     def addresses(self, uuid: str) -> List[str]:
         """Addresses at which the running guest may answer, best known first: leases, guest agent, ARP. None that are the host's own."""
@@ -143,11 +154,14 @@ class Hypervisor(Protocol):
         """
 
 
-class Store(Protocol):
-    """What happened on this host. Raises EffectError store_unusable when the state can't be read or written."""
+class Store(Measurements, Keeping, Protocol):
+    """What happened on this host. Raises EffectError store_unusable when the state can't be read or written.
 
-    def records(self) -> Dict[str, Record]:
-        """All records by UUID."""
+    uuids: of these VMs only, at most some hundreds; None for all.
+    """
+
+    def records(self, uuids: Optional[Collection[str]] = None) -> Dict[str, Record]:
+        """Records by UUID."""
 
     def schedules(self) -> Dict[str, Document]:
         """All VmCleanupSchedules by UUID."""
@@ -163,30 +177,6 @@ class Store(Protocol):
 
     def pools(self) -> Dict[str, int]:
         """Storage pools that this host is known to have, as in RememberPools."""
-
-    def states(self) -> Dict[str, LastState]:
-        """What each VM was last seen to be, by UUID."""
-
-    def starts(self) -> Dict[str, StartRecord]:
-        """How the last start of each VM in order went, by UUID."""
-
-    def boot(self) -> Optional[BootRun]:
-        """The last boot that was carried out, None when there was none."""
-
-    def recoveries(self) -> Dict[str, Recovery]:
-        """What is kept to make VMs again, by UUID."""
-
-    def manifests(self) -> Dict[str, Manifest]:
-        """What saved memory was made with, by UUID."""
-
-    def write_manifest(self, manifest: Manifest) -> None:
-        """Make a manifest durable, in place of an earlier one of the same VM."""
-
-    def directory(self, name: str) -> str:
-        """Path of a directory of the state, for large files; made if need be."""
-
-    def drop_manifest(self, uuid: str) -> None:
-        """The memory was loaded, or set aside."""
 
     def save(self, changes: Sequence[StoreChange]) -> None:
         """Make all changes durable, or none of them."""
@@ -242,7 +232,7 @@ class Host(Protocol):
         """Hold a VM against other runs while the context lasts; yields False when another run holds it."""
 
     def features(self) -> FrozenSet[str]:
-        """Features whose units are enabled: cleanup, boot, supervisor."""
+        """Features whose units are enabled: cleanup, boot, supervisor, snapshots."""
 
     def configuration(self, name: str) -> Optional[Mapping[str, object]]:
         """/etc/vm-lifecycle/<name>.json, None when there is none. Raises LifecycleError when it can't be read."""
@@ -264,6 +254,9 @@ class Host(Protocol):
 
     def stop_budget(self) -> float:
         """Seconds that systemd leaves vm-lifecycle-host.service for stopping VMs; infinity when nothing limits it."""
+
+    def controllers(self) -> Controllers:
+        """Whether libvirt can apply limits on this machine. Read once libvirt has answered, since its daemon is looked at, too."""
 
     def examination(self) -> Examination:
         """What the machine's own settings say about who starts and stops VMs. What can't be looked at is said in it."""

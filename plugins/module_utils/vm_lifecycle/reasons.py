@@ -31,6 +31,12 @@ class Stage(NamedTuple):
     codes: Tuple[str, ...]
 
 
+#: The role has no repair, which would hold for every run.
+REPAIR = (
+    "Declare it again with what is meant, once and by itself: ansible HOST -b -m vmops.lifecycle.vm_persistence "
+    "-a 'name=NAME mode=permanent repair=true'."
+)
+
 #: Why a sweep removed, kept or postponed a VM.
 VM_REASONS: Dict[str, Reason] = {
     "expired": Reason("removed", "Its time is over and every condition of the gate holds."),
@@ -42,13 +48,11 @@ VM_REASONS: Dict[str, Reason] = {
     "transient": Reason("kept", "Transient domains are left alone.", "Define it, then declare it."),
     "metadata_unreadable": Reason("kept", "libvirt could not read its metadata.", "See what libvirt says about it."),
     "not_managed": Reason("kept", "It carries no metadata of ours. VMs that were not declared are never touched."),
-    "metadata_not_json": Reason(
-        "kept", "Its metadata is not readable as JSON. Unreadable means keep.", "Declare it again with repair: true."
-    ),
+    "metadata_not_json": Reason("kept", "Its metadata is not readable as JSON. Unreadable means keep.", REPAIR),
     "metadata_newer": Reason(
         "kept", "Its metadata was written by a newer version of this software.", "Upgrade this host."
     ),
-    "metadata_invalid": Reason("kept", "Its metadata breaks its schema.", "Declare it again with repair: true."),
+    "metadata_invalid": Reason("kept", "Its metadata breaks its schema.", REPAIR),
     "metadata_cloned": Reason(
         "kept",
         "Its metadata names another VM: it is a clone, and a clone never inherits a deadline.",
@@ -64,14 +68,21 @@ VM_REASONS: Dict[str, Reason] = {
     ),
     "permanent": Reason("kept", "Permanent VMs are never removed."),
     "held": Reason("kept", "It is held.", "Release it when it may go."),
-    "not_expired": Reason("kept", "Its deadline lies in the future.", "To end it now, name it with ignore: [expiry]."),
+    "not_expired": Reason(
+        "kept",
+        "Its deadline lies in the future.",
+        "To end it now: vm-lifecycle cleanup NAME --ignore expiry --ignore window, or vm_cleanup with ignore: [expiry, window].",
+    ),
     "auto_cleanup_off": Reason(
         "kept",
         "It is expired, but auto_cleanup is off: it is reported and never removed.",
         "Declare it with auto_cleanup, or remove it yourself.",
     ),
     "gave_up": Reason(
-        "kept", "Removing it failed max_cleanup_attempts times.", "See to the cause, then sweep it by name."
+        "kept",
+        "Removing it failed max_cleanup_attempts times.",
+        "See to the cause, then sweep it by name: "
+        "vm-lifecycle cleanup NAME, with --ignore window while the window is closed.",
     ),
     "insane_clock": Reason(
         "waiting",
@@ -89,12 +100,13 @@ VM_REASONS: Dict[str, Reason] = {
     "backing_off": Reason(
         "waiting",
         "Removing it failed; the next attempt is due later, at twice the delay each time.",
-        "See to the cause; a sweep that names it tries at once.",
+        "See to the cause; a sweep that names it tries at once: vm-lifecycle cleanup NAME, with --ignore window while "
+        "the window is closed.",
     ),
     "not_notified": Reason(
         "waiting",
         "require_notice is on, and its notice did not arrive long enough ago.",
-        "If notices don't arrive, see vm-lifecycle notify.",
+        "If notices don't arrive, see vm-lifecycle notify --test.",
     ),
     "metadata_lost": Reason(
         "waiting",
@@ -131,11 +143,15 @@ VM_REASONS: Dict[str, Reason] = {
     "planned": Reason(
         "waiting",
         "It is in the plan that was stored under that id; nothing is removed before it is confirmed.",
-        "Confirm the plan by its id.",
+        "Confirm the plan by its id: vm-lifecycle confirm PLAN.",
     ),
-    "unconfirmed": Reason("waiting", "A person has to confirm the plan first.", "Confirm the plan by its id."),
+    "unconfirmed": Reason(
+        "waiting", "A person has to confirm the plan first.", "Confirm the plan by its id: vm-lifecycle confirm PLAN."
+    ),
     "over_cap": Reason(
-        "waiting", "More would be removed than a sweep may remove by itself.", "Confirm the plan by its id."
+        "waiting",
+        "More would be removed than a sweep may remove by itself.",
+        "Confirm the plan by its id: vm-lifecycle confirm PLAN.",
     ),
     "outside_window": Reason("waiting", "The cleanup window is closed."),
     "low_resources": Reason("waiting", "The host is under pressure, and skip_on_low_resources is on."),

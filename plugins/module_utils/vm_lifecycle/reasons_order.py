@@ -64,3 +64,40 @@ RECOVERY_REASONS: Dict[str, Reason] = {
     "nothing_kept": Reason("forgotten or kept", "Nothing is on record of it any more."),
     "unknown_vm": Reason("kept", "No VM has that name or UUID, and missing: skip was given."),
 }
+
+#: Where a VM is that its restart policy speaks of, and why. The first words say whether it comes back.
+RESTART_REASONS: Dict[str, Reason] = {
+    "restart_waits": Reason("waiting", "It stopped, and is started again when its delay is over."),
+    "retries_used_up": Reason(
+        "gave up",
+        "It stopped once more after as many starts in a row as max_retries allows.",
+        "See to the cause, then start it; vm-lifecycle retry does that.",
+    ),
+    "stopped_by_somebody": Reason(
+        "left", "Somebody stopped it, which is never undone.", "Start it when it should run."
+    ),
+    "ended_well": Reason("left", "Its guest shut itself down, and its restart_policy is on-failure."),
+    "restart_not_declared": Reason("left", "Its restart_policy is no."),
+    "no_retries": Reason("left", "Its max_retries is 0, so it is never restarted."),
+    "restart_temporary": Reason("left", "It is temporary, and only permanent VMs are restarted."),
+    "restart_held": Reason("left", "It is held from everything.", "Release it, then start it."),
+    "memory_saved": Reason("left", "Its memory was saved: it goes on when somebody starts it, or the host boots."),
+    "moved_or_reverted": Reason("left", "It was migrated, or reverted to a snapshot."),
+    "host_goes_down": Reason("left", "Its host goes down, or has; the next boot decides."),
+    "stop_not_seen": Reason(
+        "left",
+        "Nobody saw why it stopped, so it may have been somebody's wish.",
+        "Start it if it should run.",
+    ),
+    "crash_preserved": Reason(
+        "left",
+        "Its guest crashed, and its on_crash is preserve: it is kept as it is, to be looked at.",
+        "Power it off when you are done, and start it.",
+    ),
+    "retried": Reason("started", "A person had it started with vm-lifecycle retry."),
+    "restart_refused": Reason(
+        "left",
+        "It is not the VM any more that was declared, or its metadata can't be relied on.",
+        "See vm-lifecycle doctor, declare it again, and start it.",
+    ),
+}

@@ -9,18 +9,22 @@ Last state at boot needs it: what is written only at shutdown is lost by a power
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Dict, FrozenSet, List, Mapping, Optional, Sequence
+from typing import Collection, Dict, FrozenSet, List, Mapping, Optional, Sequence, Set
 
 from .boots import LastState, PowerEvent, StartRecord
 from .changes import Remember, RememberRecovery, RememberStart, RememberState, StoreChange
 from .errors import EffectError
 from .model import ClockReading, Domain, Record
-from .policy.power import UP, following, seen, stopped
+from .policy.power import following, seen, stopped
+from .policy.restart import owed
 from .ports import World
 from .recoveries import Recovery
+from .restarting import Restarts, ran
 
 #: Seconds for which a request to shut down explains that a guest shuts down.
 ASKED_FOR = 600.0
+#: Of at most so many VMs the rows are read that a batch of events is about; else all.
+FEW = 500
 
 
 @dataclass(frozen=True)
@@ -33,11 +37,15 @@ class Note:
 
 @dataclass
 class Recorder:
-    """notes: what events said that counts when the VM stops, by UUID. missing: declared VMs that were not there at the last look."""
+    """notes: what events said that counts when the VM stops, by UUID. missing: declared VMs that were not there at the last look.
+
+    restarts: what follows from stops, written together with them.
+    """
 
     world: World
     notes: Dict[str, Note] = field(default_factory=dict)
     missing: FrozenSet[str] = frozenset()
+    restarts: Optional[Restarts] = None
 
     def catch_up(self) -> int:
         """Look, if a VM was declared since: it runs perhaps, and no event tells of that. Returns how many VMs had changed."""
@@ -51,23 +59,30 @@ class Recorder:
         What stopped unseen while the host goes down was stopped by that, as in take.
         """
         records = self._declared()
-        states, starts, clock = self.world.store.states(), self.world.store.starts(), self.world.host.clock()
+        states, starts, clock = self._states(), self.world.store.starts(), self.world.host.clock()
         changes: List[StoreChange] = []
         count = 0
         domains = self.world.hypervisor.domains()
-        missed = {each.uuid for each in domains if each.uuid in records and _stopped_unseen(states, each, clock)}
-        going_down = bool(missed) and self.world.host.going_down()
+        ended = {each.uuid for each in domains if not each.active and ran(states.get(each.uuid), clock.boot_id)}
+        going_down = bool(ended & records.keys()) and self.world.host.going_down()
+        turn = self.restarts.turn(clock, going_down) if self.restarts is not None else None
         for domain in domains:
-            record = records.get(domain.uuid)
+            record, last = records.get(domain.uuid), states.get(domain.uuid)
             if record is None:
                 continue
-            state = seen(states.get(domain.uuid), domain, clock.now, clock.boot_id)
-            if going_down and domain.uuid in missed:
-                state = stopped(states[domain.uuid], domain, "host_shutdown", clock.now, clock.boot_id)
-            if state != states.get(domain.uuid):
+            if domain.uuid not in ended:
+                state = seen(last, domain, clock.now, clock.boot_id)
+            else:
+                reason = "host_shutdown" if going_down else self._stop_reason(domain.uuid)
+                state = stopped(last, domain, reason, clock.now, clock.boot_id)
+            if turn is not None:
+                turn.saw(domain, state, last, record)
+            if state != last:
                 count += 1
                 changes += _changes(state, record, starts.get(domain.uuid), clock, began=False)
-        self._save([*changes, *self._definitions(records)])
+        self._save([*changes, *self._definitions(records), *(turn.changes if turn is not None else ())])
+        if turn is not None and self.restarts is not None:
+            self.restarts.settle(turn)
         self.missing = frozenset(records) - {domain.uuid for domain in domains}
         return count
 
@@ -80,8 +95,10 @@ class Recorder:
             return 0
         asks = any(event.kind in ("stopped", "suspended") for event in events)
         going_down = asks and self.world.host.going_down()
-        records, states, starts = self._declared(), dict(self.world.store.states()), self.world.store.starts()
+        told = _some({event.uuid for event in events})
+        records, states, starts = self._declared(told), self._states(told), self.world.store.starts(told)
         clock = self.world.host.clock()
+        turn = self.restarts.turn(clock, going_down) if self.restarts is not None else None
         notes = dict(self.notes)
         changes: List[StoreChange] = []
         count = 0
@@ -93,14 +110,31 @@ class Recorder:
             asked = note.asked is not None and clock.boottime - note.asked <= ASKED_FOR
             last = states.get(event.uuid)
             state = following(event, last, clock.now, clock.boot_id, going_down, (note.shutdown_detail, asked))
+            if turn is not None:
+                turn.heard(event, state, record)
             if state is None or state == last:
                 continue
             count += 1
             states[event.uuid] = state
-            changes += _changes(state, record, starts.get(event.uuid), clock, event.kind == "started")
-        self._save([*changes, *self._redefined(events, records)])
+            news = _changes(state, record, starts.get(event.uuid), clock, event.kind == "started")
+            records.update({change.record.uuid: change.record for change in news if isinstance(change, Remember)})
+            changes += news
+        self._save([*changes, *self._redefined(events, records), *(turn.changes if turn is not None else ())])
         self.notes = notes
+        if turn is not None and self.restarts is not None:
+            self.restarts.settle(turn)
         return count
+
+    def _states(self, uuids: Optional[Collection[str]] = None) -> Dict[str, LastState]:
+        store, boot_id = self.world.store, self.world.host.clock().boot_id
+        return owed(store.states(uuids), store.restarts(), boot_id)
+
+    def _stop_reason(self, uuid: str) -> str:
+        """What libvirt remembers of a stop that nobody heard."""
+        try:
+            return self.world.hypervisor.stop_reason(uuid)
+        except EffectError:
+            return "unknown"  # it went away meanwhile
 
     def _definitions(self, records: Mapping[str, Record]) -> List[StoreChange]:
         """What is kept of each VM, where it is not that any more; and VMs that somebody removed since this host booted."""
@@ -123,7 +157,7 @@ class Recorder:
         changed = {event.uuid for event in events if event.kind in ("defined", "undefined", "started")}
         if not changed:
             return []
-        kept, found = self.world.store.recoveries(), []
+        kept, found = self.world.store.recoveries(_some(changed)), []
         for uuid in sorted(changed):
             domain = self.world.hypervisor.domain(uuid)
             if domain is not None and domain.persistent and uuid in records:
@@ -143,20 +177,17 @@ class Recorder:
         memory = kept.memory if kept is not None else None
         return [RememberRecovery(Recovery(domain.uuid, domain.name, created, now, configuration, memory))]
 
-    def _declared(self) -> Mapping[str, Record]:
-        return {uuid: record for uuid, record in self.world.store.records().items() if record.document}
+    def _declared(self, uuids: Optional[Collection[str]] = None) -> Dict[str, Record]:
+        return {uuid: record for uuid, record in self.world.store.records(uuids).items() if record.document}
 
     def _save(self, changes: List[StoreChange]) -> None:
         if changes:
             self.world.store.save(changes)
 
 
-def _stopped_unseen(states: Mapping[str, LastState], domain: Domain, clock: ClockReading) -> bool:
-    """Whether a VM that is off ran when it was last seen in this boot, and nobody knows of its stop."""
-    last = states.get(domain.uuid)
-    if last is None or last.boot_id != clock.boot_id or domain.active:
-        return False
-    return last.state in UP and last.reason != "host_shutdown"
+def _some(uuids: Set[str]) -> Optional[Set[str]]:
+    """VMs to read of, None for all when they are many."""
+    return uuids if len(uuids) <= FEW else None
 
 
 def _noted(notes: Dict[str, Note], event: PowerEvent, boottime: float) -> Note:

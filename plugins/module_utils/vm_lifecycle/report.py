@@ -10,6 +10,7 @@ from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Sequence
 from .metadata import Declaration
 from .model import Document, Domain, Record, VolumeVerdict
 from .policy.cleanup_policy import CleanupPolicy
+from .schema import with_defaults
 from .times import iso
 
 #: Values that ask for nothing, so that nobody has to act on them.
@@ -21,30 +22,33 @@ LATER = ""
 #: Feature whose unit acts on a field. Without the boot unit auto_start acts through libvirt's own flag.
 ACTING: Mapping[str, str] = {
     "ttl_hours": "cleanup",
-    "restart_policy": LATER,
+    "restart_policy": "supervisor",
     "policy.on_host_reboot": "boot",
     "policy.on_host_shutdown": "boot",
     "autostart": "boot",
     "policy.on_memory_pressure": LATER,
     "policy.on_disk_full": LATER,
-    "policy.enforce_memory_limit": LATER,
-    "policy.enforce_cpu_limit": LATER,
-    "policy.enforce_disk_limit": LATER,
+    "policy.enforce_disk_limit": "supervisor",
 }
 
 
 def unenforced(document: Document, features: FrozenSet[str]) -> List[Dict[str, str]]:
-    """Fields that were declared and that no enabled unit acts on: [{field, enable}]."""
+    """Fields that were declared and that no enabled unit acts on: [{field, enable}].
+
+    A declaration carries defaults that nobody spoke of, so what equals its default is not told.
+    """
     persistence, policy = document["persistence"], document.get("policy") or {}
     temporary = persistence["mode"] == "temporary"
     wanted: Dict[str, Any] = {f"policy.{name}": value for name, value in policy.items()}
     wanted["ttl_hours"] = temporary and persistence["auto_cleanup"]
     wanted["autostart"] = document.get("autostart")
     wanted["restart_policy"] = None if temporary else persistence["restart_policy"]
+    usual: Dict[str, Any] = {f"policy.{name}": value for name, value in with_defaults("VmLifecyclePolicy", {}).items()}
+    usual["restart_policy"] = with_defaults("VmPersistence", {})["restart_policy"]
     return [
         {"field": name, "enable": feature}
         for name, feature in ACTING.items()
-        if wanted.get(name) not in INERT and feature not in features
+        if wanted.get(name) not in (*INERT, usual.get(name)) and feature not in features
     ]
 
 

@@ -56,7 +56,9 @@ def violations(schema_name: str, document: Mapping[str, Any]) -> List[Violation]
     if key in _accepted:
         return []
     found = _violations(schema_name, document)
-    if not found and len(_accepted) < _REMEMBERED:
+    if not found:
+        if len(_accepted) >= _REMEMBERED:
+            _accepted.clear()
         _accepted.add(key)
     return found
 

@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Tuple
 
 import pytest
 from vm_lifecycle.model import Hooks, Pressure
-from vm_lifecycle.policy.cleanup_policy import CleanupPolicy, decode, pressed
+from vm_lifecycle.policy.cleanup_policy import CleanupPolicy, beside, decode, pressed
 
 INFINITE = float("inf")
 NOON, NIGHT = 1795608000.0, 1795575600.0
@@ -35,7 +35,17 @@ def policy(**document: Any) -> CleanupPolicy:
         ({"cleanup_enabled": "yes"}, [("invalid_option", "policy.cleanup_enabled")]),
         ({"colour": "red"}, [("invalid_option", "policy.colour")]),
         ({"require_synchronised_clock": 1}, [("invalid_option", "policy.require_synchronised_clock")]),
-        ({"require_notice": True}, [("invalid_option", "policy.require_notice, notify_before_hours")]),
+        (
+            {"require_notice": True},
+            [
+                ("invalid_option", "policy.require_notice, notify_before_hours"),
+                ("invalid_option", "policy.require_notice, alert_command, alert_webhook"),
+            ],
+        ),
+        (
+            {"require_notice": True, "notify_before_hours": 1, "alert_command": []},
+            [("invalid_option", "policy.require_notice, alert_command, alert_webhook")],
+        ),
         ({"max_removal_percent": 101}, [("invalid_option", "policy.max_removal_percent")]),
         ({"max_cleanup_attempts": 0}, [("invalid_option", "policy.max_cleanup_attempts")]),
         ({"alert_command": "mail root"}, [("invalid_option", "policy.alert_command")]),
@@ -77,6 +87,23 @@ def test_flags() -> None:
     assert (policy().enabled, policy().dry_run, policy().synchronised_only) == (True, False, False)
     other = policy(cleanup_enabled=False, dry_run_mode=True, require_synchronised_clock=True)
     assert (other.enabled, other.dry_run, other.synchronised_only) == (False, True, True)
+
+
+@pytest.mark.parametrize(
+    ("own", "given", "expected"),
+    [
+        ({"max_removals": 5, "cleanup_window_start": "01:00"}, {"retention_days": 1}, {"max_removals": 5, "retention_days": 1}),
+        ({"max_removals": 5, "undo_hours": 4}, {"max_removals": 0}, {"max_removals": 0, "undo_hours": 4}),
+        ({"remove_unpooled_files": True, "skip_on_low_resources": False}, {}, {}),
+        ({"dry_run_mode": True}, {"dry_run_mode": False}, {"dry_run_mode": True}),
+        ({"dry_run_mode": False}, {"dry_run_mode": True}, {"dry_run_mode": True}),
+        ({"require_synchronised_clock": True, "cleanup_enabled": False}, {"cleanup_enabled": True},
+         {"require_synchronised_clock": True, "cleanup_enabled": True}),
+    ],
+)  # fmt: skip
+def test_beside(own: Dict[str, Any], given: Dict[str, Any], expected: Dict[str, Any]) -> None:
+    """What protects on the host holds for a call that does not say otherwise; what lets more go does not."""
+    assert beside(own, given) == expected
 
 
 def test_hooks() -> None:

@@ -11,8 +11,10 @@ from vm_lifecycle.boots import StartRecord
 from vm_lifecycle.errors import Problem
 from vm_lifecycle.examination import BOOT, GUESTS, HOST, PACEMAKER, SUPERVISOR, Examination, Unit
 from vm_lifecycle.findings import FINDINGS, SEVERITIES
+from vm_lifecycle.limits import Controllers
 from vm_lifecycle.model import Domain
 from vm_lifecycle.policy.doctor import Finding, Habits, Seen, examine, guests_acts, habits
+from vm_lifecycle.restarts import RestartRecord
 
 GUESTS_COMMANDS = "{ path=/usr/lib/libvirt/libvirt-guests.sh ; argv[]=/usr/lib/libvirt/libvirt-guests.sh stop }"
 UNITS = {
@@ -27,6 +29,7 @@ DB = Domain("u1", "db1", "running")
 LEGACY = Domain("u2", "legacy", "running")
 SEEN = Seen(managed=(DB,), habits={"u1": Habits()}, features=frozenset({"boot", "supervisor"}), worst_case=250.0)
 FAILED = StartRecord("u1", "db1", "b", "failed", "ssh_silent", "no SSH banner")
+GIVEN_UP = RestartRecord("u1", "db1", "gave_up", 7, 5, message="its process died")
 
 
 def with_unit(name: str, **changes: Any) -> Examination:
@@ -55,8 +58,11 @@ CASES: Dict[str, Tuple[Examination, Seen, str]] = {
     "dependency_order": (HEALTHY, ordered("dependency_order"), "db1"),
     "never_started": (HEALTHY, ordered("never_started"), "db1"),
     "start_failed": (HEALTHY, replace(SEEN, starts={"u1": FAILED}), "db1"),
+    "restart_given_up": (HEALTHY, replace(SEEN, restarts={"u1": GIVEN_UP}, managed=(replace(DB, power_state="shutoff"),)), "db1"),
     "unit_failed": (with_unit(SUPERVISOR, state="failed"), SEEN, SUPERVISOR),
     "host_unit_inactive": (with_unit(HOST, state="inactive"), SEEN, HOST),
+    "unit_inactive": (with_unit(SUPERVISOR, state="inactive"), SEEN, SUPERVISOR),
+    "removal_given_up": (HEALTHY, replace(SEEN, given_up=(("ci-1", "5 attempts"),)), "ci-1"),
     "other_manager_libvirt_guests": (with_unit(GUESTS, commands=GUESTS_COMMANDS), SEEN, GUESTS),
     "libvirt_auto_shutdown": (
         replace(HEALTHY, auto_shutdown={"auto_shutdown_poweroff": "all", "auto_shutdown_wait": "60"}), SEEN,
@@ -70,6 +76,12 @@ CASES: Dict[str, Tuple[Examination, Seen, str]] = {
     "daemon_not_enabled": (with_unit("libvirtd.service", enabled=False), SEEN, "libvirt"),
     "on_crash_restart": (HEALTHY, replace(SEEN, habits={"u1": Habits(on_crash="restart")}), "db1"),
     "on_poweroff_restart": (HEALTHY, replace(SEEN, habits={"u1": Habits(on_poweroff="restart")}), "db1"),
+    "limit_keeps_down": (
+        HEALTHY, replace(SEEN, habits={"u1": Habits(limits=frozenset({"cpu"}))}, controllers=Controllers(cpu="no cpu")), "db1"
+    ),
+    "limits_not_applicable": (
+        HEALTHY, replace(SEEN, limited={"cpu": ("db1",)}, controllers=Controllers(cpu="no cpu")), "cpu limits"
+    ),
     "metadata_problem": (HEALTHY, replace(SEEN, distrusted=(("db2", "metadata_reverted", "older"),)), "db2"),
     "insane_clock": (HEALTHY, replace(SEEN, clock_problem="it jumped"), "this host"),
     "store_damage": (HEALTHY, replace(SEEN, damage=("undo/u.json can't be understood",)), "/var/lib/vm-lifecycle"),
@@ -124,7 +136,22 @@ NO_BOOT = replace(SEEN, features=frozenset({"cleanup"}))
         (HEALTHY, replace(SEEN, starts={"u1": replace(FAILED, outcome="ready"), "gone": FAILED})),
         (HEALTHY, replace(SEEN, worst_case=300.0)),
         (with_unit(SUPERVISOR, state="activating"), SEEN),
+        (with_unit(SUPERVISOR, state="inactive", enabled=False), SEEN),
+        (with_unit("vm-lifecycle-cleanup.service", state="inactive", enabled=True), SEEN),
+        (HEALTHY, replace(NO_BOOT, held=(DB,))),
+        (HEALTHY, replace(SEEN, held=(replace(DB, power_state="shutoff"),))),
         (HEALTHY, replace(SEEN, habits={})),
+        # Limits that nobody has or wants, or that the host can apply.
+        (HEALTHY, replace(SEEN, controllers=Controllers("no memory", "no cpu", 0.0))),
+        (HEALTHY, replace(SEEN, limited={"cpu": ("db1",), "memory": ("db1",)}, controllers=Controllers())),
+        (
+            HEALTHY,
+            replace(
+                SEEN,
+                habits={"u1": Habits(limits=frozenset({"memory"}), memory_kib=4096)},
+                controllers=Controllers(lockable_kib=8192.0),
+            ),
+        ),
     ],
 )
 def test_what_is_well_is_not_found(facts: Examination, seen: Seen) -> None:
@@ -185,6 +212,30 @@ def test_the_worst_comes_first() -> None:
 def test_habits(inside: str, expected: Habits) -> None:
     """As a definition has them; what it leaves out is libvirt's default."""
     assert habits(f"<domain type='kvm'><name>a</name>{inside}</domain>") == expected
+
+
+@pytest.mark.parametrize(
+    ("inside", "limits", "memory"),
+    [
+        ("<memtune><hard_limit unit='KiB'>4096</hard_limit></memtune>", ["memory"], 4096),
+        ("<memtune><soft_limit unit='KiB'>4096</soft_limit></memtune>", ["memory"], 0),
+        ("<cputune><global_period>100000</global_period></cputune>", ["cpu"], 0),
+        ("<cputune><shares>10</shares></cputune><memtune><hard_limit>1</hard_limit></memtune>", ["cpu", "memory"], 1),
+        ("<cputune><vcpupin vcpu='0' cpuset='1'/></cputune>", [], 0),
+    ],
+)
+def test_limits_of_a_definition(inside: str, limits: List[str], memory: int) -> None:
+    """Those that take a control group at each start."""
+    found = habits(f"<domain type='kvm'><name>a</name>{inside}</domain>")
+    assert (sorted(found.limits), found.memory_kib) == (limits, memory)
+
+
+def test_memory_that_may_not_be_locked() -> None:
+    """A limit in a definition keeps that VM down; without it the host is told of once."""
+    little = Controllers(lockable_kib=8192.0)
+    limited = replace(SEEN, habits={"u1": Habits(limits=frozenset({"memory"}), memory_kib=16384)}, controllers=little)
+    assert codes(HEALTHY, limited) == ["limit_keeps_down"]
+    assert codes(HEALTHY, replace(SEEN, limited={"memory": ("db1",)}, controllers=little)) == ["limits_not_applicable"]
 
 
 def result(*findings: Finding) -> Dict[str, Any]:

@@ -180,7 +180,7 @@ def told(delivered: float) -> Notice:
 )
 def test_notice(notice: Optional[Notice], ignore: FrozenSet[str], reason: str) -> None:
     """A promised notice is a condition; whoever ends a VM by name needs none."""
-    required = at(ignore=ignore, require_notice=True, notify_before_hours=2)
+    required = at(ignore=ignore, require_notice=True, notify_before_hours=2, alert_command=["tell"])
     assert decide(Subject("ci-1", DUE, True, True, None, notice), required).reason == reason
     free = at(ignore=ignore, notify_before_hours=2)
     assert decide(Subject("ci-1", DUE, True, True, None, notice), free).reason == "expired"

@@ -324,6 +324,36 @@ def test_a_lasting_warning_is_a_note_of_status() -> None:
         assert line == f"web1  running  permanent  -        -             {note}".rstrip()
 
 
+@pytest.mark.parametrize(
+    ("power_state", "restart", "note"),
+    [
+        ("running", {"state": "up", "restart_count": 0}, ""),
+        ("running", {"state": "up", "restart_count": 1}, "restarted 1 time"),
+        ("shutoff", {"state": "waiting", "next_attempt_at": "T", "message": "it died", "restart_count": 2},
+         "it died; is restarted T; restarted 2 times"),
+        ("shutoff", {"state": "starting"}, "is being restarted"),
+        ("shutoff", {"state": "gave_up", "at": "T", "in_row": 5, "message": "it died", "restart_count": 5},
+         "given up T after 5 starts in a row: it died; vm-lifecycle retry; restarted 5 times"),
+        ("shutoff", {"state": "left", "reason": "stop_not_seen"},
+         "stays down: Nobody saw why it stopped, so it may have been somebody's wish."),
+        ("crashed", {"state": "left", "reason": "crash_preserved"},
+         "stays down: Its guest crashed, and its on_crash is preserve: it is kept as it is, to be looked at."),
+        ("shutoff", {"state": "left", "reason": "stopped_by_somebody"}, ""),
+        ("shutoff", None, ""),
+    ],
+)  # fmt: skip
+def test_restarts_are_a_note_of_status(power_state: str, restart: Optional[Dict[str, Any]], note: str) -> None:
+    """What waits, what was given up and what to do about it; what somebody wanted is no news."""
+    vm: Dict[str, Any] = {
+        "name": "web1", "power_state": power_state, "persistence": {"mode": "permanent"}, "scheduled_cleanup_at": None,
+        "effective_cleanup_at": None, "hold": None, "metadata_problem": None, "schedule": None, "unenforced": [],
+        "restart": restart,
+    }  # fmt: skip
+    host = {"clock": {"sane": True}, "interrupted": [], "plans": [], "undo": []}
+    line = text.status({**host, "vms": [vm]}).split("\n")[1]
+    assert line == f"web1  {power_state}  permanent  -        -             {note}".rstrip()
+
+
 def test_flags() -> None:
     """Nothing to do is said, too."""
     assert (
@@ -331,7 +361,7 @@ def test_flags() -> None:
     )
     failed = {"name": "a", "message": "no", "failed": True, "reason": "busy"}
     assert text.flags({"dry_run": False, "vms": [failed]}) == "failed: a: no [busy]"
-    assert text.flags({"dry_run": False, "vms": []}) == "libvirt's autostart flags are as they should be"
+    assert text.flags({"dry_run": False, "vms": []}) == "libvirt does by itself what it should"
 
 
 @pytest.mark.parametrize(

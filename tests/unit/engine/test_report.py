@@ -27,7 +27,8 @@ def fields(persistence: Dict[str, Any], policy: Optional[Dict[str, Any]], featur
 
 
 POLICY = with_defaults("VmLifecyclePolicy", {})
-LIMITS = ["policy.enforce_memory_limit -> ", "policy.enforce_cpu_limit -> "]
+KEPT = {**POLICY, "on_host_reboot": "keep-stopped", "on_host_shutdown": "save-state", "enforce_disk_limit": True}
+LIMITS = ["policy.enforce_disk_limit -> supervisor"]
 HOST = ["policy.on_host_reboot -> boot", "policy.on_host_shutdown -> boot"]
 
 
@@ -37,16 +38,19 @@ HOST = ["policy.on_host_reboot -> boot", "policy.on_host_shutdown -> boot"]
         (TEMPORARY, None, frozenset(), ["ttl_hours -> cleanup"]),
         (TEMPORARY, None, frozenset({"cleanup"}), []),
         ({**TEMPORARY, "auto_cleanup": False}, None, frozenset(), []),
-        (PERMANENT, None, frozenset(), ["restart_policy -> "]),
-        (PERMANENT, None, frozenset({"supervisor"}), ["restart_policy -> "]),
+        (PERMANENT, None, frozenset(), []),
+        ({**PERMANENT, "restart_policy": "on-failure"}, None, frozenset({"boot"}), ["restart_policy -> supervisor"]),
+        ({**PERMANENT, "restart_policy": "on-failure"}, None, frozenset({"supervisor"}), []),
+        ({**TEMPORARY, "restart_policy": "on-failure"}, None, frozenset({"cleanup"}), []),
         ({**PERMANENT, "restart_policy": "no"}, None, frozenset(), []),
         ({**PERMANENT, "auto_start": True, "restart_policy": "no"}, None, frozenset(), []),
-        (TEMPORARY, POLICY, frozenset({"cleanup"}), HOST + LIMITS),
-        (TEMPORARY, POLICY, frozenset({"cleanup", "boot"}), LIMITS),
-        (TEMPORARY, POLICY, ALL, LIMITS),
+        (TEMPORARY, POLICY, frozenset({"cleanup"}), []),
+        (TEMPORARY, KEPT, frozenset({"cleanup"}), HOST + LIMITS),
+        (TEMPORARY, KEPT, frozenset({"cleanup", "boot"}), LIMITS),
+        (TEMPORARY, KEPT, ALL, []),
         (TEMPORARY, {"on_memory_pressure": "suspend", "on_disk_full": "kill", "enforce_disk_limit": True},
          frozenset({"cleanup"}), ["policy.on_memory_pressure -> ", "policy.on_disk_full -> ",
-                                  "policy.enforce_disk_limit -> "]),
+                                  "policy.enforce_disk_limit -> supervisor"]),
         (TEMPORARY, {"on_memory_pressure": "none", "on_disk_full": "none", "enforce_cpu_limit": False},
          frozenset({"cleanup"}), []),
     ],
@@ -54,7 +58,7 @@ HOST = ["policy.on_host_reboot -> boot", "policy.on_host_shutdown -> boot"]
 def test_unenforced(
     persistence: Dict[str, Any], policy: Optional[Dict[str, Any]], features: FrozenSet[str], expected: List[str]
 ) -> None:
-    """Declared, and no enabled unit acts on it; what asks for nothing is never listed."""
+    """Declared, and no enabled unit acts on it; what asks for nothing, or what nobody spoke of, is never listed."""
     assert fields(persistence, policy, features) == expected
 
 

@@ -172,8 +172,16 @@ def test_validators_are_compiled_once() -> None:
     assert (after.misses - before.misses, after.hits - before.hits) == (0, 500)
 
 
+def test_valid_documents_make_room_for_later_ones() -> None:
+    schema._accepted.clear()
+    for number in range(1, schema._REMEMBERED + 3):
+        assert violations("VmMetadata", {**METADATA, "revision": number}) == []
+    assert len(schema._accepted) == 2
+
+
 def test_a_valid_document_is_judged_once_and_its_neighbour_for_itself() -> None:
     document = {**METADATA, "revision": 77}
+    schema._accepted.clear()
     assert violations("VmMetadata", document) == []
     before = schema._validator.cache_info()
     assert violations("VmMetadata", dict(document)) == []

@@ -101,6 +101,6 @@ def test_a_domain_wins_over_an_open_removal_of_its_name() -> None:
 def test_unknown_problems() -> None:
     """One for each, with its label."""
     assert [str(problem) for problem in unknown_problems([Wish("x", None, {}), Wish(None, None, {})])] == [
-        "x: this host has no such VM; set missing to skip to ignore it [unknown_vm]",
-        "?: this host has no such VM; set missing to skip to ignore it [unknown_vm]",
+        "x: this host has no such VM; see vm-lifecycle status, or give missing: skip to a module to go on without it [unknown_vm]",
+        "?: this host has no such VM; see vm-lifecycle status, or give missing: skip to a module to go on without it [unknown_vm]",
     ]

@@ -143,7 +143,7 @@ GATE_FAULTS: dict[str, Callable[[World], object]] = {
     "cleanup_disabled": lambda world: policy(world, cleanup_enabled=False),
     "newly_seen": lambda world: vm(world).update(recorded=False),
     "backing_off": lambda world: attempts(world, 1),
-    "not_notified": lambda world: policy(world, require_notice=True, notify_before_hours=1),
+    "not_notified": lambda world: policy(world, require_notice=True, alert_command=["tell"], notify_before_hours=1),
     "metadata_lost": lose_metadata,
     "pools_lost": lambda world: world["store"].update(pools={"second": 0}),
     "storage_unreadable": lambda world: world["refuse"].update(storage="libvirt says no"),

@@ -83,9 +83,12 @@ def test_what_the_project_adds() -> None:
         "VmBootPolicy",
         "VmCleanupPolicyAdditional",
         "VmHold",
+        "VmLibvirtActions",
         "VmLifecyclePolicyAdditional",
+        "VmLimits",
         "VmMetadata",
         "VmPersistenceInput",
+        "VmSnapshotPolicy",
     ]
     variant = DOCUMENTS["VmPersistenceInput"]
     recorded = {"scheduled_cleanup", "last_state_change"}
@@ -95,7 +98,8 @@ def test_what_the_project_adds() -> None:
     assert DOCUMENTS["VmMetadata"]["required"] == ["version", "vm_id", "revision", "persistence"]
     assert DOCUMENTS["VmMetadata"]["properties"]["version"]["enum"] == [1]
     assert sorted(DOCUMENTS["VmMetadata"]["definitions"]) == [
-        "VmAutoStartConfig", "VmHold", "VmLifecyclePolicy", "VmLifecyclePolicyAdditional", "VmPersistence",
+        "VmAutoStartConfig", "VmHold", "VmLibvirtActions", "VmLifecyclePolicy", "VmLifecyclePolicyAdditional", "VmLimits",
+        "VmPersistence",
     ]  # fmt: skip
 
 

@@ -169,7 +169,7 @@ def test_options_that_users_were_promised() -> None:
 
 def test_the_role_has_its_entry_points() -> None:
     role = yaml.safe_load((ROOT / "roles/vm_lifecycle/meta/argument_specs.yml").read_text())["argument_specs"]
-    assert list(role) == ["main", "agent", "cleanup_timer", "boot_order", "supervisor", "vms", "uninstall"]
+    assert list(role) == ["main", "agent", "cleanup_timer", "boot_order", "supervisor", "snapshots", "vms", "uninstall"]
     items = role["vms"]["options"]["vm_lifecycle_vms"]["options"]
     assert items["policy"]["options"]["on_host_reboot"]["choices"] == ["start", "keep-stopped", "destroy"]
     assert role["main"]["options"]["vm_lifecycle_features"]["default"] == ["cleanup"]

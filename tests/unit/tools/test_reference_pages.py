@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from vm_lifecycle import reasons
+from vm_lifecycle.agent import explanation
 
 from tools.reference_pages import __main__ as command
 from tools.reference_pages import pages
@@ -20,10 +21,17 @@ DISK_ROW = re.compile(r"^    /\S+ (removed|kept|waiting|gone) ([a-z_]+)", re.MUL
 
 
 def shown(row: re.Pattern[str]) -> set[tuple[str, str]]:
-    """(code, decision) of every row of every scenario, but for those of a host's boots and shutdowns, whose rows have other words."""
+    """(code, decision) of every row of every scenario, but for those of hosts' boots, shutdowns and limits, whose words are others."""
     paths = (ROOT / "tests" / "scenarios").glob("*/expected.log")
-    logs = (path.read_text("utf-8") for path in paths if not path.parent.name.startswith(("boot-", "shutdown-")))
+    logs = (
+        path.read_text("utf-8") for path in paths if not path.parent.name.startswith(("boot-", "shutdown-", "limits-"))
+    )
     return {(code, word) for log in logs for word, code in row.findall(log)}
+
+
+def test_the_command_explains_every_code() -> None:
+    """vm-lifecycle explain knows the tables that the pages are made from."""
+    assert {code for _where, texts in explanation.TABLES for code in texts} == codes()
 
 
 def test_every_reason_stands_in_a_stage() -> None:

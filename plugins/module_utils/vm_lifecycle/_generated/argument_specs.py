@@ -97,11 +97,12 @@ VM_LIFECYCLE_INFO: Dict[str, Any] = {
             'mode': {'type': 'str', 'choices': ['permanent', 'temporary']},
             'state': {
                 'type': 'str',
-                'choices': ['held', 'expired', 'failed', 'start_failed', 'invalid', 'unmanaged'],
+                'choices': ['held', 'expired', 'failed', 'start_failed', 'gave_up', 'invalid', 'unmanaged'],
             },
             'expires_within_hours': {'type': 'int'},
         },
     },
+    'include': {'type': 'list', 'elements': 'str', 'choices': ['recovery', 'snapshot', 'snapshot_history']},
     'missing': {'type': 'str', 'default': 'fail', 'choices': ['fail', 'skip']},
     'uri': {'type': 'str', 'default': 'qemu:///system'},
 }
@@ -137,6 +138,9 @@ VM_PERSISTENCE: Dict[str, Any] = {
                     'enforce_disk_limit': {'type': 'bool'},
                     'host_shutdown_timeout_seconds': {'type': 'int'},
                     'on_restore_failure': {'type': 'str', 'choices': ['fail', 'start-cold']},
+                    'restart_reset_seconds': {'type': 'int'},
+                    'disk_limit_gb': {'type': 'int'},
+                    'panic_device': {'type': 'bool'},
                 },
             },
             'autostart': {
@@ -181,6 +185,9 @@ VM_PERSISTENCE: Dict[str, Any] = {
             'enforce_disk_limit': {'type': 'bool'},
             'host_shutdown_timeout_seconds': {'type': 'int'},
             'on_restore_failure': {'type': 'str', 'choices': ['fail', 'start-cold']},
+            'restart_reset_seconds': {'type': 'int'},
+            'disk_limit_gb': {'type': 'int'},
+            'panic_device': {'type': 'bool'},
         },
     },
     'autostart': {

@@ -151,6 +151,14 @@ SCHEMAS: Dict[str, Any] = {
                     },
                 ],
             },
+            {
+                'x-kcl-message': 'A required notice needs alert_command or alert_webhook, or nobody could get it',
+                'anyOf': [
+                    {'properties': {'require_notice': {'const': False}}},
+                    {'properties': {'alert_command': {'minItems': 1}}, 'required': ['alert_command']},
+                    {'properties': {'alert_webhook': {'minLength': 1}}, 'required': ['alert_webhook']},
+                ],
+            },
         ],
     },
     'VmCleanupSchedule': {
@@ -189,6 +197,15 @@ SCHEMAS: Dict[str, Any] = {
         'required': ['since_unix'],
         'additionalProperties': False,
     },
+    'VmLibvirtActions': {
+        'type': 'object',
+        'properties': {
+            'on_poweroff': {'type': 'string'},
+            'on_reboot': {'type': 'string'},
+            'on_crash': {'type': 'string'},
+        },
+        'additionalProperties': False,
+    },
     'VmLifecyclePolicy': {
         'type': 'object',
         'properties': {
@@ -216,14 +233,32 @@ SCHEMAS: Dict[str, Any] = {
         'properties': {
             'host_shutdown_timeout_seconds': {'type': 'integer'},
             'on_restore_failure': {'type': 'string', 'enum': ['fail', 'start-cold']},
+            'restart_reset_seconds': {'type': 'integer'},
+            'disk_limit_gb': {'type': 'integer'},
+            'panic_device': {'type': 'boolean'},
         },
         'additionalProperties': False,
         'allOf': [
+            {'x-kcl-message': 'Disk limit cannot be negative', 'properties': {'disk_limit_gb': {'minimum': 0}}},
             {
                 'x-kcl-message': 'Host shutdown timeout must be 1-3600 seconds',
                 'properties': {'host_shutdown_timeout_seconds': {'minimum': 1, 'maximum': 3600}},
             },
+            {
+                'x-kcl-message': 'Restart reset must be 0-86400 seconds',
+                'properties': {'restart_reset_seconds': {'minimum': 0, 'maximum': 86400}},
+            },
         ],
+    },
+    'VmLimits': {
+        'type': 'object',
+        'properties': {
+            'memory_kib': {'type': 'integer'},
+            'memory_kib_before': {'type': 'integer'},
+            'cpu_quota': {'type': 'integer'},
+            'cpu_quota_before': {'type': 'integer'},
+        },
+        'additionalProperties': False,
     },
     'VmMetadata': {
         'type': 'object',
@@ -238,6 +273,9 @@ SCHEMAS: Dict[str, Any] = {
             'hold': {'allOf': [{'$ref': '#/definitions/VmHold'}]},
             'temporary_since_unix': {'type': 'integer'},
             'libvirt_autostart_before': {'type': 'boolean'},
+            'libvirt_actions_before': {'allOf': [{'$ref': '#/definitions/VmLibvirtActions'}]},
+            'limits': {'allOf': [{'$ref': '#/definitions/VmLimits'}]},
+            'panic_device_added': {'type': 'boolean'},
         },
         'required': ['version', 'vm_id', 'revision', 'persistence'],
         'additionalProperties': False,
@@ -295,6 +333,15 @@ SCHEMAS: Dict[str, Any] = {
                 'required': ['since_unix'],
                 'additionalProperties': False,
             },
+            'VmLibvirtActions': {
+                'type': 'object',
+                'properties': {
+                    'on_poweroff': {'type': 'string'},
+                    'on_reboot': {'type': 'string'},
+                    'on_crash': {'type': 'string'},
+                },
+                'additionalProperties': False,
+            },
             'VmLifecyclePolicy': {
                 'type': 'object',
                 'properties': {
@@ -307,6 +354,9 @@ SCHEMAS: Dict[str, Any] = {
                     'enforce_disk_limit': {'type': 'boolean'},
                     'host_shutdown_timeout_seconds': {'type': 'integer'},
                     'on_restore_failure': {'type': 'string', 'enum': ['fail', 'start-cold']},
+                    'restart_reset_seconds': {'type': 'integer'},
+                    'disk_limit_gb': {'type': 'integer'},
+                    'panic_device': {'type': 'boolean'},
                 },
                 'additionalProperties': False,
                 'allOf': [
@@ -318,8 +368,16 @@ SCHEMAS: Dict[str, Any] = {
                         ],
                     },
                     {
+                        'x-kcl-message': 'Disk limit cannot be negative',
+                        'properties': {'disk_limit_gb': {'minimum': 0}},
+                    },
+                    {
                         'x-kcl-message': 'Host shutdown timeout must be 1-3600 seconds',
                         'properties': {'host_shutdown_timeout_seconds': {'minimum': 1, 'maximum': 3600}},
+                    },
+                    {
+                        'x-kcl-message': 'Restart reset must be 0-86400 seconds',
+                        'properties': {'restart_reset_seconds': {'minimum': 0, 'maximum': 86400}},
                     },
                 ],
             },
@@ -328,14 +386,35 @@ SCHEMAS: Dict[str, Any] = {
                 'properties': {
                     'host_shutdown_timeout_seconds': {'type': 'integer'},
                     'on_restore_failure': {'type': 'string', 'enum': ['fail', 'start-cold']},
+                    'restart_reset_seconds': {'type': 'integer'},
+                    'disk_limit_gb': {'type': 'integer'},
+                    'panic_device': {'type': 'boolean'},
                 },
                 'additionalProperties': False,
                 'allOf': [
                     {
+                        'x-kcl-message': 'Disk limit cannot be negative',
+                        'properties': {'disk_limit_gb': {'minimum': 0}},
+                    },
+                    {
                         'x-kcl-message': 'Host shutdown timeout must be 1-3600 seconds',
                         'properties': {'host_shutdown_timeout_seconds': {'minimum': 1, 'maximum': 3600}},
                     },
+                    {
+                        'x-kcl-message': 'Restart reset must be 0-86400 seconds',
+                        'properties': {'restart_reset_seconds': {'minimum': 0, 'maximum': 86400}},
+                    },
                 ],
+            },
+            'VmLimits': {
+                'type': 'object',
+                'properties': {
+                    'memory_kib': {'type': 'integer'},
+                    'memory_kib_before': {'type': 'integer'},
+                    'cpu_quota': {'type': 'integer'},
+                    'cpu_quota_before': {'type': 'integer'},
+                },
+                'additionalProperties': False,
             },
             'VmPersistence': {
                 'type': 'object',
@@ -491,6 +570,25 @@ SCHEMAS: Dict[str, Any] = {
             },
         ],
     },
+    'VmSnapshotPolicy': {
+        'type': 'object',
+        'properties': {
+            'interval_minutes': {'type': 'integer'},
+            'retention_count': {'type': 'integer'},
+            'textfile_directory': {'type': 'string'},
+        },
+        'additionalProperties': False,
+        'allOf': [
+            {
+                'x-kcl-message': 'Snapshot interval must be 1-1440 minutes',
+                'properties': {'interval_minutes': {'minimum': 1, 'maximum': 1440}},
+            },
+            {
+                'x-kcl-message': 'Snapshot retention must be 1-10000',
+                'properties': {'retention_count': {'minimum': 1, 'maximum': 10000}},
+            },
+        ],
+    },
     'VmStateSnapshot': {
         'type': 'object',
         'properties': {
@@ -575,6 +673,7 @@ DEFAULTS: Dict[str, Dict[str, Any]] = {
     },
     'VmCleanupSchedule': {'mode': 'temporary', 'cleanup_status': 'pending', 'cleanup_attempts': 0},
     'VmHold': {'scope': 'deletion', 'reason': ''},
+    'VmLibvirtActions': {},
     'VmLifecyclePolicy': {
         'on_host_reboot': 'start',
         'on_host_shutdown': 'shutdown',
@@ -584,7 +683,14 @@ DEFAULTS: Dict[str, Dict[str, Any]] = {
         'enforce_cpu_limit': True,
         'enforce_disk_limit': False,
     },
-    'VmLifecyclePolicyAdditional': {'host_shutdown_timeout_seconds': 120, 'on_restore_failure': 'fail'},
+    'VmLifecyclePolicyAdditional': {
+        'host_shutdown_timeout_seconds': 120,
+        'on_restore_failure': 'fail',
+        'restart_reset_seconds': 600,
+        'disk_limit_gb': 0,
+        'panic_device': False,
+    },
+    'VmLimits': {},
     'VmMetadata': {},
     'VmPersistence': {
         'mode': 'permanent',
@@ -607,6 +713,7 @@ DEFAULTS: Dict[str, Dict[str, Any]] = {
         'cleanup_grace_period': 60,
     },
     'VmRecoveryState': {},
+    'VmSnapshotPolicy': {'interval_minutes': 5, 'retention_count': 288},
     'VmStateSnapshot': {},
 }
 

@@ -27,6 +27,7 @@ from ..ports import Jobs
 
 if TYPE_CHECKING:
     from ..examination import Examination
+    from ..limits import Controllers
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 #: In it a unit is told by systemd which boot this is. Its sandbox may have a /proc of its own, and on a host that is a container
@@ -38,6 +39,7 @@ UNIT_LINKS = {
     "cleanup": "timers.target.wants/vm-lifecycle-cleanup.timer",
     "boot": "multi-user.target.wants/vm-lifecycle-boot.service",
     "supervisor": "multi-user.target.wants/vm-lifecycle-supervisor.service",
+    "snapshots": "timers.target.wants/vm-lifecycle-snapshot.timer",
 }
 
 
@@ -167,6 +169,11 @@ class LinuxHost:
         from .machine import stop_budget
 
         return stop_budget()
+
+    def controllers(self) -> Controllers:
+        from .controllers import controllers  # of declarations and of doctor alone
+
+        return controllers()
 
     def examination(self) -> Examination:
         from .examination import examine

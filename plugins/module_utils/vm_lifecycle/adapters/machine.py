@@ -13,10 +13,14 @@ import time
 from pathlib import Path
 from typing import Dict, FrozenSet, List
 
+from .service_manager import system_state
+
 #: The unit whose stop takes the VMs down.
 STOPPING_UNIT = "vm-lifecycle-host.service"
 #: Targets that end this run of the machine; a job that starts one of them is the order to do so.
 ENDINGS = ("shutdown", "reboot", "poweroff", "halt", "kexec", "soft-reboot")
+#: States of the machine. To end it makes it stopping from the first moment, unless it is still starting: then only the job tells.
+ENDED, LASTING = ("stopping",), ("running", "degraded")
 #: Seconds that systemctl has to answer; it takes hundredths, but everything else goes down at the same time.
 ANSWER_LIMIT = 10.0
 
@@ -35,8 +39,9 @@ SPANS = {
 
 def going_down() -> bool:
     """Whether systemd has been told to end this run of the machine. False where there is no systemd."""
-    if _systemctl("is-system-running").strip() == "stopping":
-        return True
+    state = system_state() or _systemctl("is-system-running").strip()
+    if state in ENDED or state in LASTING:
+        return state in ENDED
     jobs = (line.split() for line in _systemctl("list-jobs", "--no-legend", "--plain", "--full").splitlines())
     targets = [f"{ending}.target" for ending in ENDINGS]
     return any(len(job) >= 3 and job[1] in targets and job[2] == "start" for job in jobs)

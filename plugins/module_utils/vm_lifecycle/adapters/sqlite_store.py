@@ -22,9 +22,11 @@ from ..changes import LogOperation, StoreChange
 from ..errors import EffectError
 from ..model import ClockMemory, Document, Intent, Notice, Record, SweepPlan, UndoRecord
 from ..recoveries import Manifest, Recovery
+from ..restarts import RestartRecord
 from . import store_rows as rows
 from .durable_files import JsonFiles, decoded, make_directory, sync_directory
 from .recovery_rows import decode_manifest, decode_recovery, unreadable
+from .snapshot_rows import SnapshotBooks
 from .store_tables import TABLES
 
 #: Version of the database; an older one is upgraded where it stands.
@@ -35,7 +37,7 @@ BUSY_TIMEOUT = 30.0
 Result = TypeVar("Result")
 
 
-class SqliteStore:
+class SqliteStore(SnapshotBooks):
     """Store on files below directory (0700). Opened anew for each call: a run makes few of them, from several threads."""
 
     def __init__(self, directory: Path) -> None:
@@ -45,8 +47,8 @@ class SqliteStore:
         self._undo: JsonFiles[UndoRecord] = JsonFiles(directory / "undo", rows.decode_undo)
         self._manifests: JsonFiles[Manifest] = JsonFiles(directory / "manifests", decode_manifest)
 
-    def records(self) -> Dict[str, Record]:
-        return decoded(self._read("SELECT uuid, record FROM vms"), rows.decode_record)
+    def records(self, uuids: rows.Uuids = None) -> Dict[str, Record]:
+        return decoded(self._read(*rows.select("record", "vms", uuids)), rows.decode_record)
 
     def schedules(self) -> Dict[str, Document]:
         return decoded(self._read("SELECT uuid, schedule FROM schedules"), rows.decode_schedule)
@@ -71,17 +73,20 @@ class SqliteStore:
     def pools(self) -> Dict[str, int]:
         return dict(self._read("SELECT name, missed_since FROM pools", since=2))
 
-    def states(self) -> Dict[str, LastState]:
-        return decoded(self._read("SELECT uuid, state FROM states", since=3), rows.decode_state)
+    def states(self, uuids: rows.Uuids = None) -> Dict[str, LastState]:
+        return decoded(self._read(*rows.select("state", "states", uuids), since=3), rows.decode_state)
 
-    def starts(self) -> Dict[str, StartRecord]:
-        return decoded(self._read("SELECT uuid, start FROM starts", since=3), rows.decode_start)
+    def starts(self, uuids: rows.Uuids = None) -> Dict[str, StartRecord]:
+        return decoded(self._read(*rows.select("start", "starts", uuids), since=3), rows.decode_start)
 
     def boot(self) -> Optional[BootRun]:
         return decoded(self._read("SELECT 'boot', run FROM boot", since=3), rows.decode_boot).get("boot")
 
-    def recoveries(self) -> Dict[str, Recovery]:
-        return decoded(self._read("SELECT uuid, recovery FROM recoveries", since=4), decode_recovery)
+    def restarts(self) -> Dict[str, RestartRecord]:
+        return decoded(self._read("SELECT uuid, restart FROM restarts", since=5), rows.decode_restart)
+
+    def recoveries(self, uuids: rows.Uuids = None) -> Dict[str, Recovery]:
+        return decoded(self._read(*rows.select("recovery", "recoveries", uuids), since=4), decode_recovery)
 
     def manifests(self) -> Dict[str, Manifest]:
         found, damaged = self._guarded(self._manifests.look)
@@ -196,7 +201,9 @@ class SqliteStore:
             if version < SCHEMA_VERSION:
                 _upgrade(database)
             elif version > SCHEMA_VERSION:
-                raise EffectError("store_unusable", f"{self._database} was written by a newer version of this software")
+                way = "install that version again, or move the file away: then history is lost, and the next sweep only marks what it finds"
+                said = f"{self._database} was written by a newer version of this software; {way}"
+                raise EffectError("store_unusable", said)
         except BaseException:
             database.close()
             raise

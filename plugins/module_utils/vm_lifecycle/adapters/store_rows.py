@@ -6,10 +6,9 @@
 from __future__ import annotations
 
 import json
-import math
 import sqlite3
-from dataclasses import asdict, fields
-from typing import Any, Dict, Type, TypeVar
+from dataclasses import asdict
+from typing import Any, Collection, Dict, Optional, Tuple
 
 from ..boots import BootRun, LastState, StartRecord
 from ..changes import (
@@ -26,6 +25,7 @@ from ..changes import (
     RememberPlan,
     RememberPools,
     RememberRecovery,
+    RememberRestart,
     RememberSchedule,
     RememberStart,
     RememberState,
@@ -45,16 +45,23 @@ from ..model import (
     UndoRecord,
     VolumeVerdict,
 )
+from ..policy.restart import PHASES
+from ..restarts import RestartRecord
 from ..times import iso
+from . import snapshot_rows
 from .durable_files import decoded
+from .plain_rows import plain
 
-#: A record of which only the revision is known, as JSON.
-TOMBSTONE = '%"document": {}%'
+TOMBSTONE = '%"document": {}%'  # as JSON, a record of which only the revision is known
 NOTICE_COLUMNS = "key, kind, uuid, name, message, queued_unix, delivered_unix, attempts, error"
 
-Plain = TypeVar("Plain", LastState, StartRecord, BootRun)
-#: Annotation of a field -> types that JSON may have for it.
-TYPES = {"str": (str,), "int": (int,), "float": (int, float)}
+Uuids = Optional[Collection[str]]  # of which VMs something is read; None for all
+
+
+def select(column: str, table: str, uuids: Uuids) -> Tuple[str, Tuple[str, ...]]:
+    """A query for a column by UUID, of some VMs or of all, with its values."""
+    query = f"SELECT uuid, {column} FROM {table}"
+    return (query, ()) if uuids is None else (f"{query} WHERE uuid IN ({', '.join('?' * len(uuids))})", tuple(uuids))
 
 
 def write(database: sqlite3.Connection, change: StoreChange) -> None:
@@ -72,7 +79,7 @@ def _remember(database: sqlite3.Connection, change: Remember) -> None:
 
 
 def _forget(database: sqlite3.Connection, change: Forget) -> None:
-    for table in ("vms", "schedules", "states", "starts", "recoveries"):
+    for table in ("vms", "schedules", "states", "starts", "recoveries", "restarts", "snapshots", "counters"):
         database.execute(f"DELETE FROM {table} WHERE uuid = ?", (change.uuid,))
 
 
@@ -132,6 +139,11 @@ def _remember_recovery(database: sqlite3.Connection, change: RememberRecovery) -
     database.execute("INSERT OR REPLACE INTO recoveries VALUES (?, ?)", row)
 
 
+def _remember_restart(database: sqlite3.Connection, change: RememberRestart) -> None:
+    row = (change.restart.uuid, json.dumps(asdict(change.restart)))
+    database.execute("INSERT OR REPLACE INTO restarts VALUES (?, ?)", row)
+
+
 def _forget_recovery(database: sqlite3.Connection, change: ForgetRecovery) -> None:
     database.execute("DELETE FROM recoveries WHERE uuid = ?", (change.uuid,))
 
@@ -145,10 +157,11 @@ def _prune(database: sqlite3.Connection, change: Prune) -> None:
         if ended and uuid not in change.existing:
             database.execute("DELETE FROM schedules WHERE uuid = ?", (uuid,))
             database.execute("DELETE FROM vms WHERE uuid = ? AND record LIKE ?", (uuid, TOMBSTONE))
-    for table in ("states", "starts"):
+    for table in ("states", "starts", "restarts"):
         left = database.execute(f"SELECT uuid FROM {table} WHERE uuid NOT IN (SELECT uuid FROM vms)").fetchall()
         gone = [row for row in left if row[0] not in change.existing]
         database.executemany(f"DELETE FROM {table} WHERE uuid = ?", gone)
+    snapshot_rows.prune(database, change)
     database.execute("DELETE FROM operations WHERE at_unix < ?", (change.before_unix,))
     database.execute("DELETE FROM notices WHERE max(queued_unix, delivered_unix) < ?", (change.before_unix,))
 
@@ -175,8 +188,10 @@ WRITERS: Dict[type, Any] = {
     RememberStart: _remember_start,
     RememberBoot: _remember_boot,
     RememberRecovery: _remember_recovery,
+    RememberRestart: _remember_restart,
     ForgetRecovery: _forget_recovery,
     LogOperation: _log,
+    **snapshot_rows.WRITERS,
 }
 
 
@@ -219,31 +234,28 @@ def decode_notice(row: Any) -> Notice:
 
 def decode_state(stored: Any) -> LastState:
     """What a VM was last seen to be."""
-    return _plain(LastState, stored)
+    return plain(LastState, stored)
 
 
 def decode_start(stored: Any) -> StartRecord:
     """How a VM's start went."""
-    return _plain(StartRecord, stored)
+    return plain(StartRecord, stored)
+
+
+def decode_restart(stored: Any) -> RestartRecord:
+    """Where a VM is between its stop and its restart."""
+    record = plain(RestartRecord, stored)
+    if record.phase not in PHASES or record.restart_count < 0:
+        raise ValueError("not a restart")
+    return record
 
 
 def decode_boot(stored: Any) -> BootRun:
     """A boot whose VMs were started in order."""
-    run = _plain(BootRun, stored)
+    run = plain(BootRun, stored)
     iso(run.began_unix)
     iso(run.ended_unix)
     return run
-
-
-def _plain(kind: Type[Plain], stored: Any) -> Plain:
-    """A noun whose fields are texts and numbers, each of its own type."""
-    value = kind(**stored)
-    for field in fields(kind):
-        found = getattr(value, field.name)
-        if type(found) not in TYPES[str(field.type)] or (isinstance(found, float) and not math.isfinite(found)):
-            raise ValueError(f"{field.name} is not of its type")
-    iso(getattr(value, "at_unix", 0))  # a time that no calendar has is none
-    return value
 
 
 def decode_intent(stored: Any) -> Intent:

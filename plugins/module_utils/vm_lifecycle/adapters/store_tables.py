@@ -35,5 +35,23 @@ CREATE TABLE boot (id INTEGER PRIMARY KEY CHECK (id = 1), run TEXT NOT NULL);
 FOURTH_TABLES = """
 CREATE TABLE recoveries (uuid TEXT PRIMARY KEY, recovery TEXT NOT NULL);
 """
+#: What the fifth one added.
+FIFTH_TABLES = """
+CREATE TABLE restarts (uuid TEXT PRIMARY KEY, restart TEXT NOT NULL);
+"""
+#: What the sixth one added.
+SIXTH_TABLES = """
+CREATE TABLE snapshots (id INTEGER PRIMARY KEY, uuid TEXT NOT NULL, taken_unix INTEGER NOT NULL, snapshot TEXT NOT NULL);
+CREATE INDEX snapshots_of_vm ON snapshots (uuid, id);
+CREATE TABLE counters (uuid TEXT PRIMARY KEY, counters TEXT NOT NULL);
+CREATE TABLE sweeps (id INTEGER PRIMARY KEY CHECK (id = 1), sweep TEXT NOT NULL);
+"""
 #: Version of the database -> what it added. A new one has all of it; an older one gets what it lacks.
-TABLES: Dict[int, str] = {1: FIRST_TABLES, 2: SECOND_TABLES, 3: THIRD_TABLES, 4: FOURTH_TABLES}
+TABLES: Dict[int, str] = {
+    1: FIRST_TABLES,
+    2: SECOND_TABLES,
+    3: THIRD_TABLES,
+    4: FOURTH_TABLES,
+    5: FIFTH_TABLES,
+    6: SIXTH_TABLES,
+}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, Sequence
 
 from ..tasks.targets import IGNORABLE, LOCAL_URIS
 from ..version import VERSION
@@ -24,9 +24,11 @@ STATES = {
     "undo": "restored",
     "purge": "purged",
     "recover": "restored",
+    "retry": "retried",
+    "stay-down": "down",
 }
 #: Verbs of the host as a whole, which units run.
-HOST_VERBS = ("boot", "shutdown", "flags", "supervise", "doctor")
+HOST_VERBS = ("boot", "shutdown", "flags", "limits", "supervise", "doctor")
 
 
 def parser(verb: str = "") -> argparse.ArgumentParser:
@@ -41,9 +43,24 @@ def parser(verb: str = "") -> argparse.ArgumentParser:
     return whole
 
 
+def parsed(words: Sequence[str]) -> argparse.Namespace:
+    """The command line's options. VMs may stand after options as well, where argparse itself looks for no more of them."""
+    whole = parser(words[0] if words else "")
+    options, rest = whole.parse_known_args(words)
+    late = [word for word in rest if word != "--"]
+    named = words[list(words).index("--") :] if "--" in words else ()
+    if late and (not hasattr(options, "vm") or any(word.startswith("-") and word not in named for word in late)):
+        whole.error(f"unrecognized arguments: {' '.join(late)}")
+    if late:
+        options.vm = [*options.vm, *late]
+    return options
+
+
 def _vm_verbs(verbs: Any) -> None:
     status = _verb(verbs, "status", "what is declared and scheduled", "*")
     status.add_argument("--expires-within", type=int, metavar="HOURS", help="only VMs that expire within these hours")
+    status.add_argument("--snapshot", action="store_true", help="also what each VM does and uses now")
+    _verb(verbs, "snapshot", "put on record what each managed VM does and uses now", "*", acts=True)
     _cleanup_verbs(verbs)
     hold = _verb(verbs, "hold", "protect VMs from deletion", "+", acts=True)
     hold.add_argument("--everything", action="store_true", help="leave them alone altogether, not only undeleted")
@@ -51,6 +68,8 @@ def _vm_verbs(verbs: Any) -> None:
     _verb(verbs, "release", "end the hold on VMs", "+", acts=True)
     renew = _verb(verbs, "renew", "give temporary VMs their full time again, from now", "+", acts=True)
     renew.add_argument("--if-less-than", type=int, metavar="HOURS", help="only if fewer hours are left")
+    _verb(verbs, "retry", "start VMs that the supervisor gave up, or is about to start", "+", acts=True)
+    _verb(verbs, "stay-down", "VMs that are off stay off: their restart is called off", "+", acts=True)
     recover = _verb(
         verbs, "recover", "bring VMs to the state that is on record, and define those that are missing", "*", acts=True
     )
@@ -61,13 +80,16 @@ def _vm_verbs(verbs: Any) -> None:
 
 def _own_verbs(verbs: Any) -> None:
     validate = verbs.add_parser("validate", help="check a configuration file without using it")
-    validate.add_argument("kind", choices=("cleanup", "boot"), help="what the file configures")
+    validate.add_argument("kind", choices=("cleanup", "boot", "snapshots"), help="what the file configures")
     validate.add_argument("file", type=Path)
     log = verbs.add_parser("log", help="what was done to VMs, and what failed, oldest first")
     log.add_argument("--last", type=int, default=50, metavar="N", help="only the newest N operations (default: 50)")
+    explain = verbs.add_parser("explain", help="what a code such as not_expired means, and what to do about it")
+    explain.add_argument("code", metavar="CODE", help="the word in brackets at the end of a line")
     clock = verbs.add_parser("clock-accept", help="believe this host's clock as it is now")
     notify = verbs.add_parser("notify", help="hand notices and failures that wait to the configured hooks")
-    for command in (validate, clock, log, notify):
+    notify.add_argument("--test", action="store_true", help="hand over one test message instead, now")
+    for command in (validate, explain, clock, log, notify):
         command.add_argument("--json", action="store_true", help="print JSON")
     for command in (clock, log, notify):
         command.add_argument("--uri", default=LOCAL_URIS[0], choices=LOCAL_URIS, help="libvirt to use")
@@ -83,14 +105,22 @@ def _host_verbs(verbs: Any) -> None:
     boot.add_argument("--svg", type=Path, metavar="FILE", help="with --timeline: draw it into a file, too")
     shutdown = verbs.add_parser("shutdown", help="stop this host's VMs in their order, when it goes down")
     shutdown.add_argument("--now", action="store_true", help="also on a host that does not go down")
-    flags = verbs.add_parser("flags", help="set libvirt's autostart flags right for the units that are enabled")
+    flags = verbs.add_parser(
+        "flags", help="let libvirt start and restart VMs by itself, or not, as the enabled units need it"
+    )
     flags.add_argument("--dry-run", action="store_true", help="show what would be set, and set nothing")
-    supervise = verbs.add_parser("supervise", help="keep on record what state each VM is in, until it is stopped")
+    limits = verbs.add_parser(
+        "limits", help="keep running VMs within the limits of their policies; the supervisor does so"
+    )
+    limits.add_argument("--dry-run", action="store_true", help="show what would be done, and do nothing")
+    supervise = verbs.add_parser(
+        "supervise", help="keep on record what state each VM is in, and restart those that died, until it is stopped"
+    )
     for command in (boot, shutdown):
         command.add_argument("--plan", action="store_true", help="show what would be done, and do nothing")
         command.add_argument("--dry-run", action="store_true", help="the same")
     doctor = verbs.add_parser("doctor", help="what is in the way of this host's boots and shutdowns; changes nothing")
-    for command in (boot, shutdown, flags, supervise, doctor):
+    for command in (boot, shutdown, flags, limits, supervise, doctor):
         command.add_argument("--json", action="store_true", help="print JSON")
         command.add_argument("--uri", default=LOCAL_URIS[0], choices=LOCAL_URIS, help="libvirt to use")
 
@@ -141,6 +171,8 @@ def document(options: argparse.Namespace) -> Dict[str, Any]:
         found["state"] = STATES[options.verb]
     if options.verb == "status" and options.expires_within is not None:
         found["filter"] = {"expires_within_hours": options.expires_within}
+    if options.verb == "status" and options.snapshot:
+        found["include"] = ["snapshot"]
     if options.verb in ("cleanup", "confirm", "purge"):
         found["ignore"] = options.ignore
     if options.verb == "cleanup" and options.plan is not None:

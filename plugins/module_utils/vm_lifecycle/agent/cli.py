@@ -21,7 +21,7 @@ from ..errors import EffectError, LifecycleError, refuse
 from ..ports import Host, Store, World
 from ..run import Task, run
 from ..schema import MissingJsonschemaError, require_jsonschema
-from .arguments import document, parser
+from .arguments import document, parsed
 from .columns import encodable
 
 #: Exit codes, documented in docs/command.md. 2 is argparse's own for wrong usage.
@@ -36,7 +36,7 @@ TRUSTING = ("boot", "shutdown")
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Run the command line; returns the exit code."""
     words = sys.argv[1:] if arguments is None else arguments
-    options = parser(words[0] if words else "").parse_args(words)
+    options = parsed(words)
     try:
         if options.verb not in TRUSTING:
             require_jsonschema()
@@ -55,12 +55,16 @@ def _tell(options: argparse.Namespace, error: str) -> None:
     """The timer's sweep could not run at all: the hooks hear of that, too, if the store can still be written."""
     if not getattr(options, "scheduled", False):
         return
-    from ..changes import QueueNotice
+    from ..changes import QueueNotice, RememberSweep
     from ..policy.notice import failure
+    from ..tasks.snapshots import refused
 
     try:
         store, host = open_books(options.uri)
-        store.save([QueueNotice(failure("", "the sweep of this host", error, host.clock().now))])
+        now = host.clock().now
+        store.save([
+            QueueNotice(failure("", "the sweep of this host", error, now)), RememberSweep(refused(error, now)),
+        ])  # fmt: skip
     except EffectError:
         return
 
@@ -68,6 +72,8 @@ def _tell(options: argparse.Namespace, error: str) -> None:
 def _dispatch(options: argparse.Namespace) -> int:
     if options.verb == "validate":
         return _validate(options)
+    if options.verb == "explain":
+        return _explain(options)
     if options.verb in OWN:
         return OWN[options.verb](options, *open_books(options.uri))
     if options.verb == "boot" and (options.timeline or options.svg):
@@ -85,9 +91,10 @@ def _dispatch(options: argparse.Namespace) -> int:
     failed, alert = result.pop("failed"), result.pop("alert", True)
     from . import text
 
-    _say(options, result, text.SHAPES.get(options.verb, text.declared)(result))
-    counts = alert or not getattr(options, "scheduled", False)
-    return VM_FAILED if failed and counts else OK
+    timed = getattr(options, "scheduled", False)
+    shape = text.scheduled if timed else text.SHAPES.get(options.verb, text.declared)
+    _say(options, result, shape(result))
+    return VM_FAILED if failed and (alert or not timed) else OK
 
 
 def _result(options: argparse.Namespace, world: World) -> Dict[str, Any]:
@@ -99,7 +106,16 @@ def _result(options: argparse.Namespace, world: World) -> Dict[str, Any]:
         from .host_verbs import stop_host
 
         return stop_host(options, world)
-    return run(_task(options.verb), document(options), world, bool(getattr(options, "dry_run", False)))
+    if options.verb == "snapshot":
+        from .snapshot import take
+
+        return take(options, document(options), world)
+    result = run(_task(options.verb), document(options), world, bool(getattr(options, "dry_run", False)))
+    if getattr(options, "scheduled", False) and not result["dry_run"]:
+        from .snapshot import remember_sweep
+
+        remember_sweep(world, result)
+    return result
 
 
 def _task(verb: str) -> Task:
@@ -110,8 +126,12 @@ def _task(verb: str) -> Task:
         from ..tasks.doctor import TASK
     elif verb == "flags":
         from ..tasks.flags import TASK
+    elif verb == "limits":
+        from ..tasks.limits import TASK
     elif verb == "recover":
         from ..tasks.recovery import TASK
+    elif verb in ("retry", "stay-down"):
+        from ..tasks.restart import TASK
     elif verb in ("hold", "release", "renew"):
         from ..tasks.persistence import TASK
     else:
@@ -135,6 +155,13 @@ def _timeline(options: argparse.Namespace, store: Store) -> int:
     return _say(options, last, timeline(last))
 
 
+def _explain(options: argparse.Namespace) -> int:
+    from .explanation import explanations, lines
+
+    found = explanations(options.code)
+    return _say(options, {"explanations": found}, lines(found))
+
+
 def _accept_clock(options: argparse.Namespace, store: Store, host: Host) -> int:
     from ..changes import RememberClock
     from ..policy.clock import accept
@@ -156,12 +183,13 @@ def _log(options: argparse.Namespace, store: Store, _host: Host) -> int:
 
 def _notify(options: argparse.Namespace, store: Store, host: Host) -> int:
     """Exit code 1 when something could not be handed over; it is tried again after the next sweep."""
-    from ..tasks.notify import deliver
+    from ..tasks.notify import attempt, deliver
     from ..tasks.observe import cleanup_policy
-    from .text import notices
+    from .text import NO_HOOK, notices
 
-    told = deliver(store, host, cleanup_policy(host).hooks)
-    _say(options, {"notices": told}, notices(told))
+    hooks = cleanup_policy(host).hooks
+    told = attempt(host, hooks) if options.test else deliver(store, host, hooks)
+    _say(options, {"notices": told}, notices(told) if hooks.command or hooks.webhook else NO_HOOK)
     return VM_FAILED if any(notice["error"] for notice in told) else OK
 
 
@@ -177,6 +205,7 @@ def _validate(options: argparse.Namespace) -> int:
     from ..adapters.linux_host import named_zone
     from ..policy.cleanup_policy import decode
     from ..tasks.host import boot_problems
+    from ..tasks.measured import snapshot_problems
 
     try:
         found = json.loads(options.file.read_text("utf-8"))
@@ -190,6 +219,8 @@ def _validate(options: argparse.Namespace) -> int:
         raise refuse("invalid_option", str(error), field="cleanup.window_timezone") from error
     if options.kind == "cleanup":
         _policy, problems = decode(found, zone, "cleanup")
+    elif options.kind == "snapshots":
+        problems = snapshot_problems(found, "snapshots")
     else:
         problems = boot_problems(found, "boot")
     if problems:
@@ -220,6 +251,10 @@ def _complain(options: argparse.Namespace, error: LifecycleError, message: str, 
         problems: List[Dict[str, str]] = [vars(problem) for problem in error.problems]
         _write(json.dumps({"failed": True, "msg": message, "problems": problems}, indent=2, sort_keys=True))
     else:
+        from .words import mend
+
         for line in [str(problem) for problem in error.problems] or [message]:
             _warn(f"vm-lifecycle: {printable(line)}")
+        for problem_code in dict.fromkeys(problem.code for problem in error.problems):
+            _warn(f"  [{problem_code}] {mend(problem_code)}")
     return code

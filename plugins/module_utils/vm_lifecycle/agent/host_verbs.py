@@ -24,7 +24,7 @@ def boot_host(options: argparse.Namespace, world: World) -> Dict[str, Any]:
     from ..tasks import boot
 
     dry_run = options.dry_run or options.plan
-    made, problem = _lost(options, world, dry_run)
+    made, warnings, problem = _lost(options, world, dry_run)
     wish = {"again": options.again, "mark": options.mark, "preview": dry_run}
     result = run(boot.TASK, wish, world, dry_run)
     doomed: List[str] = result.pop("destroy")
@@ -34,6 +34,7 @@ def boot_host(options: argparse.Namespace, world: World) -> Dict[str, Any]:
     except LifecycleError as error:  # VMs were started, and the result tells of them
         _complain(result, f"nothing was deleted: {'; '.join(map(str, error.problems))}")
     _put_in(result, made)
+    result["warnings"] += warnings
     if problem:
         _complain(result, problem)
     try:
@@ -44,25 +45,25 @@ def boot_host(options: argparse.Namespace, world: World) -> Dict[str, Any]:
     return result
 
 
-def _lost(options: argparse.Namespace, world: World, dry_run: bool) -> Tuple[List[Dict[str, Any]], str]:
+def _lost(options: argparse.Namespace, world: World, dry_run: bool) -> Tuple[List[Dict[str, Any]], List[str], str]:
     """Definitions that were lost while the host was down are made again before anything is started; once a boot, too.
 
-    Returns a row for each, and why it could not be tried: that keeps no other VM down.
+    Returns a row for each, warnings, and why it could not be tried: that keeps no other VM down.
     """
     if options.mark or options.again:
-        return [], ""
+        return [], [], ""
     try:
         known = world.store.boot()
         over = known is not None and known.boot_id == world.host.clock().boot_id and known.ended_unix > 0
         kept = {recovery.uuid for recovery in world.store.recoveries().values() if not recovery.removed}
         if over or not kept or kept <= {domain.uuid for domain in world.hypervisor.domains()}:
-            return [], ""
+            return [], [], ""
         from ..tasks.recovery import TASK  # no host waits for it that lost nothing
 
-        rows: List[Dict[str, Any]] = run(TASK, {"state": "restored", "lost": True}, world, dry_run)["vms"]
-        return rows, ""
+        found = run(TASK, {"state": "restored", "lost": True}, world, dry_run)
+        return found["vms"], found["warnings"], ""
     except (LifecycleError, EffectError) as error:
-        return [], f"lost definitions were not looked for: {error}"
+        return [], [], f"lost definitions were not looked for: {error}"
 
 
 def _put_in(result: Dict[str, Any], made: List[Dict[str, Any]]) -> None:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, vmops.lifecycle contributors
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""vm-lifecycle supervise: waits for libvirt's events and has them recorded, until systemd stops it."""
+"""vm-lifecycle supervise: waits for libvirt's events, has them recorded, VMs restarted and limited, until systemd stops it."""
 
 from __future__ import annotations
 
@@ -11,16 +11,20 @@ from typing import Callable, List, Optional, Protocol
 
 from ..adapters.journal import notify
 from ..boots import PowerEvent
+from ..enforcing import Enforcer
 from ..errors import EffectError, LifecycleError
 from ..patience import AWAY
-from ..policy.looking import next_look
+from ..policy.looking import PACE, next_look, rest
 from ..ports import Host, World
 from ..recorder import Recorder
+from ..restarting import Restarts
 
 #: Seconds for which events are waited for, between two looks at whether the host is to stop.
 WAIT = 5.0
 #: Seconds between two tries to reach libvirt: at first, and at most.
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
+#: What systemd hears at each turn of the loop. The unit's WatchdogSec is longer than any turn may take.
+ALIVE = "WATCHDOG=1"
 #: Events that are kept while they can't be recorded.
 MOST_EVENTS = 10_000
 
@@ -36,12 +40,16 @@ class Source(Protocol):
 
 
 def supervise(uri: str, host: Host, opened: Callable[[], World]) -> int:
-    """Until SIGTERM. A connection that is lost is made again, and what was missed is seen by a look at the host."""
+    """Until SIGTERM. A connection that is lost is made again, and what was missed is seen by a look at the host.
+
+    Starts and looks at limits that go on then are ended by libvirt; the next supervisor sees what became of them.
+    """
     from ..adapters.libvirt.events import EventSource  # no other verb of the command needs it
 
     ending = threading.Event()
     recorder: Optional[Recorder] = None
     source: Optional[EventSource] = None
+    enforcer: Optional[Enforcer] = None
 
     def end(*_: object) -> None:
         ending.set()
@@ -49,16 +57,20 @@ def supervise(uri: str, host: Host, opened: Callable[[], World]) -> int:
             source.wake()
 
     def attempt() -> None:
-        nonlocal recorder, source
-        recorder = recorder or Recorder(opened())
+        nonlocal recorder, source, enforcer
+        if recorder is None:
+            world = opened()
+            recorder = Recorder(world, restarts=Restarts(world, jobs))
         source = EventSource(uri)
-        watch(source, recorder, ending)
+        enforcer = enforcer or Enforcer(recorder.world, looks)
+        watch(source, recorder, ending, enforcer)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
     # It is ready whether libvirt is or not: systemd must not hold back what comes after this, nor end it for a daemon's sake.
     notify("READY=1")
-    insist(host, ending, attempt)
+    with host.jobs() as jobs, host.jobs() as looks:
+        insist(host, ending, attempt)
     notify("STOPPING=1")
     return 0
 
@@ -70,6 +82,7 @@ def insist(host: Host, ending: threading.Event, attempt: Callable[[], None]) -> 
     """
     pause, said = FIRST_PAUSE, ""
     while not ending.is_set():
+        notify(ALIVE)
         began, problem = host.clock().boottime, ""
         try:
             attempt()
@@ -88,7 +101,7 @@ def insist(host: Host, ending: threading.Event, attempt: Callable[[], None]) -> 
         pause = min(2 * pause, LONGEST_PAUSE)
 
 
-def watch(source: Source, recorder: Recorder, ending: threading.Event) -> None:
+def watch(source: Source, recorder: Recorder, ending: threading.Event, enforcer: Optional[Enforcer] = None) -> None:
     """Record the events of one connection until it is lost (EffectError) or the end is asked for.
 
     A store that is full for a while loses none of them: they are kept, and when they become too many, a look replaces them.
@@ -96,18 +109,25 @@ def watch(source: Source, recorder: Recorder, ending: threading.Event) -> None:
     heard: List[PowerEvent] = []
     host, complained = recorder.world.host, False
     connected, looked = host.clock().boottime, None
+    recorded = connected - PACE
     try:
         while True:
+            notify(ALIVE)
             began, due = host.clock().boottime, next_look(connected, looked)
             try:
                 if heard:
                     recorder.take(heard)
+                    recorded = began
                 elif began < due:
                     recorder.catch_up()
+                if enforcer is not None:
+                    enforcer.take(heard)
                 heard = []
                 if began >= due:
                     _look(recorder, looked is None)
                     looked, due = began, next_look(connected, began)
+                if recorder.restarts is not None:
+                    recorder.restarts.step()
                 complained = False
             except EffectError as error:
                 if error.code != "store_unusable":
@@ -119,10 +139,23 @@ def watch(source: Source, recorder: Recorder, ending: threading.Event) -> None:
                     heard, looked = [], None
             if ending.is_set():
                 return
-            # a look that failed is made up for when events were waited for
-            heard += source.events(min(WAIT, due - began) if due > began else WAIT)
+            if enforcer is not None:
+                enforcer.tick()
+            host.sleep(rest(recorded, host.clock().boottime))  # before the wait: what is heard is taken at once
+            heard += source.events(_patience(recorder, due - began, complained))
     finally:
         source.close()
+
+
+def _patience(recorder: Recorder, left: float, complained: bool) -> float:
+    """Seconds for which events are waited for. left: those until the next look. complained: the store can't be written to.
+
+    A look that failed is made up for when events were waited for, and what can't be written is not tried without a pause.
+    """
+    patience = min(WAIT, left) if left > 0 else WAIT
+    if recorder.restarts is not None and not complained:
+        patience = min(patience, recorder.restarts.wait())
+    return patience
 
 
 def _look(recorder: Recorder, first: bool) -> None:

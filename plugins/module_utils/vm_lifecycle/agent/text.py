@@ -11,8 +11,10 @@ from ..adapters.linux_host import printable
 from ..changes import LogOperation
 from ..times import iso
 from .columns import table
+from .notes import note
 from .trees import left_why, plan_tree, stop_tree
-from .words import counted, remedies, why
+from .usage import snapshot, usage
+from .words import advice, counted, remedies, why
 
 Result = Mapping[str, Any]
 
@@ -29,10 +31,12 @@ def status(result: Result) -> str:
                 persistence.get("mode") or "not managed",
                 vm["scheduled_cleanup_at"] or "-",
                 vm["effective_cleanup_at"] or "-",
-                _note(vm),
+                note(vm),
             )
         )
     lines = table(rows)
+    if any("snapshot" in vm for vm in result["vms"]):
+        lines += ["", *usage(result["vms"])]
     if not result["clock"]["sane"]:
         lines.append(f"The clock is not believed, nothing is removed: {result['clock']['problem']}")
     lines += [
@@ -55,29 +59,23 @@ def _plan(plan: Mapping[str, Any]) -> str:
     )
 
 
-def _note(vm: Mapping[str, Any]) -> str:
-    notes = []
-    if vm["hold"]:
-        notes.append(f"held ({vm['hold']['scope']}) {vm['hold']['reason']}".rstrip())
-    if vm["metadata_problem"]:
-        notes.append(f"{vm['metadata_problem']['reason']}: {vm['metadata_problem']['message']}")
-    schedule = vm["schedule"] or {}
-    if schedule.get("cleanup_status") == "failed":
-        notes.append(f"given up after {schedule['cleanup_attempts']} attempts, sweep it by name to try again")
-    if schedule.get("cleanup_error"):
-        notes.append(f"last removal failed: {schedule['cleanup_error']}")
-    start = vm.get("start") or {}
-    if start.get("outcome") not in (None, "ready"):
-        notes.append(f"did not come up {start['at']}: {start['message']}")
-    if vm["unenforced"]:
-        notes.append("nothing acts on " + ", ".join(item["field"] for item in vm["unenforced"]))
-    return "; ".join(notes)
-
-
 def sweep(result: Result) -> str:
-    """A line for each VM, its disks below it, and the counts."""
+    """A line for each VM, its disks below it, what to do, and the counts."""
+    return _sweep(result, result["vms"])
+
+
+#: Reasons of VMs that are as they should be.
+ORDINARY = ("permanent", "held", "not_expired", "outside_window")
+
+
+def scheduled(result: Result) -> str:
+    """The same for a journal, which a line for each VM with each sweep would fill: no VM that is as it should be, but the counts."""
+    return _sweep(result, [vm for vm in result["vms"] if vm["reason"] not in ORDINARY])
+
+
+def _sweep(result: Result, told: Sequence[Mapping[str, Any]]) -> str:
     would = "would be " if result["dry_run"] else ""
-    lines = [line for vm in result["vms"] for line in _swept(vm, would)]
+    lines = [line for vm in told for line in _swept(vm, would)] + advice(told)
     if result["plan_id"] is not None:
         lines.append(f"plan {result['plan_id']}")
     lines.append(
@@ -157,13 +155,25 @@ NOT_GOING_DOWN = (
 
 
 def flags(result: Result) -> str:
-    """A line for each VM whose libvirt autostart flag was another one than it should be."""
+    """A line for each VM of which libvirt did something by itself that it should not, or the other way round."""
     would = "would be " if result["dry_run"] else ""
     lines = [
         f"failed: {vm['name']}: {why(vm)} [{vm['reason']}]" if vm.get("failed") else f"{would}set: {vm['message']}"
         for vm in result["vms"]
     ]
-    return "\n".join(printable(line) for line in lines) or "libvirt's autostart flags are as they should be"
+    return "\n".join(printable(line) for line in lines) or "libvirt does by itself what it should"
+
+
+def limits(result: Result) -> str:
+    """A line for each running VM that was limited or paused, or comes near to what it may take."""
+    would = "would be " if result["dry_run"] else ""
+    lines = [
+        f"failed: {vm['name']}: {why(vm)} [{vm['reason']}]"
+        if vm.get("failed")
+        else f"{would if vm['changed'] else ''}{vm['decision']}: {vm['message']} [{vm['reason']}]"
+        for vm in result["vms"]
+    ]
+    return "\n".join(printable(line) for line in lines) or "running VMs are within their limits"
 
 
 def doctor(result: Result) -> str:
@@ -219,12 +229,15 @@ def notices(told: Sequence[Result]) -> str:
     return "\n".join(printable(line) for line in lines) or "no notice waits"
 
 
+NO_HOOK = "no hook is configured, so nobody is told anything: give alert_command or alert_webhook in vm_lifecycle_cleanup_policy"
+
+
 def recover(result: Result) -> str:
     """A line for each VM."""
     would = "would be " if result["dry_run"] else ""
     lines = [
         f"{would if vm['changed'] else ''}{vm['decision']}: {vm['message']} [{vm['reason']}]" for vm in result["vms"]
-    ]
+    ] + remedies(result["vms"])
     return "\n".join(printable(line) for line in lines) or "nothing is on record"
 
 
@@ -234,6 +247,8 @@ SHAPES: Dict[str, Callable[[Result], str]] = {
     "boot": boot,
     "shutdown": shutdown,
     "flags": flags,
+    "limits": limits,
     "doctor": doctor,
     "recover": recover,
+    "snapshot": snapshot,
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, List, Mapping, Sequence
 
 from ..errors import ERRORS
+from ..reasons import VM_REASONS
 from ..reasons_order import BOOT_REASONS
 from .columns import width
 
@@ -35,6 +36,18 @@ def remedies(rows: Sequence[Row]) -> List[str]:
     """What to do about each kind of failure among the rows."""
     codes = dict.fromkeys(row["reason"] for row in rows if row["decision"] == "failed")
     return [f"  [{code}] {remedy(code)}" for code in codes if remedy(code)]
+
+
+def advice(rows: Sequence[Row]) -> List[str]:
+    """What to do about what a clean-up says of VMs, once for each code that there is something to do about."""
+    codes = dict.fromkeys(row["reason"] for row in rows)
+    known = {code: VM_REASONS[code].remedy if code in VM_REASONS else mend(code) for code in codes}
+    return [f"  [{code}] {what}" for code, what in known.items() if what]
+
+
+def mend(code: str) -> str:
+    """What to do about an error: all but the first sentence of its text, which is its meaning."""
+    return ERRORS.get(code, "").partition(". ")[2]
 
 
 def remedy(code: str) -> str:

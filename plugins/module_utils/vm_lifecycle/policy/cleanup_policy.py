@@ -14,6 +14,23 @@ from ..model import Document, Hooks, Pressure
 from ..schema import violations, with_defaults
 from .window import Window, closing_time, next_open, parse_clock_time
 
+#: What of a host's policy holds for a call with a policy of its own too, unless the call gives that very option: whatever keeps VMs
+#: or a way back to them, and the hooks, since messages go by the host's own. Other options that protect do so by default.
+PROTECTING = (
+    "cleanup_enabled",
+    "dry_run_mode",
+    "require_synchronised_clock",
+    "require_confirmation",
+    "max_removals",
+    "max_removal_percent",
+    "max_removal_gib",
+    "undo_hours",
+    "require_notice",
+    "notify_before_hours",
+    "alert_command",
+    "alert_webhook",
+)
+
 
 @dataclass(frozen=True)
 class CleanupPolicy:
@@ -77,6 +94,12 @@ class CleanupPolicy:
     def effective(self, scheduled: float) -> float:
         """The first moment at or after a deadline at which a sweep may remove the VM."""
         return next_open(self.window, scheduled) if self.document["cleanup_in_window_only"] else scheduled
+
+
+def beside(own: Mapping[str, object], given: Mapping[str, object]) -> Document:
+    """The options of a call's policy, over what protects in the host's own; a dry_run_mode of the host is not lifted."""
+    kept = {name: own[name] for name in PROTECTING if name in own}
+    return {**kept, **given, **({"dry_run_mode": True} if own.get("dry_run_mode") else {})}
 
 
 def pressed(pressure: Pressure, limits: Pressure) -> str:

@@ -10,9 +10,11 @@ from typing import List, Optional, Tuple
 
 from ..errors import Problem
 from ..metadata import VERSION
-from ..model import Document
+from ..model import HOUR, Document
 from ..schema import with_defaults
-from .expiry import base_of, deadline, exceeds_life_limit, hours_left
+from ..times import iso
+from .expiry import LIFE_LIMIT_HOURS, base_of, deadline, exceeds_life_limit, hours_left, life_end
+from .habits import BEFORE
 from .host_boot import never
 
 #: Options that mean something for one mode only.
@@ -62,6 +64,9 @@ def declare(
         "hold": previous.get("hold"),
         "temporary_since_unix": since,
         "libvirt_autostart_before": previous.get("libvirt_autostart_before", subject.autostart),
+        BEFORE: previous.get(BEFORE),
+        "limits": previous.get("limits"),
+        "panic_device_added": previous.get("panic_device_added"),
     }
     policy_now = document["policy"] or {}
     if policy_now.get("on_host_reboot") == "destroy" and persistence["mode"] == "permanent":
@@ -101,11 +106,23 @@ def _life(persistence: Document, previous: Document, now: int) -> Tuple[int, int
 def _scheduled(subject: Subject, earlier: Optional[Document], base: int, since: int, ttl: int, now: int) -> int:
     scheduled = deadline(base, ttl)
     if exceeds_life_limit(since, scheduled):
-        raise Refusal(subject, "life_limit", f"ttl_hours {ttl} from its base ends past that limit", "ttl_hours")
+        most = (life_end(since) - base) // HOUR
+        fewer = f"give {most} at most, or " if most > 0 else ""
+        message = (
+            f"{ttl} hours from its base end {iso(scheduled)}, after {_longest(since)}; {fewer}declare mode: permanent"
+        )
+        raise Refusal(subject, "life_limit", message, "ttl_hours")
     before = earlier.get("scheduled_cleanup") if earlier else None
     if before is not None and scheduled < before and scheduled <= now:
-        raise Refusal(subject, "deadline_past", f"ttl_hours {ttl} ended before now", "ttl_hours")
+        how = f"vm-lifecycle cleanup {subject.name} --ignore expiry --ignore window, or vm_cleanup with ignore: [expiry, window]"
+        message = f"{ttl} hours from its base ended {iso(scheduled)}, before now; to end it now: {how}"
+        raise Refusal(subject, "deadline_past", message, "ttl_hours")
     return scheduled
+
+
+def _longest(since: int) -> str:
+    """The end of the longest life of a temporary VM, in words."""
+    return f"{iso(life_end(since))}, which is {LIFE_LIMIT_HOURS} hours from its first base and all that a temporary VM gets"
 
 
 def placed(subject: Subject, options: Document, now: Optional[int]) -> Document:
@@ -157,20 +174,23 @@ def renew(subject: Subject, now: int, if_less_than_hours: Optional[int]) -> Docu
     document = _managed(subject)
     persistence = document["persistence"]
     if persistence["mode"] != "temporary":
-        raise Refusal(subject, "not_temporary", "a permanent VM has no deadline", "state")
+        message = "it is permanent and has no deadline; for one declare mode: temporary and ttl_hours"
+        raise Refusal(subject, "not_temporary", message, "state")
     left = hours_left(persistence, now)
     if if_less_than_hours is not None and left is not None and left >= if_less_than_hours:
         return document
     scheduled = deadline(now, persistence["ttl_hours"])
     since = document.get("temporary_since_unix", base_of(persistence))
     if exceeds_life_limit(since, scheduled):
-        raise Refusal(subject, "life_limit", "renewing would carry it past that limit", "state")
+        message = f"renewed, it would live until {iso(scheduled)}, after {_longest(since)}; declare fewer ttl_hours, or mode: permanent"
+        raise Refusal(subject, "life_limit", message, "state")
     return {**document, "persistence": {**persistence, "scheduled_cleanup": scheduled}}
 
 
 def _managed(subject: Subject) -> Document:
     if subject.previous is None:
-        raise Refusal(subject, "not_managed", "no lifecycle was declared for it", "state")
+        message = "no lifecycle was declared for it; declare it first, with vm_persistence or in vm_lifecycle_vms"
+        raise Refusal(subject, "not_managed", message, "state")
     return dict(subject.previous)
 
 

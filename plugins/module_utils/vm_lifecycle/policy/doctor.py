@@ -5,22 +5,30 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
-from typing import FrozenSet, Iterator, List, Mapping, Tuple
+from typing import FrozenSet, Iterator, List, Mapping, Sequence, Tuple
 from xml.etree import ElementTree
 
 from ..boots import StartRecord
 from ..errors import Problem
-from ..examination import BOOT, DAEMONS, GUESTS, HOST, OWN, PACEMAKER, Examination
+from ..examination import BOOT, DAEMONS, GUESTS, HOST, OWN, PACEMAKER, STEADY, Examination
 from ..findings import FINDINGS, SEVERITIES
+from ..limits import CPU, KINDS, MEMORY, Controllers
 from ..model import Domain
+from ..restarts import RestartRecord
+from .habits import RESTARTING
 
 #: Values of libvirt's auto_shutdown_* by which it stops nothing.
 IDLE = ("none", "0", "")
 #: Those that only say how, not whether.
 MANNERS = ("auto_shutdown_wait", "auto_shutdown_restore", "auto_save_bypass_cache")
-#: Values of on_crash and on_poweroff by which libvirt starts a domain again by itself.
-RESTARTING = ("restart", "rename-restart", "coredump-restart")
+#: Limit -> elements of a definition that need its control group at each start.
+LIMITING = {
+    MEMORY: ("memtune/hard_limit", "memtune/soft_limit", "memtune/swap_hard_limit"),
+    CPU: tuple(f"cputune/{name}" for name in ("shares", "quota", "period", "global_quota", "global_period",
+                                              "emulator_quota", "emulator_period")),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -41,6 +49,9 @@ class Habits:
     on_crash: str = "destroy"
     on_poweroff: str = "destroy"
     panic_device: bool = True
+    #: Limits that it has, whoever set them, and KiB of the one of memory.
+    limits: FrozenSet[str] = frozenset()
+    memory_kib: int = 0
 
 
 @dataclass(frozen=True)
@@ -52,10 +63,15 @@ class Seen:
     habits: Mapping[str, Habits] = field(default_factory=dict)
     #: VMs that were never declared.
     strangers: Tuple[Domain, ...] = ()
+    #: Managed VMs that are held from everything.
+    held: Tuple[Domain, ...] = ()
+    #: (VM, what was tried and why it failed) of those whose removal was given up.
+    given_up: Tuple[Tuple[str, str], ...] = ()
     #: (VM, code, what is wrong) of declarations that can't be relied on.
     distrusted: Tuple[Tuple[str, str, str], ...] = ()
     order: Tuple[Problem, ...] = ()
     starts: Mapping[str, StartRecord] = field(default_factory=dict)
+    restarts: Mapping[str, RestartRecord] = field(default_factory=dict)
     features: FrozenSet[str] = frozenset()
     #: Seconds that a shutdown of all that runs may take.
     worst_case: float = 0.0
@@ -63,6 +79,9 @@ class Seen:
     damage: Tuple[str, ...] = ()
     store_problem: str = ""
     configuration: Tuple[Problem, ...] = ()
+    controllers: Controllers = field(default_factory=Controllers)
+    #: Limit -> VMs whose policy asks for it.
+    limited: Mapping[str, Tuple[str, ...]] = field(default_factory=dict)
 
 
 def habits(xml: str) -> Habits:
@@ -72,6 +91,8 @@ def habits(xml: str) -> Habits:
         root.findtext("on_crash", "destroy"),
         root.findtext("on_poweroff", "destroy"),
         root.find("devices/panic") is not None,
+        frozenset(kind for kind, paths in LIMITING.items() if any(root.findtext(path, "0") != "0" for path in paths)),
+        int(root.findtext("memtune/hard_limit", "0")),
     )
 
 
@@ -86,6 +107,8 @@ def examine(facts: Examination, seen: Seen) -> List[Finding]:
         *(_managers(facts) if "boot" in seen.features else ()),
         *_others(facts, seen),
         *_definitions(seen),
+        *(("removal_given_up", name, said) for name, said in seen.given_up),
+        *_limits(seen),
         *(("metadata_problem", name, f"{detail} ({code})") for name, code, detail in seen.distrusted),
         *([("insane_clock", "this host", seen.clock_problem)] if seen.clock_problem else []),
         *(("store_damage", "/var/lib/vm-lifecycle", said) for said in seen.damage),
@@ -111,20 +134,26 @@ Raw = Tuple[str, str, str]
 
 
 def _starts(seen: Seen) -> Iterator[Raw]:
-    """Starts that failed, of VMs that the host still has."""
+    """Starts that failed, and restarts that were given up, of VMs that the host still has."""
     for domain in seen.managed:
         start = seen.starts.get(domain.uuid)
         if start is not None and start.outcome != "ready":
             yield "start_failed", domain.name, f"{start.message} ({start.reason})"
+        restart = seen.restarts.get(domain.uuid)
+        if restart is not None and restart.phase == "gave_up" and not domain.active:
+            tries = f"after {restart.in_row} starts in a row" if restart.in_row else "before the host booted"
+            yield "restart_given_up", domain.name, f"given up {tries}: {restart.message}"
 
 
 def _units(facts: Examination, seen: Seen) -> Iterator[Raw]:
     """Units of this software, and of libvirt. A boot that failed because of VMs is told by those."""
-    told = (BOOT,) if any(True for _start in _starts(seen)) else ()
+    told = (BOOT,) if any(code == "start_failed" for code, _name, _said in _starts(seen)) else ()
     for name in OWN:
         unit = facts.units.get(name)
         if unit is not None and unit.state == "failed" and name not in told:
             yield "unit_failed", name, "it has failed"
+        elif unit is not None and name in STEADY and unit.enabled and unit.state == "inactive":
+            yield "unit_inactive", name, "it is enabled, and not active"
     if "boot" not in seen.features or not facts.units:
         return
     host = facts.units.get(HOST)
@@ -174,9 +203,11 @@ def _others(facts: Examination, seen: Seen) -> Iterator[Raw]:
         if domain.autostart:
             yield "autostart_flag", domain.name, "its autostart flag is on"
     if facts.units and not guests_acts(facts):
-        for domain in seen.strangers:
+        for domain in (*seen.strangers, *seen.held):
             if domain.active:
-                yield "unmanaged_running", domain.name, "it runs, and nobody shuts it down when the host goes down"
+                why = "is held from everything" if domain in seen.held else "was not declared"
+                said = f"it runs and {why}, so nobody shuts it down when the host goes down"
+                yield "unmanaged_running", domain.name, said
 
 
 def _definitions(seen: Seen) -> Iterator[Raw]:
@@ -191,3 +222,26 @@ def _definitions(seen: Seen) -> Iterator[Raw]:
             yield "on_poweroff_restart", domain.name, f"its on_poweroff is {own.on_poweroff}"
         if not own.panic_device:
             yield "no_panic_device", domain.name, "its definition has no <panic> device"
+
+
+def _limits(seen: Seen) -> Iterator[Raw]:
+    """Limits that this host can't apply: those that keep VMs from starting, and those that are not set for that reason."""
+    host = seen.controllers
+    for domain in seen.managed:
+        own = seen.habits.get(domain.uuid, Habits())
+        problems = [host.problem(kind) for kind in KINDS if kind in own.limits and host.problem(kind)]
+        if MEMORY in own.limits and not host.memory and host.lockable_kib < own.memory_kib:
+            problems.append("libvirt may not let a process lock as much memory as its limit is")
+        if problems:
+            yield "limit_keeps_down", domain.name, "; ".join(problems)
+    for kind in KINDS:
+        names = seen.limited.get(kind, ())
+        if names and host.problem(kind):
+            yield "limits_not_applicable", f"{kind} limits", f"{host.problem(kind)}; {_some(names)} ask for it"
+    if seen.limited.get(MEMORY) and not host.memory and host.lockable_kib != math.inf:
+        said = "libvirt may not raise how much memory a process may lock, so no definition gets a memory limit"
+        yield "limits_not_applicable", "memory limits", said
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

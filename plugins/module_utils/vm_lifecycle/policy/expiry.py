@@ -23,9 +23,14 @@ def base_of(persistence: Document) -> int:
     return int(persistence["scheduled_cleanup"]) - int(persistence["ttl_hours"]) * HOUR
 
 
+def life_end(temporary_since: int) -> int:
+    """The end of the longest life that a temporary VM may have."""
+    return temporary_since + LIFE_LIMIT_HOURS * HOUR
+
+
 def exceeds_life_limit(temporary_since: int, scheduled: int) -> bool:
-    """Whether a deadline would carry a VM past the longest life that a temporary VM may have."""
-    return scheduled > temporary_since + LIFE_LIMIT_HOURS * HOUR
+    """Whether a deadline would carry a VM past that."""
+    return scheduled > life_end(temporary_since)
 
 
 def is_expired(persistence: Document, now: float) -> bool:

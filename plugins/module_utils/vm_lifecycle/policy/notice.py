@@ -60,6 +60,13 @@ def confirmation(plan: SweepPlan, why: str) -> Notice:
     )
 
 
+def trial(now: float) -> Notice:
+    """A message that asks for nothing: whether the hooks get what they are sent."""
+    return Notice(
+        f"test:{int(now)}", "test", "", "this host", "vm-lifecycle notify --test was run on this host", int(now)
+    )
+
+
 def by_key(notices: Sequence[Notice]) -> Mapping[str, Notice]:
     """Notices by their keys."""
     return {notice.key: notice for notice in notices}

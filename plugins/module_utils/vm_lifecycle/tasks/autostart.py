@@ -23,6 +23,7 @@ from . import declaring
 from . import observe as reads
 from .boot_plan import boot_plan
 from .converge import converge
+from .habits import with_habits
 from .targets import Wish, resolve, unknown_problems, wishes
 
 OPTIONS = tuple(name for name in SCHEMAS["VmAutoStartConfig"]["properties"] if name != "vm_name")
@@ -85,9 +86,9 @@ def _idle(wish: Wish) -> Tuple[str, ...]:
     return tuple(f"{wish.label}: {name} has no effect with state {state}" for name in idle)
 
 
-def observe(_request: Request, world: World) -> Observed:
+def observe(request: Request, world: World) -> Observed:
     """Everything but storage."""
-    return reads.whole(world)
+    return with_habits(reads.whole(world), world, request.wishes)
 
 
 def plan(request: Request, observed: Observed) -> Plan:
@@ -116,7 +117,7 @@ def plan(request: Request, observed: Observed) -> Plan:
 def _entry(wish: Wish, domain: Domain, observed: Observed, clock_sane: bool) -> Entry:
     now = int(observed.clock.now)
     state = STATES[wish.options.get("state", "present")]
-    options = {"options": _given(wish), "boot": "boot" in observed.features}
+    options = {"options": _given(wish), **declaring.surroundings(domain, observed)}
     entry = converge(domain, observed.records.get(domain.uuid), state, options, now, now if clock_sane else 0)
     return replace(entry, warnings=(*_idle(wish), *entry.warnings))
 

@@ -95,6 +95,7 @@ def plan(request: Request, observed: Observed) -> do.Plan:
     if not isinstance(observed, Judged):
         entries = undo.restored(request, observed) if request.state == "restored" else undo.purged(request, observed)
         return do.Plan(tuple(entries), doubts, (), _conduct(request))
+    _check_plan_id(request, observed)
     at = circumstances(request, observed)
     # a person who names VMs is not stopped by what others lost
     lost = ("", "") if request.named else losses(observed, observed.known)
@@ -108,6 +109,19 @@ def plan(request: Request, observed: Observed) -> do.Plan:
     ]
     warnings = (*doubts, *filter(None, [lost[1]]))
     return do.Plan(tuple(entries), warnings, (*sweep.books, *_books(request, observed, at)), _conduct(request))
+
+
+def _check_plan_id(request: Request, observed: Observed) -> None:
+    """cleanup --plan ci-1 reads as a plan for ci-1, and is one of the whole host: an id is never what a VM is called."""
+    wanted = request.plan_id or ""
+    names = {text for domain in observed.domains for text in (domain.name, domain.uuid)}
+    if request.state == "planned" and names & {wanted, wanted.lower()}:
+        raise refuse(
+            "plan_id_is_vm",
+            f"{wanted} is a VM of this host; to plan for that VM write `vm-lifecycle cleanup {wanted} --plan`, VMs before --plan, "
+            "and an id as --plan=ID; in a playbook give name and another plan_id",
+            field="plan_id",
+        )
 
 
 def _conduct(request: Request) -> do.Conduct:

@@ -5,13 +5,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, List, Mapping, Optional, Tuple
 
 from .. import metadata
-from ..actions import Action, DropRecord, Entry, Guard, KeepRecord, RemoveMetadata, SetAutostart, WriteMetadata
+from ..actions import (
+    Action,
+    DropRecord,
+    Entry,
+    Guard,
+    KeepRecord,
+    RemoveMetadata,
+    SetActions,
+    SetAutostart,
+    WriteMetadata,
+)
 from ..model import Document, Domain, Record
 from ..policy import declaration as policy
+from ..policy import habits
 from ..policy.host_boot import doomed
+from . import limiting
 
 #: State of vm_persistence, and those of vm_autostart -> the word for what was done.
 WORDS = {
@@ -21,6 +34,7 @@ WORDS = {
     "renewed": "renewed",
     "placed": "placed in the order",
     "displaced": "taken out of the order",
+    "settled": "settled",
 }
 
 
@@ -29,11 +43,13 @@ def converge(
 ) -> Entry:
     """The entry of one VM. seen_at: now, or 0 when the clock is not believed. Raises policy.Refusal for a wish unmet.
 
-    wish: options, policy, autostart, hold, reason, if_less_than_hours, repair, and boot: whether the boot unit is enabled.
+    wish: options, policy, autostart, hold, reason, if_less_than_hours, repair; boot and supervisor: whether those units are
+    enabled; habits: what libvirt does when the guest ends, None when nobody has to know; and, if the VM's limits were looked
+    at, seen and controllers; panic_device: whether it has one, if that was looked at.
     """
     carried = metadata.read(domain, record)
     if state == "absent":
-        return _forget(domain, record, carried, bool(wish.get("boot")))
+        return _forget(domain, record, carried, wish)
     previous, remarks = _previous(domain, record, carried, bool(wish.get("repair")), state)
     subject = policy.Subject(domain.uuid, domain.name, previous, domain.autostart)
     if state == "displaced" and previous is None:
@@ -41,7 +57,26 @@ def converge(
     if not domain.persistent:
         raise policy.Refusal(subject, "transient_domain", "it has no persistent definition to keep a declaration in")
     document, said = _document(subject, state, wish, now, bool(seen_at))
-    return _written(domain, record, carried, document, state, bool(wish.get("boot")), (*remarks, *said), seen_at)
+    values: Mapping[str, str] = {}
+    if wish.get("habits") is not None and state in ("present", "placed"):
+        document, values = habits.settled(document, wish["habits"], bool(wish.get("supervisor")))
+        if values:
+            reason = "so that only restart_policy restarts it" if habits.BEFORE in document else "as it was before"
+            said = [*said, f"{domain.name}: {habits.said(values, wish['habits'])}, {reason}"]
+    entry = _written(domain, record, carried, document, state, wish, (*remarks, *said), seen_at)
+    return with_actions(entry, domain, carried.digest, values) if values else entry
+
+
+def with_actions(entry: Entry, domain: Domain, digest: Optional[str], values: Mapping[str, str]) -> Entry:
+    """The entry, with what libvirt does when the guest ends. What it was is on record before it is changed, and until it is put back."""
+    written = [isinstance(action, WriteMetadata) for action in entry.actions]
+    recorded = habits.BEFORE in (entry.after or {})
+    place = written.index(True) + 1 if recorded and any(written) else 0
+    guard = None if place else Guard(domain.uuid, digest)
+    actions = (*entry.actions[:place], SetActions(domain.uuid, dict(values), guard), *entry.actions[place:])
+    word = WORDS["present"] if entry.decision == "unchanged" else entry.decision
+    message = entry.message if entry.decision == "settled" else f"{domain.name}: {word}"
+    return replace(entry, actions=actions, decision=word, reason=word, message=message)
 
 
 def _document(
@@ -84,8 +119,8 @@ def _previous(
         return remembered, [f"{name}: it is a clone, {carried.detail}; it is declared anew [metadata_cloned]"]
     if not repair:
         subject = policy.Subject(domain.uuid, domain.name, None)
-        how = "vm_persistence and repair: true" if state in ("placed", "displaced") else "repair: true"
-        message = f"{carried.detail} [{carried.reason}]; declare it again with {how} to replace it"
+        how = f"-m vmops.lifecycle.vm_persistence -a 'uuid={domain.uuid} mode=permanent repair=true'"
+        message = f"{carried.detail} [{carried.reason}]; declare it again to replace it, with what is meant: ansible HOST -b {how}"
         raise policy.Refusal(subject, "repair_needed", message, "metadata")
     return remembered, [f"{name}: its metadata was not valid and is replaced: {carried.detail}"]
 
@@ -96,31 +131,52 @@ def _written(
     carried: metadata.Declaration,
     document: Document,
     state: str,
-    boot: bool,
+    wish: Mapping[str, Any],
     remarks: Tuple[str, ...],
     seen_at: int,
 ) -> Entry:
     before = carried.document if carried.valid else None
+    guard = Guard(domain.uuid, carried.digest)
     actions: List[Action] = []
+    altered = limiting.Alterations()
+    if state == "present":
+        document, altered = limiting.altered(document, wish)
     text = domain.metadata
     if before is None or _content(before) != _content(document):
         revision = max(carried.revision, record.revision if record else 0) + 1
         document = {**_content(document), "revision": revision}
         text = metadata.encode(document)
-        actions.append(WriteMetadata(Guard(domain.uuid, carried.digest), text))
+        actions.append(WriteMetadata(guard, text))
     else:
         document = before
-    flag = policy.flag(document, boot)
+    flag = policy.flag(document, bool(wish.get("boot")))
     if flag != domain.autostart and state in ("present", "placed"):
         actions.append(SetAutostart(domain.uuid, flag))
+    actions = limiting.around(domain.uuid, actions, altered, guard)
+    if altered.panic_device and domain.active:
+        remarks = (*remarks, f"{domain.name}: its panic device counts from its next start on")
     seen = observed_record(domain, record, document, metadata.digest(text) or "", seen_at)
     if seen != record:
         actions.append(KeepRecord(seen, doomed(document) and not (before is not None and doomed(before))))
     word = WORDS[state] if actions and not (len(actions) == 1 and seen != record) else "unchanged"
-    return Entry(
+    entry = Entry(
         domain.uuid, domain.name, word, word, f"{domain.name}: {word}", tuple(actions),
         before=before, after=document, warnings=remarks,
     )  # fmt: skip
+    return limiting.shown(entry, altered)
+
+
+def resettled(domain: Domain, record: Optional[Record], current: habits.Actions, supervisor: bool, now: int) -> Entry:
+    """What a VM's declaration, which is valid, and libvirt's own actions become when the supervisor comes or goes."""
+    carried = metadata.read(domain, record)
+    document, values = habits.settled(carried.document, current, supervisor)
+    entry = _written(domain, record, carried, document, "settled", {}, (), now)
+    if not entry.changes and not values:
+        return replace(entry, actions=())
+    entry = replace(
+        entry, message=f"{domain.name}: {habits.said(values, current) or 'nothing is to be put back any more'}"
+    )
+    return with_actions(entry, domain, carried.digest, values) if values else entry
 
 
 def _content(document: Document) -> Document:
@@ -135,23 +191,30 @@ def observed_record(domain: Domain, record: Optional[Record], document: Document
     return Record(domain.uuid, domain.name, int(document["revision"]), digest, document, domain.power_state, since)
 
 
-def _forget(domain: Domain, record: Optional[Record], carried: metadata.Declaration, boot: bool) -> Entry:
-    """state: absent. Our metadata goes, whatever it holds; libvirt's flag goes back to what it was; the VM stays.
+def _forget(domain: Domain, record: Optional[Record], carried: metadata.Declaration, wish: Mapping[str, Any]) -> Entry:
+    """state: absent. Our metadata goes, whatever it holds; what was changed of libvirt's own goes back to what it was; the VM stays.
 
-    A flag that somebody else changed stays; with the boot unit enabled it may still be as it was without.
+    What somebody else changed stays; with the boot unit enabled the flag may still be as it was without.
     """
     actions: List[Action] = []
     document = carried.document if carried.valid else (record.document if record else {})
+    altered = limiting.Alterations()
     if domain.metadata is not None or domain.metadata_error:
+        _document, altered = limiting.altered({**document, "policy": None}, wish)
         before = document.get("libvirt_autostart_before")
-        ours = {policy.flag(document, enabled) for enabled in (False, boot)} if document else set()
+        ours = {policy.flag(document, enabled) for enabled in (False, bool(wish.get("boot")))} if document else set()
         if before is not None and domain.autostart in ours and before != domain.autostart:
             actions.append(SetAutostart(domain.uuid, before))
-        actions.append(RemoveMetadata(Guard(domain.uuid, carried.digest)))
+        guard = Guard(domain.uuid, carried.digest)
+        values = habits.put_back(document.get(habits.BEFORE), wish.get("habits") or {})
+        if values:
+            actions.append(SetActions(domain.uuid, values, guard))
+        actions = limiting.around(domain.uuid, [*actions, RemoveMetadata(guard)], altered, guard)
     word = "forgotten" if actions else "unchanged"
     if actions or (record is not None and record.document):
         revision = max(carried.revision, record.revision if record else 0)
         actions.append(DropRecord(domain.uuid, domain.name, revision))
-    return Entry(
+    entry = Entry(
         domain.uuid, domain.name, word, word, f"{domain.name}: {word}", tuple(actions), before=document or None
     )
+    return limiting.shown(entry, altered)

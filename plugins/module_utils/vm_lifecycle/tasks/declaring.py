@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Collection, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from .. import metadata
-from ..actions import Entry, WriteMetadata
+from ..actions import Entry, SetLimit, WriteMetadata
 from ..chain import Chain
 from ..errors import Problem
 from ..model import Document, Domain, Observed, Record
@@ -17,7 +17,18 @@ from ..policy.order_check import Order, judge
 from ..report import described
 from ..schema import violations
 from . import host as reads
+from .habits import habits_of
+from .limiting import WithLimits
 from .targets import Wish
+
+#: What a row says of a limit in numbers.
+AMOUNTS = ("live_mib", "persistent_mib", "live_processors", "persistent_processors")
+
+
+def surroundings(domain: Domain, observed: Observed) -> Document:
+    """What of the host counts for a declaration: units that are enabled, and what libvirt does when the guest ends."""
+    enabled = {feature: feature in observed.features for feature in ("boot", "supervisor")}
+    return {**enabled, "habits": habits_of(observed, domain.uuid)}
 
 
 def was_removed(wish: Wish, observed: Observed) -> bool:
@@ -80,10 +91,17 @@ def report(policy: Optional[CleanupPolicy], observed: Observed, chains: List[Cha
         "failed": any(vm.get("failed") for vm in vms),
         "vms": vms,
         "diff": {
-            "before": {c.entry.name: c.entry.before for c in chains if c.changed},
-            "after": {c.entry.name: c.entry.after for c in chains if c.changed},
+            "before": {c.entry.name: _shown(c.entry.before, c, 0) for c in chains if c.changed},
+            "after": {c.entry.name: _shown(c.entry.after, c, 1) for c in chains if c.changed},
         },
     }
+
+
+def _shown(document: Optional[Document], chain: Chain, moment: int) -> Optional[Document]:
+    """A declaration in a diff, with the limits as they were (0) or are (1), where those change."""
+    if chain.entry.limits is None or not any(isinstance(action, SetLimit) for action in chain.done):
+        return document
+    return {**(document or {}), "limits_in_force": chain.entry.limits[moment]}
 
 
 def _row(policy: Optional[CleanupPolicy], observed: Observed, domain: Optional[Domain], chain: Chain) -> Dict[str, Any]:
@@ -100,9 +118,27 @@ def _row(policy: Optional[CleanupPolicy], observed: Observed, domain: Optional[D
     document = entry.after if written else _document_before(domain, observed)
     vm = described(domain, document, _record_after(observed, chain), policy, observed.features, observed.clock.now)
     vm.update(changed=chain.changed, message=entry.message)
+    if isinstance(observed, WithLimits):
+        vm["limits"] = _limits(chain)
     if chain.error is not None:
         vm.update(failed=True, reason=chain.error.code, message=chain.error.message)
     return vm
+
+
+def _limits(chain: Chain) -> Optional[Document]:
+    """How its limits stand after what was done; None when nobody looked at them. What failed is as it was before."""
+    if chain.entry.limits is None or chain.error is None:
+        return chain.entry.limits and chain.entry.limits[1]
+    before, after = chain.entry.limits
+    done = {(action.kind, action.persistent) for action in chain.done if isinstance(action, SetLimit)}
+    planned = {(action.kind, action.persistent) for action in chain.entry.actions if isinstance(action, SetLimit)}
+    found = {}
+    for kind, row in before.items():
+        names = [name for name in row if (kind, name.startswith("persistent_")) in done and name in AMOUNTS]
+        found[kind] = {**row, **{name: after[kind][name] for name in names}}
+        if any(limit == kind for limit, _persistent in planned - done):
+            found[kind].update(reason=chain.error.code, message=chain.error.message)
+    return found
 
 
 def _record_after(observed: Observed, chain: Chain) -> Optional[Record]:

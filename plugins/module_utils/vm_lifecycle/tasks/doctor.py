@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import Any, Dict, List, Mapping, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
 from xml.etree import ElementTree
 
 from .. import metadata
@@ -16,15 +16,20 @@ from ..chain import Chain
 from ..errors import DomainGone, EffectError, LifecycleError, Problem, refuse
 from ..examination import Examination
 from ..findings import SEVERITIES
-from ..model import Document, Observed
+from ..limits import Controllers
+from ..model import Document, Domain, Observed
 from ..policy import boot_order, clock, doctor
 from ..policy.doctor import Habits, Seen
+from ..policy.limits import OPTIONS
+from ..policy.schedule import current, given_up
 from ..ports import World
+from ..restarts import RestartRecord
 from ..run import Task
 from ..stopping import SLACK
 from . import host as reads
 from . import observe, shutdown
 from .host import HostSeen
+from .measured import snapshot_policy
 
 #: Severities that a person should do something about, so that the command says so by its exit code.
 SERIOUS = ("error", "warning")
@@ -37,6 +42,9 @@ class Diagnosed(HostSeen):
     facts: Examination = field(default_factory=Examination)
     habits: Mapping[str, Habits] = field(default_factory=dict)
     configuration: Tuple[Problem, ...] = ()
+    #: max_cleanup_attempts of the host.
+    max_attempts: int = 5
+    controllers: Controllers = field(default_factory=Controllers)
 
 
 def decode(_document: Mapping[str, Any], _world: World) -> None:
@@ -46,9 +54,24 @@ def decode(_document: Mapping[str, Any], _world: World) -> None:
 def examined(_request: None, world: World) -> Diagnosed:
     """Everything but storage. Raises LifecycleError when libvirt can't be read; a store that can't is a finding."""
     seen = reads.whole(world, needs_store=False)
+    if not seen.store_problem:
+        seen = replace(seen, restarts=_restarts(world))
+    policy, _problems = observe.lenient_policy(world.host)
     return Diagnosed(
-        **vars(seen), facts=world.host.examination(), habits=_habits(seen, world), configuration=_configuration(world)
+        **vars(seen),
+        facts=world.host.examination(),
+        habits=_habits(seen, world),
+        configuration=_configuration(world),
+        max_attempts=policy.limit("max_cleanup_attempts") if policy is not None else Diagnosed.max_attempts,
+        controllers=world.host.controllers(),
     )
+
+
+def _restarts(world: World) -> Mapping[str, RestartRecord]:
+    try:
+        return world.store.restarts()
+    except EffectError as error:
+        raise refuse(error.code, error.message) from error
 
 
 def _habits(seen: HostSeen, world: World) -> Dict[str, Habits]:
@@ -66,7 +89,7 @@ def _habits(seen: HostSeen, world: World) -> Dict[str, Habits]:
 
 def _configuration(world: World) -> Tuple[Problem, ...]:
     found: List[Problem] = []
-    for read in (reads.boot_policy, observe.cleanup_policy):
+    for read in (reads.boot_policy, observe.cleanup_policy, snapshot_policy):
         try:
             read(world.host)
         except LifecycleError as error:
@@ -94,12 +117,17 @@ def report(_request: None, observed: Observed, _chains: List[Chain]) -> Document
 
 
 def _seen(observed: Diagnosed) -> Seen:
-    managed = tuple(domain for domain, _document in reads.managed(observed))
+    declared = reads.managed(observed)
+    managed = tuple(domain for domain, _document in declared)
     carried = [(domain, metadata.read(domain, observed.records.get(domain.uuid))) for domain in observed.domains]
     return Seen(
         managed=managed,
         habits=observed.habits,
         strangers=tuple(domain for domain, declaration in carried if declaration.reason == "not_managed"),
+        held=tuple(
+            domain for domain, document in declared if (document.get("hold") or {}).get("scope") == "everything"
+        ),
+        given_up=tuple(_given_up(observed, declared)),
         distrusted=tuple(
             (domain.name, declaration.reason, declaration.detail)
             for domain, declaration in carried
@@ -107,13 +135,34 @@ def _seen(observed: Diagnosed) -> Seen:
         ),
         order=tuple(boot_order.problems(reads.declared(observed), reads.strangers(observed))),
         starts=observed.starts,
+        restarts=observed.restarts,
         features=observed.features,
         worst_case=_worst_case(observed),
         clock_problem=clock.judge(observed.clock, observed.memory).problem,
         damage=observed.damage,
         store_problem=observed.store_problem,
         configuration=observed.configuration,
+        controllers=observed.controllers,
+        limited=_limited(observed),
     )
+
+
+def _given_up(observed: Diagnosed, declared: Sequence[Tuple[Domain, Document]]) -> Iterator[Tuple[str, str]]:
+    """VMs that no sweep removes any more, since it failed too often; one that is held is not to be removed."""
+    for domain, document in declared:
+        schedule = current(domain, document, observed.schedules.get(domain.uuid, {}), False)
+        if schedule is not None and "hold" not in document and given_up(schedule, observed.max_attempts):
+            error = schedule.get("cleanup_error", "every attempt was interrupted")
+            yield (
+                domain.name,
+                f"{schedule['cleanup_attempts']} attempts to remove it failed, the last one with: {error}",
+            )
+
+
+def _limited(observed: Diagnosed) -> Dict[str, Tuple[str, ...]]:
+    """Limit -> names of VMs whose policy asks for it."""
+    policies = [(domain.name, document.get("policy") or {}) for domain, document in reads.managed(observed)]
+    return {kind: tuple(name for name, policy in policies if policy.get(option)) for kind, option in OPTIONS.items()}
 
 
 def _worst_case(observed: Diagnosed) -> float:

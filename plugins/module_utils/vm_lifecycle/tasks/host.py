@@ -14,7 +14,9 @@ from ..changes import RememberState
 from ..errors import EffectError, LifecycleError, Problem, refuse
 from ..model import Document, Domain, Observed
 from ..policy import boot_order, host_boot, power
+from ..policy.restart import owed
 from ..ports import Host, World
+from ..restarts import RestartRecord
 from ..schema import violations, with_defaults
 from . import observe as reads
 
@@ -25,9 +27,15 @@ class HostSeen(Observed):
 
     states: Mapping[str, LastState] = field(default_factory=dict)
     starts: Mapping[str, StartRecord] = field(default_factory=dict)
+    #: Of calls that report: VMs that stopped, and what becomes of them.
+    restarts: Mapping[str, RestartRecord] = field(default_factory=dict)
     boot: Optional[BootRun] = None
     going_down: bool = False
     budget: float = 0.0
+    #: VmRecoveryStates by UUID, where somebody asked for them.
+    recovery: Mapping[str, Document] = field(default_factory=dict)
+    #: How limits of VMs with a policy stand, by UUID, where somebody asked for them.
+    limited: Mapping[str, Document] = field(default_factory=dict)
 
 
 def whole(world: World, needs_store: bool = True, stopping: bool = False) -> HostSeen:
@@ -52,7 +60,8 @@ def _seen(world: World, stopping: bool, store: bool = True) -> HostSeen:
     """Asking systemd takes as long as all the rest together, and the VMs of a host that boots wait for this."""
     seen = HostSeen(**vars(reads.at_once(world, store)))
     if store:
-        seen = replace(seen, states=world.store.states(), starts=world.store.starts(), boot=world.store.boot())
+        states = owed(world.store.states(), world.store.restarts(), seen.clock.boot_id)
+        seen = replace(seen, states=states, starts=world.store.starts(), boot=world.store.boot())
     if stopping:
         seen = replace(seen, budget=world.host.stop_budget())
     if stopping or any(not domain.active and _ran(domain, seen) for domain in seen.domains):
@@ -70,7 +79,8 @@ def known(world: World, cleanup: bool = False) -> HostSeen:
     """What is known of every VM: its declaration, its last state and its last start in order. cleanup: as for observe.whole."""
     observed = reads.whole(world, cleanup)
     try:
-        return HostSeen(**vars(observed), states=world.store.states(), starts=world.store.starts())
+        store = world.store
+        return HostSeen(**vars(observed), states=store.states(), starts=store.starts(), restarts=store.restarts())
     except EffectError as error:
         raise refuse(error.code, error.message) from error
 
@@ -94,9 +104,14 @@ def lenient_boot_policy(host: Host) -> Tuple[Document, Tuple[str, ...]]:
 
 def boot_problems(document: Mapping[str, object], where: str) -> List[Problem]:
     """What is wrong with a VmBootPolicy."""
+    return problems_of("VmBootPolicy", document, where)
+
+
+def problems_of(schema: str, document: Mapping[str, object], where: str) -> List[Problem]:
+    """What is wrong with a host's own document of a schema."""
     return [
         Problem("invalid_option", broken.rule, "", f"{where}.{broken.field}".rstrip("."))
-        for broken in violations("VmBootPolicy", document)
+        for broken in violations(schema, document)
     ]
 
 

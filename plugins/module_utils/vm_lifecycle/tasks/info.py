@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, FrozenSet, List, Mapping, Optional, Tuple
 
 from .. import metadata
 from ..actions import Entry, Plan
@@ -18,12 +18,15 @@ from ..policy.cleanup_policy import CleanupPolicy
 from ..policy.clock import judge
 from ..policy.consent import confirmed, is_over
 from ..policy.expiry import hours_left, is_expired
+from ..policy.power import UP
+from ..policy.restart import present
 from ..policy.schedule import current, given_up, next_try
 from ..ports import World
 from ..report import described, metadata_problem
+from ..restarts import Moment, RestartRecord
 from ..run import Task
 from ..times import iso
-from . import host
+from . import host, limiting
 from . import observe as reads
 from .boot import timeline
 from .host import HostSeen
@@ -31,9 +34,11 @@ from .targets import Wish, resolve, unknown_problems, wishes
 
 FILTERS: Mapping[str, Tuple[str, ...]] = {
     "mode": ("permanent", "temporary"),
-    "state": ("held", "expired", "failed", "start_failed", "invalid", "unmanaged"),
+    "state": ("held", "expired", "failed", "start_failed", "gave_up", "invalid", "unmanaged"),
     "expires_within_hours": (),
 }
+#: What is asked for besides, since it takes longer.
+INCLUDED = ("recovery", "snapshot", "snapshot_history")
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,8 @@ class Request:
     filters: Mapping[str, Any]
     policy: Optional[CleanupPolicy]
     warnings: Tuple[str, ...]
+    #: What is reported besides: recovery (what is on record of each VM), snapshot (as it is now), snapshot_history.
+    include: FrozenSet[str] = frozenset()
 
 
 def decode(document: Mapping[str, Any], world: World) -> Request:
@@ -55,14 +62,26 @@ def decode(document: Mapping[str, Any], world: World) -> Request:
             raise refuse("invalid_option", f"must be one of: {', '.join(FILTERS)}", field=f"filter.{key}")
         if FILTERS[key] and value not in FILTERS[key]:
             raise refuse("invalid_option", f"must be one of: {', '.join(FILTERS[key])}", field=f"filter.{key}")
+    include = frozenset(document.get("include") or ())
+    if include - set(INCLUDED):
+        raise refuse("invalid_option", f"must be of: {', '.join(INCLUDED)}", field="include")
     policy, warnings = reads.lenient_policy(world.host)
     named = wishes(document, (), required=False)
-    return Request(tuple(named), document.get("missing", "fail") == "skip", filters, policy, tuple(warnings))
+    return Request(tuple(named), document.get("missing", "fail") == "skip", filters, policy, tuple(warnings), include)
 
 
-def observe(_request: Request, world: World) -> HostSeen:
-    """Everything but storage."""
-    return host.known(world, cleanup=True)
+def observe(request: Request, world: World) -> HostSeen:
+    """Everything but storage. What takes longer is read, and VMs are measured, only when that is asked for."""
+    seen = limiting.with_limits(host.known(world, cleanup=True), world)
+    if "recovery" in request.include:
+        from .on_record import with_recovery
+
+        seen = with_recovery(seen, world, request.named)
+    if not request.include & {"snapshot", "snapshot_history"}:
+        return seen
+    from .measured import look
+
+    return look(seen, world, "snapshot" in request.include, "snapshot_history" in request.include)
 
 
 def plan(request: Request, observed: Observed) -> Plan:
@@ -91,7 +110,7 @@ def _matches(request: Request, observed: Observed, domain: Domain) -> bool:
     persistence = carried.document["persistence"] if carried.valid else {"mode": None}
     if filters.get("mode") not in (None, persistence["mode"]):
         return False
-    if "state" in filters and filters["state"] not in _states(observed, domain, carried):
+    if "state" in filters and filters["state"] not in states_of(observed, domain, carried):
         return False
     if "expires_within_hours" in filters:
         left = hours_left(persistence, observed.clock.now)
@@ -99,7 +118,8 @@ def _matches(request: Request, observed: Observed, domain: Domain) -> bool:
     return True
 
 
-def _states(observed: Observed, domain: Domain, carried: metadata.Declaration) -> List[str]:
+def states_of(observed: Observed, domain: Domain, carried: metadata.Declaration) -> List[str]:
+    """Which values of filter.state a VM has."""
     if not carried.valid:
         return ["unmanaged" if carried.reason == "not_managed" else "invalid"]
     states = []
@@ -113,6 +133,9 @@ def _states(observed: Observed, domain: Domain, carried: metadata.Declaration) -
     start = _start_of(observed, domain)
     if start is not None and start.outcome != "ready":
         states.append("start_failed")
+    restart = _restart_of(observed, domain)
+    if restart is not None and restart.phase == "gave_up" and not domain.active:
+        states.append("gave_up")
     return states
 
 
@@ -123,6 +146,7 @@ def _start_of(observed: Observed, domain: Domain) -> Optional[StartRecord]:
 def report(request: Request, observed: Observed, chains: List[Chain]) -> Document:
     """UX: vms as vm_persistence returns them, each with its schedule, and the health of metadata and clock."""
     domains = {domain.uuid: domain for domain in observed.domains}
+    included = _included(request, observed)
     verdict, now = judge(observed.clock, observed.memory), observed.clock.now
     return {
         "changed": False,
@@ -141,8 +165,26 @@ def report(request: Request, observed: Observed, chains: List[Chain]) -> Documen
             if kept.uuid not in domains
         ],
         "plans": [_plan(plan, now) for plan in observed.plans if not is_over(plan, now)],
-        "vms": [_row(request, observed, domains[chain.entry.uuid]) for chain in chains],
+        "vms": [
+            {**_row(request, observed, domains[chain.entry.uuid]), **included(chain.entry.uuid)} for chain in chains
+        ],
     }
+
+
+def _included(request: Request, observed: Observed) -> Callable[[str], Document]:
+    """What else is reported of a VM, by UUID."""
+    if not request.include & {"snapshot", "snapshot_history"}:
+        return lambda _uuid: {}
+    from .measured import measured, samples
+
+    taken, history = samples(measured(observed)), measured(observed).history
+
+    def of(uuid: str) -> Document:
+        now = taken[uuid].snapshot if uuid in taken else None
+        found = {"snapshot": now, "snapshot_history": list(history.get(uuid, ()))}
+        return {word: found[word] for word in found if word in request.include}
+
+    return of
 
 
 def _plan(plan: SweepPlan, now: float) -> Dict[str, Any]:
@@ -158,10 +200,14 @@ def _row(request: Request, observed: Observed, domain: Domain) -> Dict[str, Any]
     document = carried.document if carried.valid else None
     row = described(domain, document, record, request.policy, observed.features, observed.clock.now)
     row["managed"] = document is not None
+    row["limits"] = observed.limited.get(domain.uuid) if isinstance(observed, HostSeen) else None
     row["metadata_problem"] = metadata_problem(carried)
     row["schedule"] = None
     row["start"] = _start(_start_of(observed, domain))
     row["last_state"] = _last_state(observed, domain)
+    row["restart"] = _restart(observed, domain)
+    if "recovery" in request.include and isinstance(observed, HostSeen):
+        row["recovery"] = observed.recovery.get(domain.uuid)
     if document is not None:
         begun = any(intent.uuid == domain.uuid for intent in observed.intents)
         row["schedule"] = current(domain, document, observed.schedules.get(domain.uuid, {}), begun)
@@ -182,6 +228,29 @@ def _last_state(observed: Observed, domain: Domain) -> Optional[Document]:
     """What it was last seen to be, and why it does not run."""
     last = observed.states.get(domain.uuid) if isinstance(observed, HostSeen) else None
     return None if last is None else {"state": last.state, "reason": last.reason or None, "at": iso(last.at_unix)}
+
+
+def _restart_of(observed: Observed, domain: Domain) -> Optional[RestartRecord]:
+    return observed.restarts.get(domain.uuid) if isinstance(observed, HostSeen) else None
+
+
+def _restart(observed: Observed, domain: Domain) -> Optional[Document]:
+    """How often it was restarted, and what becomes of it if it is down. What is on record of one that runs by now is over."""
+    known, clock = _restart_of(observed, domain), observed.clock
+    if known is None:
+        return None
+    restart = present(known, Moment(clock.boottime, clock.boot_id, clock.now))
+    state = "up" if domain.power_state in UP else restart.phase
+    due = restart.due - clock.boottime if state == "waiting" else None
+    return {
+        "state": state,
+        "restart_count": restart.restart_count,
+        "in_row": restart.in_row,
+        "next_attempt_at": iso(clock.now + max(due, 0.0)) if due is not None else None,
+        "reason": restart.reason if state != "up" else None,
+        "message": restart.message if state != "up" else "",
+        "at": iso(restart.at_unix),
+    }
 
 
 def _with_policy(row: Dict[str, Any], policy: CleanupPolicy, now: float) -> None:

@@ -8,7 +8,9 @@ from __future__ import annotations
 from typing import Any, Dict, List
 
 from ..changes import NoticeTried
+from ..errors import refuse
 from ..model import Hooks, Notice
+from ..policy.notice import trial
 from ..ports import Host, Store
 from ..times import iso
 
@@ -28,6 +30,16 @@ def deliver(store: Store, host: Host, hooks: Hooks) -> List[Dict[str, Any]]:
         store.save([NoticeTried(notice.key, int(host.clock().now), error)])
         told.append({**event(notice), "error": error})
     return told
+
+
+def attempt(host: Host, hooks: Hooks) -> List[Dict[str, Any]]:
+    """Hand one test message over; nothing is kept of it. Raises LifecycleError without hooks."""
+    if not hooks.command and not hooks.webhook:
+        raise refuse(
+            "no_hook", "no hook is configured: give alert_command or alert_webhook in vm_lifecycle_cleanup_policy"
+        )
+    message = event(trial(host.clock().now))
+    return [{**message, "error": host.deliver(hooks, message)}]
 
 
 def event(notice: Notice) -> Dict[str, Any]:

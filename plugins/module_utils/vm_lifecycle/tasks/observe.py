@@ -10,7 +10,7 @@ from typing import Callable, Generic, List, Mapping, Optional, Tuple, TypeVar
 
 from ..errors import EffectError, LifecycleError, Problem, refuse
 from ..model import ClockMemory, Observed
-from ..policy.cleanup_policy import CleanupPolicy, decode
+from ..policy.cleanup_policy import CleanupPolicy, beside, decode
 from ..ports import Host, World
 
 Seen = TypeVar("Seen")
@@ -85,7 +85,7 @@ def _with_history(seen: Observed, world: World) -> Observed:
 
 
 def cleanup_policy(host: Host, given: Optional[Mapping[str, object]] = None) -> CleanupPolicy:
-    """The host's policy, or the given one; a dry_run_mode on the host wins over both. Raises LifecycleError."""
+    """The host's policy, or the given one beside what protects in the host's. Raises LifecycleError."""
     stored = host.configuration("cleanup") or {}
     where = "/etc/vm-lifecycle/cleanup.json"
     own, problems = _decoded(host, stored, where)
@@ -93,7 +93,7 @@ def cleanup_policy(host: Host, given: Optional[Mapping[str, object]] = None) -> 
         raise LifecycleError([Problem("invalid_configuration", f"{p.field}: {p.message}") for p in problems])
     if given is None:
         return own
-    policy, problems = _decoded(host, {**given, **({"dry_run_mode": True} if own.dry_run else {})}, "policy")
+    policy, problems = _decoded(host, beside(stored, given), "policy")
     if policy is None:
         raise LifecycleError(problems)
     return policy

@@ -20,9 +20,10 @@ from ..policy.declaration import Refusal
 from ..ports import World
 from ..run import Task
 from ..schema import violations
-from . import declaring
+from . import declaring, limiting
 from . import observe as reads
 from .converge import converge
+from .habits import with_habits
 from .targets import Wish, resolve, unknown_problems, wishes
 
 STATES = ("present", "absent", "held", "released", "renewed")
@@ -120,9 +121,26 @@ def _options(wish: Wish) -> Document:
     return {key: value for key, value in wish.options.items() if key in OPTIONS}
 
 
-def observe(_request: Request, world: World) -> Observed:
-    """Everything but storage."""
-    return reads.whole(world)
+def observe(request: Request, world: World) -> Observed:
+    """Everything but storage, and limits of those VMs alone whose limits may change."""
+    seen = with_habits(reads.whole(world), world, request.wishes)
+    named = {key: wish for wish in request.wishes for key in (wish.uuid, wish.name) if key}
+    chosen = [
+        domain.uuid
+        for domain in seen.domains
+        for wish in [named.get(domain.uuid) or named.get(domain.name)]
+        if wish is not None and (_policy(wish) is not None or limiting.concerned(domain, seen))
+    ]
+    limits, controllers = limiting.look(world, seen, chosen)
+    asked = any((_policy(wish) or {}).get("panic_device") for wish in named.values())
+    domains = [domain for domain in seen.domains if domain.uuid in limits]
+    devices = [domain.uuid for domain in domains if asked or limiting.panicking(domain, seen)]
+    found = limiting.panic_devices(world, devices)
+    return limiting.WithLimits(**vars(seen), limits=limits, controllers=controllers, panic_devices=found)
+
+
+def _policy(wish: Wish) -> Optional[Document]:
+    return wish.options.get("policy") if wish.options.get("state", "present") == "present" else None
 
 
 def plan(request: Request, observed: Observed) -> Plan:
@@ -147,6 +165,7 @@ def plan(request: Request, observed: Observed) -> Plan:
     problems += refused
     if problems:
         raise LifecycleError(problems)
+    warnings = (*warnings, *limiting.remarks(entries))
     entries += [declaring.missing(wish, wish in removed) for wish in unknown]  # skipped, removed, or forgotten already
     return Plan(tuple(entries), (*request.warnings, *warnings))
 
@@ -156,11 +175,24 @@ def _places(wish: Wish) -> bool:
 
 
 def _entry(request: Request, wish: Wish, domain: Domain, observed: Observed, clock_sane: bool) -> Entry:
+    if not isinstance(observed, limiting.WithLimits):
+        raise TypeError("limits were not looked at")
+    looked = {
+        "seen": observed.limits.get(domain.uuid),
+        "controllers": observed.controllers,
+        "panic_device": observed.panic_devices.get(domain.uuid),
+    }
+    settings = {
+        "options": _options(wish),
+        "repair": request.repair,
+        **declaring.surroundings(domain, observed),
+        **looked,
+    }
     entry = converge(
         domain,
         observed.records.get(domain.uuid),
         wish.options.get("state", "present"),
-        {**wish.options, "options": _options(wish), "repair": request.repair, "boot": "boot" in observed.features},
+        {**wish.options, **settings},
         int(observed.clock.now),
         int(observed.clock.now) if clock_sane else 0,
     )

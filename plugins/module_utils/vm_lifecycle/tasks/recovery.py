@@ -64,7 +64,10 @@ def observe(request: Request, world: World) -> RecoverySeen:
 
 
 def plan(request: Request, observed: Observed) -> do.Plan:
-    """An entry for each VM in question; one that can't be served refuses the call before anything is touched."""
+    """An entry for each VM in question. A named one that can't be served refuses the call before anything is touched.
+
+    Of all that are on record, such a one has failed, and the others go on.
+    """
     if not isinstance(observed, RecoverySeen):
         raise TypeError("a recovery observes its host")
     if request.lost:
@@ -86,6 +89,8 @@ def plan(request: Request, observed: Observed) -> do.Plan:
     entries: List[do.Entry] = []
     for uuid, name, options in chosen:
         entry = PLANS[request.state](observed, uuid, name, options)
+        if isinstance(entry, Problem) and not request.named:
+            entry = do.Entry(uuid, name, "failed", entry.code, f"{name}: {entry.message}")
         problems += [entry] if isinstance(entry, Problem) else []
         entries += [entry] if isinstance(entry, do.Entry) else []
     if problems:
@@ -126,7 +131,17 @@ def _exists(observed: Observed, uuid: str) -> Optional[Domain]:
 def _made(kept: Recovery) -> do.Entry:
     """A VM whose definition is lost, as a boot makes it again: how it comes up is the boot's to say."""
     said = f"{kept.name}: its definition was lost, and is made again"
-    return do.Entry(kept.uuid, kept.name, "restored", "definition_lost", said, (do.Redefine(kept),))
+    return do.Entry(
+        kept.uuid, kept.name, "restored", "definition_lost", said, (do.Redefine(kept),), warnings=_without_secrets(kept)
+    )
+
+
+def _without_secrets(kept: Recovery) -> Tuple[str, ...]:
+    """What its definition had and its record has not: nothing that is kept may be used to get into a VM."""
+    if not kept.configuration.omitted_secrets:
+        return ()
+    said = "its record has no secrets, such as the password of its display, which asks for none now: set them again"
+    return (f"{kept.name}: {said} (virsh edit {kept.name})",)
 
 
 def _captured(observed: RecoverySeen, uuid: str, name: str, options: Document) -> do.Entry | Problem:
@@ -184,7 +199,9 @@ def _restored(observed: RecoverySeen, uuid: str, name: str, options: Document) -
     if not actions:
         return do.Entry(uuid, name, "kept", "as_recorded", f"{name}: it is {state}, as on record")
     made = "defined again and " if domain is None else ""
-    return do.Entry(uuid, name, "restored", "restored_state", f"{name}: {made}{state}, as on record", tuple(actions))
+    warnings = _without_secrets(kept) if domain is None else ()
+    said = f"{name}: {made}{state}, as on record"
+    return do.Entry(uuid, name, "restored", "restored_state", said, tuple(actions), warnings=warnings)
 
 
 def _document(observed: RecoverySeen, uuid: str) -> Document:
@@ -233,15 +250,18 @@ def _row(request: Request, observed: RecoverySeen, chain: Chain) -> Dict[str, An
             last = seen(last, domain, clock.now, clock.boot_id)
         state = document(kept, last, clock.boot_id, observed.saved_memory.get(entry.uuid))
     changed = chain.changed or any(isinstance(action, (do.Capture, do.DropRecovery)) for action in chain.done)
+    said = f"{entry.name}: {chain.way}" if chain.way else entry.message
     row: Dict[str, Any] = {
         "name": entry.name, "uuid": entry.uuid, "changed": changed, "decision": entry.decision, "reason": entry.reason,
-        "message": chain.way or entry.message, "power_state": domain.power_state if domain is not None else None,
+        "message": said, "power_state": domain.power_state if domain is not None else None,
         "recovery": state,
     }  # fmt: skip
     if chain.error is not None:
         row.update(
             failed=True, decision="failed", reason=chain.error.code, message=f"{entry.name}: {chain.error.message}"
         )
+    elif entry.decision == "failed":
+        row["failed"] = True
     return row
 
 

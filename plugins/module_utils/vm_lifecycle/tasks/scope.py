@@ -73,7 +73,10 @@ def plan_of(request: Request, observed: Observed) -> SweepPlan:
     """The plan that a call confirms."""
     found = consent.by_id(observed.plans).get(request.plan_id or "")
     if found is None:
-        raise refuse("unknown_plan", f"this host has no plan {request.plan_id}", field="plan_id")
+        message = f"this host has no plan {request.plan_id}; vm-lifecycle status lists those that it has"
+        raise refuse("unknown_plan", message, field="plan_id")
     if consent.is_over(found, observed.clock.now):
-        raise refuse("plan_expired", f"{found.plan_id} was made {iso(found.created_unix)}", field="plan_id")
+        made = f"{found.plan_id} was made {iso(found.created_unix)}, and can be confirmed for 24 hours"
+        message = f"{made}; make a new one: vm-lifecycle cleanup --plan, or state: planned"
+        raise refuse("plan_expired", message, field="plan_id")
     return found

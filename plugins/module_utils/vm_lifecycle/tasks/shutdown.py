@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
-from typing import Any, Dict, List, Mapping
+from typing import Any, Collection, Dict, List, Mapping
 
 from .. import actions as do
 from .. import stopping
@@ -65,14 +65,22 @@ def plan(request: Request, observed: Observed) -> do.Plan:
         action = do.Stop(stop.guard, stop.place, stop.how, stop.seconds * share)
         entries.append(do.Entry(domain.uuid, domain.name, "stopped", stop.how, f"{domain.name}: {stop.how}", (action,)))
     conduct = do.Conduct(needs_store=False, until=observed.clock.boottime + budget)
-    return do.Plan(tuple(entries), warnings, tuple(_books(observed)), conduct)
+    return do.Plan(tuple(entries), warnings, tuple(_books(observed, stops)), conduct)
 
 
-def _books(observed: HostSeen) -> List[StoreChange]:
-    """What is known of all VMs; of a host that goes down, as of a boot that is over."""
+def _books(observed: HostSeen, stopping: Collection[str]) -> List[StoreChange]:
+    """What is known of all VMs; of a host that goes down, as of a boot that is over.
+
+    On one that stays up it is on record before a VM stops whose doing that is, or its supervisor would start it again: a guest that
+    is asked through its agent looks like one that shuts itself down.
+    """
     news = {change.state.uuid: change.state for change in reads.states_now(observed)}
     run, boot_id = observed.boot, observed.clock.boot_id
     if not observed.going_down:
+        for uuid in stopping:
+            known = news.get(uuid) or observed.states.get(uuid)
+            if known is not None:
+                news[uuid] = replace(known, reason="host_shutdown")
         return [RememberState(state) for state in news.values()]
     for domain, _document in reads.managed(observed):
         state = news.get(domain.uuid) or observed.states.get(domain.uuid)

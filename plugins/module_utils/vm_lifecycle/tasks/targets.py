@@ -127,7 +127,5 @@ def resolve(
 
 def unknown_problems(unknown: Sequence[Wish]) -> List[Problem]:
     """Problems for VMs that a call with missing: fail named and the host does not have."""
-    return [
-        Problem("unknown_vm", "this host has no such VM; set missing to skip to ignore it", wish.label)
-        for wish in unknown
-    ]
+    message = "this host has no such VM; see vm-lifecycle status, or give missing: skip to a module to go on without it"
+    return [Problem("unknown_vm", message, wish.label) for wish in unknown]

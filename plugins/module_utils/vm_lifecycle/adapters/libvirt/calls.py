@@ -17,6 +17,9 @@ try:
 except ImportError:
     libvirt = None
 
+#: virDomainState -> libvirt's own words.
+STATES = ("no state", "running", "blocked", "paused", "shutdown", "shutoff", "crashed", "pmsuspended")
+
 
 @contextmanager
 def translated(uuid: str = "") -> Iterator[None]:
@@ -35,7 +38,8 @@ def translated(uuid: str = "") -> Iterator[None]:
 class Asked:
     """A call on a domain, in a thread and on a connection of its own: the monitor of a QEMU that hangs never answers.
 
-    libvirt waits for it without limit, and a connection that waits in one thread serves no other.
+    libvirt waits for it without limit, and a connection that waits in one thread serves no other. Without a UUID it is a call on
+    the connection.
     """
 
     def __init__(self, uri: str, uuid: str, call: Callable[[Any], Any]) -> None:
@@ -49,7 +53,7 @@ class Asked:
         try:
             with translated(self._uuid):
                 own = libvirt.open(self._uri)
-                self._answer = self._call(own.lookupByUUIDString(self._uuid))
+                self._answer = self._call(own.lookupByUUIDString(self._uuid) if self._uuid else own)
                 own.close()
         except EffectError as error:
             self._error = error

@@ -5,21 +5,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, List, Optional, Sequence, Set, Tuple
+from typing import TYPE_CHECKING, Any, Collection, List, Mapping, Optional, Sequence, Set, Tuple
 from xml.etree import ElementTree
 
 from ...boots import MemoryCost, Need
 from ...errors import DomainGone, EffectError, refuse
 from ...metadata import NAMESPACE
 from ...model import Domain, SavedDomain, Storage, UndoRecord, VolumeVerdict
-from .calls import Asked, translated
+from .calls import STATES, Asked, translated
 from .connections import Connections, SharedLook
 from .definitions import metadata_element, metadata_text
-from .power import activate, needs, start
-from .redefinition import define, define_xml, save, undefine_flags
+from .limited import Limited
+from .power import activate, needs, set_actions, start, stop_reason
+from .redefinition import define, define_xml, save, undefine
 
 if TYPE_CHECKING:
     from ...recoveries import Configuration, MemoryFacts
+    from ...snapshots import Statistics
     from .reaching import Addresses
     from .storage import StorageReader
 
@@ -28,8 +30,6 @@ try:
 except ImportError:
     libvirt = None
 
-#: virDomainState -> libvirt's own words.
-STATES = ("no state", "running", "blocked", "paused", "shutdown", "shutoff", "crashed", "pmsuspended")
 #: Seconds that the monitor of a QEMU has to answer, and those in which libvirt notices that an agent is deaf, and a little more.
 ANSWER_LIMIT, AGENT_LIMIT = 10.0, 6.0
 #: Prefix of our metadata element in the XML.
@@ -51,7 +51,7 @@ def _ignore(_context: object, _error: object) -> None:
     """Errors arrive as exceptions too."""
 
 
-class LibvirtHypervisor:
+class LibvirtHypervisor(Limited):
     """libvirt for as many threads as there are: each has a connection of its own, and keeps its handles by UUID."""
 
     def __init__(self, connection: Any) -> None:
@@ -151,6 +151,10 @@ class LibvirtHypervisor:
         with translated(uuid):
             self._handle(uuid).setAutostart(1 if value else 0)
 
+    def set_actions(self, uuid: str, values: Mapping[str, str]) -> None:
+        with translated(uuid):
+            set_actions(self._handle(uuid), values)
+
     def request_shutdown(self, uuid: str) -> None:
         """libvirt asks the guest agent first, if there is one, and may wait for it without limit: then the power button it is."""
         asked = Asked(self._connections.uri, uuid, lambda handle: handle.shutdown())
@@ -182,12 +186,25 @@ class LibvirtHypervisor:
         with translated():
             activate(self._connection, need)
 
+    def stop_reason(self, uuid: str) -> str:
+        with translated(uuid):
+            return stop_reason(self._handle(uuid))
+
     def addresses(self, uuid: str) -> List[str]:
+        with translated(uuid):
+            return self._asking().of(self._handle(uuid))
+
+    def statistics(self, uuids: Collection[str]) -> List[Statistics]:
+        from .statistics import statistics
+
+        with translated():
+            return statistics(self._connection, self._handle, self._asking(), uuids)
+
+    def _asking(self) -> Addresses:
         from .reaching import Addresses  # for VMs that are waited for
 
         self._addresses = self._addresses or Addresses(self._connections.uri)
-        with translated(uuid):
-            return self._addresses.of(self._handle(uuid))
+        return self._addresses
 
     def memory_cost(self, uuid: str) -> MemoryCost:
         from .saving import memory_cost  # when the host goes down
@@ -243,21 +260,8 @@ class LibvirtHypervisor:
 
     def undefine(self, uuid: str, keep_nvram: bool, keep_tpm: bool = False) -> None:
         with translated(uuid):
-            handle = self._handle(uuid)
-            definition = handle.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE)
-            handle.undefineFlags(undefine_flags(handle, self._connection.getLibVersion(), keep_nvram, keep_tpm))
-            self._give_back_if_running(uuid, definition)
+            undefine(self._connection, self._handle(uuid), keep_nvram, keep_tpm)
         self._connections.handles().pop(uuid, None)
-
-    def _give_back_if_running(self, uuid: str, definition: str) -> None:
-        """libvirt undefines a domain that was started meanwhile and leaves it running, transient: it gets its own back."""
-        try:
-            running = self._connection.lookupByUUIDString(uuid).isActive()
-        except libvirt.libvirtError:
-            return
-        if running:
-            self._connection.defineXML(definition)
-            raise EffectError("changed_meanwhile", "the VM was started while it was being removed")
 
     def define(self, saved: SavedDomain) -> None:
         with translated():

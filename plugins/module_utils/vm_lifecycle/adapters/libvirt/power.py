@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, List
+from typing import Any, Callable, Dict, List, Mapping
 from xml.etree import ElementTree
 
 from ...boots import Need
@@ -29,6 +29,34 @@ def start(handle: Any, uri: str, paused: bool) -> None:
         state = handle.state()[0]
         if state in (libvirt.VIR_DOMAIN_SHUTOFF, libvirt.VIR_DOMAIN_CRASHED):
             raise
+
+
+#: virDomainShutoffReason -> a word of policy.power.STOPS. libvirt ends QEMU itself when it can't talk to it any more after a
+#: restart of its daemon (8). Whose idea a shutdown was (1) only its event tells, and a start that failed (6) is no stop.
+REASONS: Dict[int, str] = {2: "forced", 3: "failed", 4: "elsewhere", 5: "saved", 7: "elsewhere", 8: "failed"}
+
+
+def stop_reason(handle: Any) -> str:
+    """Why a domain is off, as far as libvirt knows. Raises libvirtError."""
+    state, reason = handle.state()
+    return REASONS.get(reason, "unknown") if state == libvirt.VIR_DOMAIN_SHUTOFF else "unknown"
+
+
+#: Elements and their values in the order of virDomainLifecycle and virDomainLifecycleAction.
+ENDS = ("on_poweroff", "on_reboot", "on_crash")
+DEEDS = ("destroy", "restart", "rename-restart", "preserve", "coredump-destroy", "coredump-restart")
+
+
+def set_actions(handle: Any, values: Mapping[str, str]) -> None:
+    """What libvirt does when the guest ends. A process that runs keeps its own where it can't change it. Raises libvirtError."""
+    for name, value in values.items():
+        kind, deed = ENDS.index(name), DEEDS.index(value)
+        handle.setLifecycleAction(kind, deed, libvirt.VIR_DOMAIN_AFFECT_CONFIG)
+        try:
+            if handle.isActive():
+                handle.setLifecycleAction(kind, deed, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+        except libvirt.libvirtError:
+            continue  # from its next start on
 
 
 def needs(connection: Any, xml: str) -> List[Need]:

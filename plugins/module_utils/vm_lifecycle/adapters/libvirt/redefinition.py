@@ -40,6 +40,23 @@ def undefine_flags(handle: Any, version: int, keep_nvram: bool, keep_tpm: bool) 
     return flags
 
 
+def undefine(connection: Any, handle: Any, keep_nvram: bool, keep_tpm: bool) -> None:
+    """Remove a definition. libvirt undefines a domain that was started meanwhile and leaves it running, transient: it gets its own back.
+
+    Raises EffectError changed_meanwhile then, and libvirtError.
+    """
+    definition = handle.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE)
+    uuid = handle.UUIDString()
+    handle.undefineFlags(undefine_flags(handle, connection.getLibVersion(), keep_nvram, keep_tpm))
+    try:
+        running = connection.lookupByUUIDString(uuid).isActive()
+    except libvirt.libvirtError:
+        return
+    if running:
+        connection.defineXML(definition)
+        raise EffectError("changed_meanwhile", "the VM was started while it was being removed")
+
+
 def tpm_flag(version: int, keep: bool) -> int:
     """The flag that says what becomes of TPM state. Raises EffectError when a daemon of that version can't keep it.
 

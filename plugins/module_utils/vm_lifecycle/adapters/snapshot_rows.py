@@ -1,0 +1,88 @@
+# Copyright: (c) 2026, vmops.lifecycle contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the store keeps of what VMs do and use: their snapshots, the last reading of each, and the timer's last sweep."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import asdict
+from typing import Any, Dict, List, Optional, Sequence
+
+from ..changes import Prune, RememberSnapshot, RememberSweep
+from ..model import Document
+from ..snapshots import Counters, SweepRun
+from .durable_files import NOT_UNDERSTOOD, decoded
+from .plain_rows import plain
+
+#: Version of the database that has the tables.
+SINCE = 6
+
+
+class SnapshotBooks:
+    """The part of the store that remembers measurements."""
+
+    def snapshots(self, limit: int) -> Dict[str, List[Document]]:
+        query = (
+            "SELECT uuid, snapshot FROM (SELECT uuid, snapshot, ROW_NUMBER() OVER (PARTITION BY uuid ORDER BY id DESC) AS place"
+            " FROM snapshots) WHERE place <= ? ORDER BY uuid, place"
+        )
+        found: Dict[str, List[Document]] = {}
+        for uuid, text in self._read(query, (limit,), SINCE):
+            try:
+                found.setdefault(uuid, []).append(_decode_snapshot(json.loads(text)))
+            except NOT_UNDERSTOOD:
+                continue
+        return found
+
+    def counters(self) -> Dict[str, Counters]:
+        found = self._read("SELECT uuid, counters FROM counters", (), SINCE)
+        return decoded(found, lambda stored: plain(Counters, stored))
+
+    def sweep(self) -> Optional[SweepRun]:
+        found = self._read("SELECT 'sweep', sweep FROM sweeps", (), SINCE)
+        return decoded(found, lambda stored: plain(SweepRun, stored)).get("sweep")
+
+    def _read(self, query: str, parameters: Sequence[Any] = (), since: int = 1) -> List[Any]:
+        """Rows of a query on tables that a database has since a version."""
+        raise NotImplementedError
+
+
+def _decode_snapshot(stored: Any) -> Document:
+    """A VmStateSnapshot, at least as far as readers take it apart."""
+    if not isinstance(stored, dict) or not isinstance(stored["snapshot_time"], str):
+        raise ValueError("not a snapshot")
+    return stored
+
+
+def _remember_snapshot(database: sqlite3.Connection, change: RememberSnapshot) -> None:
+    sample = change.sample
+    row = (sample.uuid, sample.taken_unix, json.dumps(sample.snapshot))
+    database.execute("INSERT INTO snapshots (uuid, taken_unix, snapshot) VALUES (?, ?, ?)", row)
+    database.execute(
+        "DELETE FROM snapshots WHERE uuid = ? AND id <="
+        " (SELECT id FROM snapshots WHERE uuid = ? ORDER BY id DESC LIMIT 1 OFFSET ?)",
+        (sample.uuid, sample.uuid, change.keep),
+    )
+    counters = (sample.uuid, json.dumps(asdict(sample.counters)))
+    database.execute("INSERT OR REPLACE INTO counters VALUES (?, ?)", counters)
+
+
+def _remember_sweep(database: sqlite3.Connection, change: RememberSweep) -> None:
+    database.execute("INSERT OR REPLACE INTO sweeps VALUES (1, ?)", (json.dumps(asdict(change.sweep)),))
+
+
+def prune(database: sqlite3.Connection, change: Prune) -> None:
+    """Old snapshots, and everything of VMs that nobody has or knows. The last reading of a VM stays: rates follow from it."""
+    for table in ("snapshots", "counters"):
+        left = database.execute(
+            f"SELECT DISTINCT uuid FROM {table} WHERE uuid NOT IN (SELECT uuid FROM vms)"
+        ).fetchall()
+        gone = [row for row in left if row[0] not in change.existing]
+        database.executemany(f"DELETE FROM {table} WHERE uuid = ?", gone)
+    database.execute("DELETE FROM snapshots WHERE taken_unix < ?", (change.before_unix,))
+
+
+#: Change -> who carries it out.
+WRITERS: Dict[type, Any] = {RememberSnapshot: _remember_snapshot, RememberSweep: _remember_sweep}

@@ -1,0 +1,156 @@
+# Copyright: (c) 2026, vmops.lifecycle contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The supervisor's part in limits: VMs that were started are limited, and disks are looked at from time to time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Dict, FrozenSet, Optional, Sequence, Tuple
+
+from .boots import PowerEvent
+from .errors import EffectError, LifecycleError
+from .ports import Jobs, World
+from .recorder import FEW
+from .run import run
+
+#: Seconds between two looks at disks, and after which a VM that another run had is looked at again.
+INTERVAL = 60.0
+#: Seconds between two looks whether the disks of any VM are limited at all: most hosts have none, and pay for no more than this.
+SURVEY = 600.0
+#: Seconds after which a look counts as one that hangs.
+LOOK_LIMIT = 600.0
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is looked at together. fresh: all VMs that run; else those that waiting names. disks: those of all VMs as well."""
+
+    waiting: FrozenSet[str]
+    fresh: bool
+    disks: bool
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is to be said after a look, and what it has left: VMs that were not limited, or all of them (fresh)."""
+
+    problems: Tuple[str, ...]
+    waiting: FrozenSet[str] = frozenset()
+    fresh: bool = False
+
+
+def carry_out(look: Look, world: World) -> Found:
+    """It never raises Exception."""
+    if look.fresh:
+        found = _run(world, {}, Found((), fresh=True))
+    elif look.waiting:
+        found = _run(world, {"uuids": sorted(look.waiting)}, Found((), look.waiting))
+    else:
+        found = Found(())
+    if look.disks and not look.fresh:
+        found = replace(found, problems=(*found.problems, *_run(world, {"groups": False}, Found(())).problems))
+    return found
+
+
+def _run(world: World, arguments: Dict[str, object], left: Found) -> Found:
+    """left: what is left when it can't be carried out at all."""
+    from .tasks.limits import TASK  # hosts whose VMs have no policy do without
+
+    try:
+        rows = run(TASK, arguments, world)["vms"]
+    except (EffectError, LifecycleError) as error:
+        return replace(left, problems=(str(error),))
+    except Exception as error:  # a defect of ours, or of a library: it must not end the supervisor
+        return replace(left, problems=(f"unexpected: {type(error).__name__}: {error}",))
+    said = tuple(f"{row['message']} [{row['reason']}]" for row in rows if row["reason"] != "limit_enforced")
+    failed = frozenset(row["uuid"] for row in rows if row.get("failed"))
+    return Found(said, failed if left.waiting or left.fresh else frozenset())
+
+
+class Enforcer:
+    """waiting: VMs that were started and not limited yet. What fails is said once, and tried again after INTERVAL.
+
+    jobs: where looks go on, one at a time and for nothing else: a QEMU that hangs keeps no event from being recorded. Without,
+    tick waits for its look.
+    """
+
+    def __init__(self, world: World, jobs: Optional[Jobs] = None) -> None:
+        self._world, self._jobs = world, jobs
+        self.waiting: FrozenSet[str] = frozenset()
+        self._due = 0.0
+        self._said: FrozenSet[str] = frozenset()
+        self._survey, self._disks = 0.0, False
+        #: VMs may have been started while nobody listened.
+        self._fresh = True
+        #: The look that goes on, its key, and the moment at which it counts as one that hangs.
+        self._going: Optional[Tuple[Look, str, float]] = None
+        self._number = 0
+
+    def take(self, events: Sequence[PowerEvent]) -> None:
+        """Limit what was started, at once. Never raises: limits must not keep events from being recorded."""
+        started = frozenset(event.uuid for event in events if event.kind == "started")
+        if started:
+            self.waiting |= started
+            self._due = 0.0
+
+    def tick(self) -> None:
+        """Whatever is due. Never raises EffectError or LifecycleError."""
+        now = self._world.host.clock().boottime
+        if self._going is not None:
+            self._collect(*self._going, now)
+        if self._going is not None or now < self._due:
+            return
+        self._due = now + INTERVAL
+        if now >= self._survey:
+            self._survey, self._disks = now + SURVEY, self._limited()
+        look = Look(self._concerned(), self._fresh, self._disks)
+        self.waiting, self._fresh = frozenset(), False
+        if not (look.waiting or look.fresh or look.disks):
+            self._said = frozenset()
+        elif self._jobs is None:
+            self._settle(carry_out(look, self._world))
+        else:
+            self._number += 1
+            self._going = (look, str(self._number), now + LOOK_LIMIT)
+            self._jobs.submit(str(self._number), partial(carry_out, look, self._world))
+
+    def _collect(self, look: Look, key: str, limit: float, now: float) -> None:
+        """The look that goes on, if it has ended, or hangs. What comes of one of these later is nobody's."""
+        ended = dict(self._jobs.wait(0.0)) if self._jobs is not None else {}
+        if key in ended:
+            self._settle(ended[key])
+        elif now >= limit:
+            said = "libvirt does not come back from a look at limits; trying again"
+            self._settle(Found((said,), look.waiting, look.fresh))
+        else:
+            return
+        self._going = None
+
+    def _settle(self, found: Found) -> None:
+        """What came of a look."""
+        self.waiting |= found.waiting
+        self._fresh = self._fresh or found.fresh
+        for problem in found.problems:
+            if problem not in self._said:
+                self._world.host.progress(problem)
+        self._said = frozenset(found.problems)
+
+    def _concerned(self) -> FrozenSet[str]:
+        """VMs that wait and have a policy, as far as that is known; a host may start others all the time."""
+        if not self.waiting:
+            return self.waiting
+        try:
+            records = self._world.store.records(self.waiting if len(self.waiting) <= FEW else None)
+        except EffectError:
+            return self.waiting
+        return frozenset(uuid for uuid in self.waiting & set(records) if records[uuid].document.get("policy"))
+
+    def _limited(self) -> bool:
+        """Whether the disks of any VM are limited at all: most hosts are not looked at."""
+        try:
+            records = self._world.store.records().values()
+        except EffectError:
+            return self._disks
+        return any((record.document.get("policy") or {}).get("enforce_disk_limit") for record in records)

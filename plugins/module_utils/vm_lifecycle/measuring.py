@@ -1,0 +1,36 @@
+# Copyright: (c) 2026, vmops.lifecycle contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The parts of the ports that measure VMs, and that remember what was measured."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Collection, Dict, List, Optional, Protocol
+
+from .model import Document
+
+if TYPE_CHECKING:
+    from .snapshots import Counters, Statistics, SweepRun
+
+
+class Meter(Protocol):
+    """Of the hypervisor."""
+
+    def statistics(self, uuids: Collection[str]) -> List[Statistics]:
+        """What these domains use, all of them measured by one call to libvirt; without those that are gone.
+
+        A domain whose process does not answer is told of by what can be known without it, and keeps no other one waiting.
+        """
+
+
+class Measurements(Protocol):
+    """Of the store."""
+
+    def snapshots(self, limit: int) -> Dict[str, List[Document]]:
+        """The newest VmStateSnapshots of each VM, at most limit of each, newest first, by UUID."""
+
+    def counters(self) -> Dict[str, Counters]:
+        """The last reading of each VM, by UUID."""
+
+    def sweep(self) -> Optional[SweepRun]:
+        """How the timer's last sweep ended, None when there was none."""
