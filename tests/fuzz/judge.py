@@ -17,7 +17,7 @@ HARM = ("request_shutdown", "power_off", "undefine")
 ALLOWED = {
     "vm_lifecycle_info": (),
     "notify": ("save",),
-    "vm_persistence": ("save", "write_metadata", "set_autostart"),
+    "vm_persistence": ("save", "write_metadata", "set_autostart", "set_limit", "set_actions", "set_panic_device"),
 }
 #: Why a VM stays that was brought back, whatever its metadata says, since a kill may come before the hold is written.
 RESTORED = (None, "it was restored and nobody released it")
