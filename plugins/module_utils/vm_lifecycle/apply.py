@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from functools import partial
-from typing import Dict, Iterator, List, Sequence, Type
+from typing import Any, Callable, Dict, Iterator, List, Sequence, Type
 
 from . import actions as do
 from .boots import LastState
@@ -21,7 +21,7 @@ from .metadata import digest
 from .model import ClockMemory, Intent, Record
 from .policy import notice, schedule
 from .policy.cleanup_policy import pressed
-from .ports import World
+from .ports import Hypervisor, World
 
 #: Decision of an entry -> the word for it in the operation log.
 OPERATIONS = {
@@ -192,32 +192,20 @@ def _remove_metadata(run: Run, chain: Chain, action: do.RemoveMetadata) -> None:
     run.later(run.log(chain.entry, "forget", "done"))
 
 
-def _set_autostart(run: Run, chain: Chain, action: do.SetAutostart) -> None:
-    if action.guard is not None:
-        check(run, action.guard)
-    run.world.hypervisor.set_autostart(action.uuid, action.value)
-    chain.touched = True
+def _guarded(effect: Callable[[Hypervisor, Any], None]) -> Handler:
+    """A handler of a change to a VM: its guard is checked first, if it has one."""
+
+    def handle(run: Run, chain: Chain, action: Any) -> None:
+        if action.guard is not None:
+            check(run, action.guard)
+        effect(run.world.hypervisor, action)
+        chain.touched = True
+
+    return handle
 
 
-def _set_actions(run: Run, chain: Chain, action: do.SetActions) -> None:
-    if action.guard is not None:
-        check(run, action.guard)
-    run.world.hypervisor.set_actions(action.uuid, action.values)
-    chain.touched = True
-
-
-def _set_limit(run: Run, chain: Chain, action: do.SetLimit) -> None:
-    if action.guard is not None:
-        check(run, action.guard)
-    run.world.hypervisor.set_limit(action.uuid, action.kind, action.amount, action.persistent)
-    chain.touched = True
-
-
-def _set_panic_device(run: Run, chain: Chain, action: do.SetPanicDevice) -> None:
-    if action.guard is not None:
-        check(run, action.guard)
-    run.world.hypervisor.set_panic_device(action.uuid, action.present)
-    chain.touched = True
+def _set_limit(hypervisor: Hypervisor, action: do.SetLimit) -> None:
+    hypervisor.set_limit(action.uuid, action.kind, action.amount, action.persistent)
 
 
 def _pause(run: Run, chain: Chain, action: do.Pause) -> None:
@@ -254,15 +242,15 @@ def _drop_intent(run: Run, _chain: Chain, action: do.DropIntent) -> None:
 
 
 #: What keeps running VMs within their limits.
-LIMITS: Dict[Type[object], Handler] = {do.SetLimit: _set_limit, do.Pause: _pause}
+LIMITS: Dict[Type[object], Handler] = {do.SetLimit: _guarded(_set_limit), do.Pause: _pause}
 
 DECLARATIONS: Dict[Type[object], Handler] = {
     do.WriteMetadata: _write_metadata,
     do.RemoveMetadata: _remove_metadata,
-    do.SetAutostart: _set_autostart,
-    do.SetActions: _set_actions,
-    do.SetLimit: _set_limit,
-    do.SetPanicDevice: _set_panic_device,
+    do.SetAutostart: _guarded(lambda hypervisor, action: hypervisor.set_autostart(action.uuid, action.value)),
+    do.SetActions: _guarded(lambda hypervisor, action: hypervisor.set_actions(action.uuid, action.values)),
+    do.SetLimit: LIMITS[do.SetLimit],
+    do.SetPanicDevice: _guarded(lambda hypervisor, action: hypervisor.set_panic_device(action.uuid, action.present)),
     do.KeepRecord: _keep_record,
     do.DropRecord: _drop_record,
     do.DropIntent: _drop_intent,

@@ -213,7 +213,7 @@ def _start_claimed(world: World, action: do.Start) -> str:
 def last_of(world: World, uuid: str) -> Optional[LastState]:
     """What is on record of a VM; None also when the store can't be read, which keeps no VM down."""
     try:
-        return world.store.states().get(uuid)
+        return world.store.states([uuid]).get(uuid)
     except EffectError:
         return None
 

@@ -45,7 +45,7 @@ def start_claimed(world: World, uuid: str, by_hand: bool = False) -> str:
 
 
 def _declared(world: World, domain: Domain) -> Document:
-    carried = read(domain, world.store.records().get(domain.uuid))
+    carried = read(domain, world.store.records([domain.uuid]).get(domain.uuid))
     if not carried.valid or not domain.persistent:
         raise EffectError("restart_refused", carried.detail or "it carries no declaration any more")
     return carried.document
@@ -53,7 +53,7 @@ def _declared(world: World, domain: Domain) -> Document:
 
 def _require_wish(world: World, domain: Domain, document: Document) -> None:
     """What only nobody's start asks. Its memory, if there is some, was saved by somebody who wanted it to stay down."""
-    declared, last = rule(document), world.store.states().get(domain.uuid)
+    declared, last = rule(document), world.store.states([domain.uuid]).get(domain.uuid)
     code, said = declared.barrier, ""
     if domain.saved:
         code = "memory_saved"

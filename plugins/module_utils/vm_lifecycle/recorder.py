@@ -19,7 +19,7 @@ from .policy.power import following, seen, stopped
 from .policy.restart import owed
 from .ports import World
 from .recoveries import Recovery
-from .restarting import Restarts, ran
+from .restarting import Restarts, Turn, ran
 
 #: Seconds for which a request to shut down explains that a guest shuts down.
 ASKED_FOR = 600.0
@@ -95,10 +95,9 @@ class Recorder:
             return 0
         asks = any(event.kind in ("stopped", "suspended") for event in events)
         going_down = asks and self.world.host.going_down()
-        told = _some({event.uuid for event in events})
-        records, states, starts = self._declared(told), self._states(told), self.world.store.starts(told)
-        clock = self.world.host.clock()
+        clock, told = self.world.host.clock(), _some({event.uuid for event in events})
         turn = self.restarts.turn(clock, going_down) if self.restarts is not None else None
+        records, states, starts = self._declared(told), self._states(told, turn), self.world.store.starts(told)
         notes = dict(self.notes)
         changes: List[StoreChange] = []
         count = 0
@@ -125,9 +124,10 @@ class Recorder:
             self.restarts.settle(turn)
         return count
 
-    def _states(self, uuids: Optional[Collection[str]] = None) -> Dict[str, LastState]:
+    def _states(self, uuids: Optional[Collection[str]] = None, turn: Optional[Turn] = None) -> Dict[str, LastState]:
+        """turn: has read what is on record of restarts already."""
         store, boot_id = self.world.store, self.world.host.clock().boot_id
-        return owed(store.states(uuids), store.restarts(), boot_id)
+        return owed(store.states(uuids), store.restarts() if turn is None else turn.records, boot_id)
 
     def _stop_reason(self, uuid: str) -> str:
         """What libvirt remembers of a stop that nobody heard."""

@@ -96,7 +96,7 @@ def _bring(run: Run, chain: Chain, action: do.Bring) -> None:
         if problem:
             raise EffectError("memory_mismatch", f"{action.path}: {problem}; nothing was started")
         world.hypervisor.restore_memory(action.uuid, action.path, paused)
-        kept = world.store.recoveries().get(action.uuid)
+        kept = world.store.recoveries([action.uuid]).get(action.uuid)
         if (
             kept is not None and kept.memory is not None
         ):  # its guest has gone on from there: loaded again, it would go back

@@ -102,17 +102,14 @@ def _outcome(kind: str, wanted: bool, kept: Document, seen: LimitsSeen, host: Co
     if foreign:
         message = f"somebody else set {_text(kind, seen, foreign[0])}, which is left as it is"
         return Outcome(kind, "limit_foreign", message, recorded=_kept(kind, kept))
-    no_live, no_persistent = _problems(kind, seen, host)
-    due = needed(kind, seen.persistent.size)
-    now = needed(kind, seen.live.size) if seen.live else due
-    reason = "limit_not_applicable" if no_persistent else "limit_enforced"
+    problem, due = _problem(kind, seen, host), needed(kind, seen.persistent.size)
     return Outcome(
         kind,
-        reason,
-        no_persistent or "",
-        _change(live, now, no_live),
-        _change(persistent, due, no_persistent),
-        _recorded(kind, kept, 0 if no_persistent else due),
+        "limit_not_applicable" if problem else "limit_enforced",
+        problem,
+        _change(live, needed(kind, seen.live.size), problem) if seen.live else None,
+        _change(persistent, due, problem),
+        _recorded(kind, kept, 0 if problem else due),
     )
 
 
@@ -123,22 +120,20 @@ def _change(amount: Optional[int], due: int, problem: str) -> Optional[int]:
     return None if amount == due else due
 
 
-def _problems(kind: str, seen: LimitsSeen, host: Controllers) -> Tuple[str, str]:
-    """Why the running VM can't have the limit, and why its definition must not; "" when it can."""
+def _problem(kind: str, seen: LimitsSeen, host: Controllers) -> str:
+    """Why neither the running VM nor its definition may have the limit; "" when they may."""
     size = seen.persistent.size
     locked_for = size.locked_for or (seen.live.size.locked_for if seen.live else "")
     if kind == MEMORY and locked_for:
-        said = f"its memory may have to be locked for {locked_for}, which a limit would bound, too"
-        return said, said
+        return f"its memory may have to be locked for {locked_for}, which a limit would bound, too"
     refused = seen.refused.get(kind, "")
     group = (refused and (host.problem(kind) or refused)) if seen.live else host.problem(kind)
     if kind == MEMORY and not group and host.lockable_kib < needed(MEMORY, size):
-        said = (
+        return (
             "libvirt may not let a process lock so much memory on this host (RLIMIT_MEMLOCK), so with the limit in its"
             " definition, or in what is saved of its memory, the VM would not start"
         )
-        return said, said
-    return (group if seen.live else "it is off"), group
+    return group
 
 
 def _amount(kind: str, side: Optional[Side]) -> Optional[int]:

@@ -103,7 +103,7 @@ def _stay_down(run: Run, chain: Chain, action: StayDown) -> None:
     if domain is None or domain.active:
         raise EffectError("changed_meanwhile", "it runs by now, or is gone")
     clock = run.world.host.clock()
-    last = run.world.store.states().get(action.uuid)
+    last = run.world.store.states([action.uuid]).get(action.uuid)
     known = last or LastState(action.uuid, action.name, "shutoff")
     down = replace(
         known, name=action.name, state="shutoff", reason="asked", at_unix=int(clock.now), boot_id=clock.boot_id
