@@ -38,7 +38,7 @@ def notice(at: int) -> QueueNotice:
 def told(log: EventLog, cursor: Cursor) -> tuple[list[str], Cursor]:
     """Messages after a cursor, and the cursor after them, by way of its text."""
     found = log.since(cursor)
-    return [event["message"] for event, _ in found], cursor_of(str(found[-1][1])) if found else cursor
+    return [event["message"] for event, after in found], cursor_of(str(found[-1][1])) if found else cursor
 
 
 def test_each_line_once(tmp_path: Path) -> None:
@@ -105,12 +105,14 @@ class Reader:
 
     def __init__(self, qemu: QemuBench, directory: Path) -> None:
         self.events: list[dict[str, Any]] = []
-        self._over = threading.Event()
-        opened = lambda: EventSource(qemu.daemon.uri)  # noqa: E731
-        stream = Stream(EventLog(directory), Cursor(), self.events.append, opened, qemu.hypervisor.domains)
+        self._over, self._uri = threading.Event(), qemu.daemon.uri
+        stream = Stream(EventLog(directory), Cursor(), self.events.append, self._opened, qemu.hypervisor.domains)
         self._thread = threading.Thread(target=stream.follow, args=(self._over.is_set,))
         self._thread.start()
         self.until("stream", "watching")
+
+    def _opened(self) -> EventSource:
+        return EventSource(self._uri)
 
     def until(self, kind: str, event: str, **more: Any) -> dict[str, Any]:
         """Wait for an event."""
@@ -165,7 +167,7 @@ def test_a_reader_that_is_gone_ends_the_command(tmp_path: Path) -> None:
     command = [sys.executable, "-c", script, "events", "--follow", "--uri", "qemu:///session"]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        kinds = [json.loads(process.stdout.readline())["event"] for _ in range(2)]
+        kinds = [json.loads(process.stdout.readline())["event"] for line_number in range(2)]
         assert "watching" in kinds
         assert select.select([process.stdout], [], [], 1.0)[0] == []
         process.stdout.close()

@@ -120,7 +120,7 @@ class Running:
         """In how many lines all words occur."""
         return sum(all(word in line for word in words) for line in list(self.said))
 
-    def says(self, *words: str, seconds: float = 30.0) -> None:
+    def says(self, *words: str, seconds: float = 90.0) -> None:
         """Wait until it has said these words in one line."""
         try:
             wait_for(lambda: self.heard(*words), seconds)
@@ -167,5 +167,5 @@ def rulebook(host: HostOfGuests, name: str, variables: dict[str, Any]) -> Runnin
     given.write_text(yaml.safe_dump(variables))
     command = ["ansible-rulebook", "--inventory", str(inventory), "--rulebook", name, "--vars", str(given)]
     made = host.run([*command, "--verbose"], "Waiting for events")
-    wait_for((host.directory / "cursors.json").exists)
+    wait_for((host.directory / "cursors.json").exists, 90.0)
     return made

@@ -69,7 +69,8 @@ def test_nothing_is_lost_or_told_twice_when_the_rulebook_is_killed(host: HostOfG
         if meanwhile:
             host.declare(guests[meanwhile - 1])
             rules.says(f"told declare guest-{meanwhile} ")
-        wait_for(lambda: any(f" {cursors(tmp_path)}" in line for line in rules.said))  # noqa: B023
+        told_last = [line for line in rules.said if "told declare" in line][-1].split()[-1]
+        wait_for(lambda: cursors(tmp_path) == told_last)  # noqa: B023
         rules.kill()
         said += rules.said
         if meanwhile:

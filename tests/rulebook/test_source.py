@@ -33,7 +33,7 @@ async def run(
     task = asyncio.create_task(SOURCE["main"](queue, options))
     try:
         found = []
-        for _ in range(count):
+        for _number in range(count):
             found.append(await asyncio.wait_for(queue.get(), 20))
             if taken is not None:
                 await taken(found)
