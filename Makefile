@@ -28,7 +28,7 @@ export ANSIBLE_HOME := $(CURDIR)/.ansible
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.ansible/collections
 export VMOPS_LAB_CACHE ?= $(CURDIR)/.build/lab/images
 
-.PHONY: help venv generate generate-check docs-check lint sanity units scenarios fuzz fuzz-small fuzz-mutants attributes \
+.PHONY: help venv generate generate-check docs docs-check lint sanity units scenarios fuzz fuzz-small fuzz-mutants attributes \
   contracts events rulebook oracle lab-image adversary lab-test molecule demo bench chaos clock-test \
   dist galaxy-importer test test-all clean-room clean
 
@@ -50,6 +50,9 @@ generate-check: $(READY) ## Fail when a generated file differs from what schemas
 
 docs-check: $(READY) ## Fail on a code without a text, a text without a code, a stale page, a page that names an unknown code
 	python -m tools.reference_pages check
+
+docs: $(READY) ## The documentation site, below build/site; warnings and dead links are errors
+	python -m tools.site build/site
 
 lint: $(READY) ## Linters, types, changelog and documentation
 	hack/lint

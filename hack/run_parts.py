@@ -64,7 +64,7 @@ def parts(everything: bool) -> list[Part]:
     result = [make("lab-image")]
     result += [
         make(name)
-        for name in ("generate-check", "lint", "units", "scenarios", "fuzz-small", "oracle", "sanity", "dist")
+        for name in ("generate-check", "lint", "docs", "units", "scenarios", "fuzz-small", "oracle", "sanity", "dist")
     ]
     result.append(make("contracts", after=("lab-image",)))
     result.append(make("events"))
