@@ -29,7 +29,7 @@ export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.ansible/collections
 export VMOPS_LAB_CACHE ?= $(CURDIR)/.build/lab/images
 
 .PHONY: help venv generate generate-check docs docs-check lint sanity units scenarios fuzz fuzz-small fuzz-mutants attributes \
-  contracts events rulebook oracle lab-image adversary lab-test molecule demo bench chaos clock-test \
+  contracts events rulebook oracle lab-image adversary lab-test molecule tutorial demo bench chaos clock-test \
   dist galaxy-importer test test-all clean-room clean
 
 help: ## Show the targets
@@ -108,6 +108,10 @@ lab-test: lab-image ## Test the lab itself [RELEASE=bookworm|trixie]
 
 molecule: $(READY) ## Scenarios on real hosts of the lab [SCENARIO=name] [RELEASE=bookworm|trixie]
 	hack/molecule $(RELEASE) $(SCENARIO)
+
+tutorial: lab-image ## Do what docs/tutorial.md says, on a lab host [RELEASE=bookworm|trixie]
+	$(PYTEST) tests/tutorial
+	python -m tests.tutorial.run --release $(RELEASE)
 
 demo: $(READY) ## A lab host, four VMs, and the timer that removes the expired one
 	tests/demo/run

@@ -70,9 +70,11 @@ def parts(everything: bool) -> list[Part]:
     result.append(make("events"))
     result.append(make("rulebook"))
     result.append(make("adversary", after=("lab-image",)))
+    result.append(make("tutorial", after=("lab-image",)))
     result += molecule_parts("bookworm")
     if everything:
         result.append(make("lab-image", "RELEASE=trixie", name="lab-image-trixie"))
+        result.append(make("tutorial", "RELEASE=trixie", after=("lab-image-trixie",), name="tutorial-trixie"))
         result += molecule_parts("trixie")
         result.append(make("lab-test", after=("lab-image",)))
         result.append(make("lab-test", "RELEASE=trixie", after=("lab-image-trixie",), name="lab-test-trixie"))

@@ -1,4 +1,4 @@
-"""`python -m tools.site OUTPUT`: build the site, without network. A warning, a dead link, or what a page loads from elsewhere is an error."""
+"""`python -m tools.site OUTPUT`: build the site, without network. Warnings, dead links and what a page loads from elsewhere are errors."""
 
 from __future__ import annotations
 
