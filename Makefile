@@ -127,9 +127,8 @@ chaos: lab-image ## Kill sweeps and cut power on a lab host; writes build/chaos.
 clock-test: lab-image ## Show the cleanup unit 2038, 1970 and a clock that jumps meanwhile, on a lab host [RELEASE=bookworm|trixie]
 	VMOPS_LAB=clock-$(RELEASE) tests/chaos/clock.sh $(RELEASE)
 
-dist: $(READY) ## Build the collection's tarball below dist/
-	@mkdir -p dist
-	ansible-galaxy collection build --force --output-path dist "$$(hack/stage .build/dist)"
+dist: $(READY) ## Build the collection's tarball below dist/, the same bytes each time, and try it in another home
+	hack/dist
 	hack/check_dist
 
 galaxy-importer: dist ## What Galaxy says about the tarball

@@ -35,11 +35,7 @@ class Controller:
     def __init__(self, home: Path) -> None:
         self.home, self.work = home, home / "lifecycles"
         self.work.mkdir()
-        stage = subprocess.run(
-            [ROOT / "hack" / "stage", home / "stage"], check=True, stdout=subprocess.PIPE, text=True
-        ).stdout
-        build = ["ansible-galaxy", "collection", "build", "--output-path", str(self.work), stage.strip()]
-        subprocess.run(build, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([ROOT / "hack" / "dist", self.work], check=True, stdout=subprocess.DEVNULL)
         group = json.loads(Path(lab("inventory").strip()).read_text("utf-8"))["libvirt"]
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE", "PYTHON"))}
         self.environment = {
