@@ -74,7 +74,7 @@ def plain(line: str) -> str:
     """A line without what is another with each run: times, numbers of Ansible's recap, bars, and spaces to align them."""
     line = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "TIME", line)
     line = re.sub(r"\b(ok|changed|skipped)=\d+", r"\1=N", line)
-    line = re.sub(r"\b\d+ s\b", "N s", line)
+    line = re.sub(r"\b\d+(\.\d+)? s\b", "N s", line)
     return " ".join(re.sub("[·─▒█●]+", " ", line).split())
 
 
