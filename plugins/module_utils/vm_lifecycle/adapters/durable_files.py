@@ -101,6 +101,22 @@ def decoded(rows: Iterable[Tuple[str, str]], decode: Callable[[Any], Row]) -> Di
     return found
 
 
+def mark_of(database: Path) -> str:
+    """Differs from an earlier one if something was written to a database of SQLite in between, or it is another one.
+
+    A write changes the journal, whose name ends with -wal, or the file itself when that is put away.
+    """
+    found = []
+    for path in (database, database.with_name(f"{database.name}-wal")):
+        try:
+            seen = path.stat()
+        except OSError:
+            found.append("none")
+            continue
+        found.append(f"{seen.st_ino} {seen.st_mtime_ns} {seen.st_size}")
+    return ", ".join(found)
+
+
 def make_directory(directory: Path) -> None:
     """A directory (0700) whose own name is durable too: a file in it is no safer than that."""
     if not directory.is_dir():
