@@ -81,7 +81,7 @@ def supervised() -> Iterator[subprocess.Popen[str]]:
 @contextmanager
 def listening(starts: bool) -> Iterator[list[tuple[float, str, int]]]:
     """What a process of libvirt-python alone hears: (moment by CLOCK_MONOTONIC, name, kind of event). starts: see listen."""
-    words = [sys.executable, "-I", str(Path(__file__)), "listen", *(["starts"] if starts else [])]
+    words = [sys.executable, str(Path(__file__)), "listen", *(["starts"] if starts else [])]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
     heard: list[tuple[float, str, int]] = []
     assert process.stdout is not None and process.stdout.readline() == "hears\n"
