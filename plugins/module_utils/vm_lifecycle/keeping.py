@@ -42,3 +42,6 @@ class Keeping(Protocol):
 
     def drop_manifest(self, uuid: str) -> None:
         """The memory was loaded, or set aside."""
+
+    def stamp(self) -> Optional[object]:
+        """Equal to an earlier one if nothing was written in between, by anybody; None when that can't be told."""
