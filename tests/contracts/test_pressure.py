@@ -14,9 +14,8 @@ from vm_lifecycle.adapters.libvirt.events import EventSource
 from vm_lifecycle.adapters.linux_host import LinuxHost
 from vm_lifecycle.adapters.memory_room import MemoryAlarm
 from vm_lifecycle.adapters.sqlite_store import SqliteStore
-from vm_lifecycle.changes import Forget, ForgetPressed, Prune, RememberClock, RememberPressed
+from vm_lifecycle.changes import Forget, ForgetPressed, Prune, RememberPressed
 from vm_lifecycle.errors import DomainGone
-from vm_lifecycle.model import ClockMemory
 from vm_lifecycle.ports import Store
 from vm_lifecycle.pressures import DiskRoom, MemoryRoom, Pressed
 
@@ -67,18 +66,6 @@ def test_a_vm_that_is_forgotten(reopen: Reopen) -> None:
     assert set(reopen().pressed()) == {A}
     reopen().save([Prune(NOW)])
     assert reopen().pressed() == {}
-
-
-def test_marks(reopen: Reopen) -> None:
-    """They differ when something was saved, whoever did that, and only then."""
-    marks = [reopen().mark(), reopen().mark()]
-    for number in range(1, 4):
-        reopen().save([RememberClock(ClockMemory(high_water=float(NOW + number)))])
-        marks += [reopen().mark(), reopen().mark()]
-    assert marks[::2] == marks[1::2]
-    assert len(set(marks)) == 4
-    reopen().pressed()
-    assert reopen().mark() == marks[-1]
 
 
 def test_a_row_that_nobody_understands(tmp_path: Path) -> None:

@@ -80,6 +80,9 @@ class MemoryStore:
     def _of(self, table: str, uuids: Collection[str] | None) -> dict[str, Any]:
         return {uuid: row for uuid, row in self._contents()[table].items() if uuids is None or uuid in uuids}
 
+    def stamp(self) -> object:
+        return json.dumps(self._contents(), sort_keys=True, default=str)
+
     def records(self, uuids: Collection[str] | None = None) -> dict[str, Record]:
         return {uuid: Record(**record) for uuid, record in self._of("records", uuids).items()}
 
@@ -123,9 +126,6 @@ class MemoryStore:
 
     def pressed(self) -> dict[str, Pressed]:
         return {uuid: Pressed(**each) for uuid, each in self._contents()["pressed"].items()}
-
-    def mark(self) -> str:
-        return json.dumps(self._machine.store, sort_keys=True)
 
     def boot(self) -> BootRun | None:
         stored = self._contents()["boot"]

@@ -32,9 +32,6 @@ class Keeping(Protocol):
     def pressed(self) -> Dict[str, Pressed]:
         """VMs that give way because their host is short of something, by UUID."""
 
-    def mark(self) -> str:
-        """Differs from an earlier one if something was saved in between, by whichever run. Cheap; "" when it can't be told."""
-
     def recoveries(self, uuids: Optional[Collection[str]] = None) -> Dict[str, Recovery]:
         """What is kept to make VMs again, by UUID."""
 
@@ -49,3 +46,6 @@ class Keeping(Protocol):
 
     def drop_manifest(self, uuid: str) -> None:
         """The memory was loaded, or set aside."""
+
+    def stamp(self) -> Optional[object]:
+        """Equal to an earlier one if nothing was written in between, by anybody; None when that can't be told."""

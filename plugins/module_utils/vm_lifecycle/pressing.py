@@ -43,7 +43,8 @@ class Pressing:
     ) -> None:
         self._world, self._restarts, self._jobs, self._arm = world, restarts, jobs, arm
         self._watched: Mapping[str, Watched] = {}
-        self._mark: Optional[str] = None
+        #: What the store was when it was read last.
+        self._stamp: Optional[object] = None
         #: Causes that VMs speak of, and whether any VM gives way.
         self.concerned: FrozenSet[str] = frozenset()
         self._gave = False
@@ -96,13 +97,13 @@ class Pressing:
 
     def _survey(self) -> None:
         """What VMs speak of, when something was saved since."""
-        mark = self._world.store.mark()
-        if mark and mark == self._mark:
+        stamp = self._world.store.stamp()
+        if stamp is not None and stamp == self._stamp:
             return
         documents = [record.document for record in self._world.store.records().values() if record.document]
         self.concerned = frozenset(cause for cause in (MEMORY, DISK) if any(policy.deed(d, cause) for d in documents))
         self._gave = bool(self._world.store.pressed())
-        self._mark = mark
+        self._stamp = stamp
         if MEMORY in self.concerned:
             self._arm()
 

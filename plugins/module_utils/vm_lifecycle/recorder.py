@@ -39,25 +39,25 @@ class Note:
 class Recorder:
     """notes: what events said that counts when the VM stops, by UUID. missing: declared VMs that were not there at the last look.
 
-    restarts: what follows from stops, written together with them.
+    restarts: what follows from stops, written together with them. caught_up: what the store was when no declared VM was unknown.
     """
 
     world: World
     notes: Dict[str, Note] = field(default_factory=dict)
     missing: FrozenSet[str] = frozenset()
     restarts: Optional[Restarts] = None
-    #: The store's mark when nothing was left to catch up with.
-    mark: str = ""
+    caught_up: Optional[object] = None
 
     def catch_up(self) -> int:
         """Look, if a VM was declared since: it runs perhaps, and no event tells of that. Returns how many VMs had changed."""
-        mark = self.world.store.mark()
-        if mark and mark == self.mark:
+        stamp = self.world.store.stamp()
+        if stamp is not None and stamp == self.caught_up:
             return 0
-        self.mark = mark
         states, boot_id = self.world.store.states(), self.world.host.clock().boot_id
         known = {uuid for uuid, state in states.items() if state.boot_id == boot_id}
-        return self.look() if set(self._declared()) - known - self.missing else 0
+        new = set(self._declared()) - known - self.missing
+        self.caught_up = None if new else stamp
+        return self.look() if new else 0
 
     def look(self) -> int:
         """Compare the host with the records, since events may have been missed; returns how many VMs had changed.

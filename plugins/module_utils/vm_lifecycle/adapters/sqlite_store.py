@@ -21,7 +21,7 @@ from ..changes import LogOperation, StoreChange
 from ..errors import EffectError
 from ..model import ClockMemory, Document, Intent, Notice, Record, SweepPlan, UndoRecord
 from . import store_rows as rows
-from .durable_files import JsonFiles, decoded, make_directory, mark_of, sync_directory
+from .durable_files import JsonFiles, decoded, make_directory, sync_directory
 from .keeping_books import KeepingBooks
 from .manifest_files import ManifestFiles
 from .snapshot_rows import SnapshotBooks
@@ -73,9 +73,6 @@ class SqliteStore(KeepingBooks, SnapshotBooks):
 
     def pools(self) -> Dict[str, int]:
         return dict(self._read("SELECT name, missed_since FROM pools", since=2))
-
-    def mark(self) -> str:
-        return mark_of(self._database)
 
     def recoveries(self, uuids: rows.Uuids = None) -> Dict[str, Recovery]:
         from .recovery_rows import decode_recovery
