@@ -124,8 +124,8 @@ def main() -> int:
     lab("down")
     try:
         lab("up", HOST, "--release", options.release)
-        lab("guest", HOST, "db1", "web1", "sandbox-anna", "ci-4711", "--start")
-        lab("guest-wait", HOST, "db1", "web1", "ci-4711", "--timeout", "150")
+        lab("guest", HOST, "ci-4711", "db1", "web1", "sandbox-anna", "--start")
+        lab("guest-wait", HOST, "ci-4711", "--timeout", "240")
         count = follow(options.show)
     finally:
         lab("down")

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from .links import dead, foreign
-from .source import ROOT, write_source
+from .source import ROOT, drop_contents, write_source
 
 COLLECTION = "vmops.lifecycle"
 
@@ -26,6 +26,7 @@ def main(output: Path) -> int:
          "--no-add-antsibull-docs-version", "--dest-dir", str(reference), COLLECTION],
         cwd=ROOT, check=True,
     )  # fmt: skip
+    drop_contents(reference)
     command = ["sphinx-build", "-b", "html", "-W", "--keep-going", "-q", "-d", str(source.parent / "doctrees")]
     subprocess.run([*command, str(source), str(output)], cwd=ROOT, check=True)
     problems = [*dead(output), *foreign(output)]

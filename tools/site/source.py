@@ -13,6 +13,8 @@ TEMPLATES = ROOT / "tools" / "templates" / "site"
 INDEX = "README.md"
 #: A link to a file of the repository that is no page.
 OUTSIDE = re.compile(r"\]\(\.\./([^)#]*)(#[^)]*)?\)")
+#: A page's own table of contents, as antsibull-docs writes it.
+LOCAL_CONTENTS = re.compile(r"^\.\. contents::\n(?:[ \t]+:.*\n)+", re.MULTILINE)
 SECTION = re.compile(r"^## (.+)$", re.MULTILINE)
 PAGE = re.compile(r"^- \[[^\]]+\]\(([a-z-]+)\.md\)", re.MULTILINE)
 
@@ -30,6 +32,12 @@ def write_source(destination: Path) -> None:
             shutil.copy(path, destination)
     for name in ("conf.py", "ansible-core.md"):
         shutil.copy(TEMPLATES / name, destination)
+
+
+def drop_contents(reference: Path) -> None:
+    """Take the tables of contents out of the generated pages: the theme has one beside each page, and complains of a second one."""
+    for page in reference.glob("*.rst"):
+        page.write_text(LOCAL_CONTENTS.sub("", page.read_text("utf-8")), encoding="utf-8")
 
 
 def repository() -> str:
