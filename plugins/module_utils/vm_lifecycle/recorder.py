@@ -72,6 +72,7 @@ class Recorder:
         ended = {each.uuid for each in domains if not each.active and ran(states.get(each.uuid), clock.boot_id)}
         going_down = bool(ended & records.keys()) and self.world.host.going_down()
         turn = self.restarts.turn(clock, going_down) if self.restarts is not None else None
+        killed = self._killed() if ended else frozenset()
         for domain in domains:
             record, last = records.get(domain.uuid), states.get(domain.uuid)
             if record is None:
@@ -79,7 +80,7 @@ class Recorder:
             if domain.uuid not in ended:
                 state = seen(last, domain, clock.now, clock.boot_id)
             else:
-                reason = "host_shutdown" if going_down else self._stop_reason(domain.uuid)
+                reason = "host_shutdown" if going_down else self._stop_reason(domain.uuid, killed)
                 state = stopped(last, domain, reason, clock.now, clock.boot_id)
             if turn is not None:
                 turn.saw(domain, state, last, record)
@@ -100,7 +101,7 @@ class Recorder:
         if not events:
             return 0
         asks = any(event.kind in ("stopped", "suspended") for event in events)
-        going_down = asks and self.world.host.going_down()
+        going_down, killed = asks and self.world.host.going_down(), self._killed() if asks else frozenset()
         clock, told = self.world.host.clock(), _some({event.uuid for event in events})
         turn = self.restarts.turn(clock, going_down) if self.restarts is not None else None
         records, states, starts = self._declared(told), self._states(told, turn), self.world.store.starts(told)
@@ -115,6 +116,8 @@ class Recorder:
             asked = note.asked is not None and clock.boottime - note.asked <= ASKED_FOR
             last = states.get(event.uuid)
             state = following(event, last, clock.now, clock.boot_id, going_down, (note.shutdown_detail, asked))
+            if state is not None and state.reason == "forced" and event.uuid in killed:
+                state = replace(state, reason="pressure")
             if turn is not None:
                 turn.heard(event, state, record)
             if state is None or state == last:
@@ -135,10 +138,17 @@ class Recorder:
         store, boot_id = self.world.store, self.world.host.clock().boot_id
         return owed(store.states(uuids), store.restarts() if turn is None else turn.records, boot_id)
 
-    def _stop_reason(self, uuid: str) -> str:
+    def _killed(self) -> FrozenSet[str]:
+        """VMs that were powered off in this boot for want of memory or space, or are just being."""
+        boot_id = self.world.host.clock().boot_id
+        pressed = self.world.store.pressed().values()
+        return frozenset(each.uuid for each in pressed if each.deed == "kill" and each.boot_id == boot_id)
+
+    def _stop_reason(self, uuid: str, killed: Collection[str]) -> str:
         """What libvirt remembers of a stop that nobody heard."""
         try:
-            return self.world.hypervisor.stop_reason(uuid)
+            found = self.world.hypervisor.stop_reason(uuid)
+            return "pressure" if found == "forced" and uuid in killed else found
         except EffectError:
             return "unknown"  # it went away meanwhile
 
