@@ -106,6 +106,7 @@ demo: $(READY) ## A lab host, four VMs, and the timer that removes the expired o
 	tests/demo/run
 
 bench: $(READY) ## Benchmarks; writes build/bench.json
+	hack/bootstrap contracts
 	@mkdir -p build
 	python tests/bench/run.py
 

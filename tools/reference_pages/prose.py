@@ -57,7 +57,10 @@ def _texts() -> dict[str, str]:
 
 def _names() -> set[str]:
     """Every name that a page may speak of, but for codes: options, fields of results and events, variables of roles and playbooks."""
-    places = [ENGINE / "_generated", *(ROOT / name for name in ("plugins/modules", "playbooks", "roles", "tests/bench"))]
+    places = [
+        ENGINE / "_generated",
+        *(ROOT / name for name in ("plugins/modules", "playbooks", "roles", "tests/bench")),
+    ]
     names = {path.name for path in (ROOT / "tests").iterdir()} | ANSIBLE
     for place in places:
         for path in place.rglob("*"):
