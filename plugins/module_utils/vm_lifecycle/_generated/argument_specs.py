@@ -102,7 +102,11 @@ VM_LIFECYCLE_INFO: Dict[str, Any] = {
             'expires_within_hours': {'type': 'int'},
         },
     },
-    'include': {'type': 'list', 'elements': 'str', 'choices': ['recovery', 'snapshot', 'snapshot_history']},
+    'include': {
+        'type': 'list',
+        'elements': 'str',
+        'choices': ['recovery', 'snapshot', 'snapshot_history', 'host_history'],
+    },
     'missing': {'type': 'str', 'default': 'fail', 'choices': ['fail', 'skip']},
     'uri': {'type': 'str', 'default': 'qemu:///system'},
 }
