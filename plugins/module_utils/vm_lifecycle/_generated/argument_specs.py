@@ -87,6 +87,12 @@ VM_CLEANUP: Dict[str, Any] = {
     'uri': {'type': 'str', 'default': 'qemu:///system'},
 }
 
+VM_LIFECYCLE_COLLECT: Dict[str, Any] = {
+    'directory': {'type': 'path', 'required': True},
+    'include': {'type': 'list', 'elements': 'str', 'choices': ['snapshot', 'host_history', 'cleanup']},
+    'uri': {'type': 'str', 'default': 'qemu:///system'},
+}
+
 VM_LIFECYCLE_INFO: Dict[str, Any] = {
     'name': {'type': 'str'},
     'uuid': {'type': 'str'},
