@@ -117,6 +117,14 @@ VM_LIFECYCLE_INFO: Dict[str, Any] = {
     'uri': {'type': 'str', 'default': 'qemu:///system'},
 }
 
+VM_LIFECYCLE_REPORT: Dict[str, Any] = {
+    'source': {'type': 'path', 'required': True},
+    'dest': {'type': 'path', 'required': True},
+    'hosts': {'type': 'list', 'elements': 'str', 'required': True},
+    'title': {'type': 'str', 'default': 'Fleet report'},
+    'timezone': {'type': 'str', 'default': 'UTC'},
+}
+
 VM_PERSISTENCE: Dict[str, Any] = {
     'name': {'type': 'str'},
     'uuid': {'type': 'str'},
