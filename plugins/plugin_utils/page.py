@@ -19,7 +19,9 @@ from .fleet import Host
 from .reader import Reader, plural, span
 
 #: Nothing is loaded, and only the style and the script of this very page are obeyed, whatever a name smuggles in.
-POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; style-src {style}; script-src {script}"
+POLICY = (
+    "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; style-src {style}; script-src {script}"
+)
 
 
 def render(

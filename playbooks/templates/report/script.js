@@ -15,7 +15,7 @@
   }));
   const startOpen = new Set(hosts.filter((host) => host.element.open));
 
-  const count = (number, word) => `${number} ${word}${number === 1 ? "" : "s"}`;
+  const count = (number, word) => `${number.toLocaleString("en")} ${word}${number === 1 ? "" : "s"}`;
 
   function apply() {
     const terms = box.value.toLowerCase().split(/\s+/).filter(Boolean);
