@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, tzinfo
 from typing import Optional
 
-UNITS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"))
+#: From which number of seconds on a unit is used, and its size: 31 h says more than a day.
+UNITS = ((172800.0, 86400.0, "d"), (3600.0, 3600.0, "h"), (60.0, 60.0, "min"))
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,9 @@ class Reader:
 
 
 def span(seconds: float) -> str:
-    """A length of time in its largest unit."""
-    for size, unit in UNITS:
-        if seconds >= size:
+    """A length of time in a unit that fits."""
+    for least, size, unit in UNITS:
+        if seconds >= least:
             return f"{seconds / size:.0f} {unit}"
     return f"{seconds:.0f} s"
 

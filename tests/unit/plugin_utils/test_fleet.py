@@ -236,7 +236,7 @@ def test_words_for_times_and_numbers() -> None:
     assert reader.when(NOW) == "Thu 26 Nov 2026, 14:00 CET"
     assert reader.when(datetime(2026, 7, 1, tzinfo=UTC)) == "Wed 01 Jul 2026, 02:00 CEST"
     assert reader.away(NOW + timedelta(hours=3)) == "in 3 h" and reader.away(NOW - timedelta(days=2)) == "2 d ago"
-    assert [span(seconds) for seconds in (5, 120, 7200, 86400)] == ["5 s", "2 min", "2 h", "1 d"]
+    assert [span(seconds) for seconds in (5, 120, 7200, 111600, 172800)] == ["5 s", "2 min", "2 h", "31 h", "2 d"]
     assert plural(1, "VM") == "1 VM" and plural(1234, "VM") == "1,234 VMs"
 
 
