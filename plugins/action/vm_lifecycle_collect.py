@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from typing import Any, Dict, Optional
+from typing import Any, Callable, Dict, Optional
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
@@ -29,6 +29,8 @@ class ActionModule(ActionBase):
         began = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
         include = options["include"] if options["include"] is not None else [*ASKED, "cleanup"]
         plan, lost = None, None
+        if not self._task.check_mode:
+            self._on_controller(collected.forget, options["directory"], variables["inventory_hostname"])
         try:
             wanted = {"uri": options["uri"], "include": [word for word in include if word in ASKED]}
             info = self._execute_module(module_name=INFO, module_args=wanted, task_vars=variables)
@@ -39,10 +41,7 @@ class ActionModule(ActionBase):
         kept = collected.document(variables["inventory_hostname"], began, info, plan)
         result.update(changed=False, problem=kept["problem"], counts=collected.counts(kept), path=None)
         if not self._task.check_mode:
-            try:
-                result["path"] = str(collected.keep(options["directory"], kept))
-            except OSError as error:
-                raise AnsibleActionFail(f"the answer of this host can't be kept on the controller: {error}") from error
+            result["path"] = str(self._on_controller(collected.keep, options["directory"], kept))
         if lost is not None:
             raise lost
         if kept["problem"]:
@@ -61,3 +60,11 @@ class ActionModule(ActionBase):
             return planned
         finally:
             self._task.check_mode = before
+
+    @staticmethod
+    def _on_controller(deed: Callable[..., Any], *words: Any) -> Any:
+        """What is done to files. A controller that can't keep an answer fails, and not the host."""
+        try:
+            return deed(*words)
+        except OSError as error:
+            raise AnsibleActionFail(f"the answer of this host can't be kept on the controller: {error}") from error

@@ -159,6 +159,11 @@ history:
           names of the critical_path.
       type: dict
       returned: always
+    warnings:
+      description: What the host itself warns of, such as records that can't be read, or a policy that is not valid.
+      type: list
+      elements: str
+      returned: always
     operations:
       description:
         - The newest 200 operations on VMs, newest first, and of each message the first 1000 characters.

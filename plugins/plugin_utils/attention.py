@@ -46,6 +46,7 @@ KINDS: Dict[str, Kind] = {
     "confirmation": Kind("Plan that waits for a person", "warning", "Read it, then: vm-lifecycle confirm PLAN.", "over_cap"),
     "interrupted": Kind("Removal that was interrupted", "warning", "The next sweep finishes it, or rolls it back."),
     "sweep_missed": Kind("No sweep for a long time", "warning", "See: systemctl status vm-lifecycle-cleanup.timer."),
+    "warned": Kind("Something that the host warns of", "warning", "See: vm-lifecycle doctor."),
     "skew": Kind("Clock that differs from the controller's", "warning", "Deadlines are meant by the clock of the host."),
 }  # fmt: skip
 
@@ -94,6 +95,8 @@ def _of_host(host: Host, now: datetime) -> Iterator[Concern]:
     for plan in host.plans:
         if plan.vms:
             yield concern("confirmation", f"{plan.plan_id}: {_some(plan.vms)}")
+    for warning in host.warnings:
+        yield concern("warned", warning)
     for name in host.interrupted:
         yield concern("interrupted", "its record of the removal is still there", name)
     for vm in host.vms:

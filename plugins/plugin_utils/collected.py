@@ -14,6 +14,8 @@ from urllib.parse import quote
 
 #: A message of Ansible may hold all that a host wrote.
 LONGEST = 2000
+#: What Ansible adds to a result.
+OF_ANSIBLE = ("invocation", "deprecations", "warnings", "exception")
 #: What is kept of a row of a sweep's plan.
 PLANNED = ("name", "uuid", "decision", "reason", "message", "effective_cleanup_at", "undo_until", "volumes")
 
@@ -27,7 +29,7 @@ def problem(result: Mapping[str, Any]) -> Optional[Dict[str, str]]:
 
 def document(host: str, began: str, info: Mapping[str, Any], plan: Optional[Mapping[str, Any]]) -> Dict[str, Any]:
     """The file of a host. began: when it was asked, in ISO 8601; info, plan: results of the modules, None for none."""
-    kept = {name: value for name, value in info.items() if not name.startswith("_ansible") and name != "invocation"}
+    kept = {name: value for name, value in info.items() if not name.startswith("_ansible") and name not in OF_ANSIBLE}
     failed = problem(info)
     return {
         "version": 1,
@@ -69,6 +71,11 @@ def write(path: Path, text: str, mode: int = 0o600) -> None:
     except BaseException:
         os.unlink(name)
         raise
+
+
+def forget(directory: str, host: str) -> None:
+    """What was collected before is no answer of now. Raises OSError."""
+    place(directory, host).unlink(missing_ok=True)
 
 
 def keep(directory: str, kept: Mapping[str, Any]) -> Path:

@@ -151,6 +151,7 @@ class Host:
     undo: Tuple[Removed, ...] = ()
     plans: Tuple[PlanWaiting, ...] = ()
     interrupted: Tuple[str, ...] = ()
+    warnings: Tuple[str, ...] = ()
 
 
 def hosts(collected: Sequence[Mapping[str, Any]]) -> List[Host]:
@@ -192,6 +193,7 @@ def _answered(kept: Mapping[str, Any], said: Mapping[str, str]) -> Host:
         undo=tuple(Removed(str(one["name"]), _at(one["removed_at"]), _at(one["undo_until"])) for one in info["undo"]),
         plans=tuple(_plan(one) for one in info["plans"]),
         interrupted=tuple(map(str, info["interrupted"])),
+        warnings=tuple(map(str, history.get("warnings", []))),
     )
 
 

@@ -50,6 +50,10 @@ def populate(controller: Controller, kvm1: LocalHost, kvm2: LocalHost) -> None:
     controller.declare("kvm1", vms=[{"name": "db1", "auto_start": True}, expired, lives, {"name": "kept"}])
     controller.declare("kvm1", name="kept", state="held", reason="audit 4711")
     controller.declare("kvm2", name="db1")
+    # what somebody left there is no record, and the host says so
+    damaged = kvm2.store / "intents" / "00000000-0000-4000-8000-000000000001.json"
+    damaged.parent.mkdir(parents=True, exist_ok=True)
+    damaged.write_text("{")
     SqliteStore(Path(kvm1.store)).save([
         RememberBoot(BootRun("boot", born, born + 60)),
         RememberStart(StartRecord(failed, "db1", "boot", "failed", "start_failed", "no such disk", born + 5, 3, run_unix=born, ended=5.0)),

@@ -64,7 +64,7 @@ class Fleet:
             "interrupted": [], "features": ["boot", "cleanup", "supervisor"], "plans": [],
             "undo": [{"name": "ci-0", "uuid": self.uuid(), "removed_at": iso(gone), "undo_until": iso(gone + timedelta(days=7))}],
             "history": {
-                "now": iso(self.now),
+                "now": iso(self.now), "warnings": [],
                 "cleanup": {"cleanup_enabled": True, "dry_run_mode": False, "check_interval_minutes": 60},
                 "sweep": {"ended_at": iso(self.now - timedelta(minutes=self.random.randrange(60))), "outcome": "done", "message": "",
                           "removed": 1, "kept": 12, "failed": 0, "waiting": 0},

@@ -12,11 +12,8 @@ from typing import Any
 import pytest
 
 from .conftest import HOSTILE
-from .hosts import Controller
+from .hosts import URI, Controller
 from .made_up import Fleet
-
-#: Results of a module hold these besides.
-OF_ANSIBLE = {"deprecations", "warnings"}
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +40,7 @@ def report(controller: Controller) -> Path:
 def shape(value: Any) -> Any:
     """The keys of a document, at any depth; of a list what its first item has."""
     if isinstance(value, dict):
-        return {key: shape(item) for key, item in value.items() if key not in OF_ANSIBLE}
+        return {key: shape(item) for key, item in value.items()}
     return [shape(value[0])] if isinstance(value, list) and value else None
 
 
@@ -67,7 +64,7 @@ def test_the_files_tell_of_the_hosts(report: Path) -> None:
     fleet = json.loads((report / "fleet.json").read_text())
     assert fleet["totals"]["hosts"] == 3 and fleet["totals"]["silent"] == 1 and fleet["totals"]["vms"] == 8
     kinds = {(each["kind"], each["host"], each["vm"]) for each in fleet["concerns"]}
-    assert {("unreachable", "gone", ""), ("start_failed", "kvm1", "db1")} <= kinds
+    assert {("unreachable", "gone", ""), ("start_failed", "kvm1", "db1"), ("warned", "kvm2", "")} <= kinds
     kvm1 = next(host for host in fleet["hosts"] if host["name"] == "kvm1")
     vms = {vm["name"]: vm for vm in kvm1["vms"]}
     assert vms["ci-1"]["decision"] in ("removed", "waiting") and vms["ci-1"]["reason"] in (
@@ -97,3 +94,24 @@ def test_check_mode_asks_and_writes_nothing(controller: Controller) -> None:
     words = ["-i", str(controller.inventory), "vmops.lifecycle.report", "--check", "--limit", "kvm2"]
     output, _said = controller.run("ansible-playbook", *words, "-e", f"vm_lifecycle_report_directory={directory}")
     assert "changed=0" in output and not directory.exists()
+
+
+def test_what_was_collected_before_is_no_answer_of_now(controller: Controller) -> None:
+    """A host that gives none in the end has no file."""
+    directory = controller.directory / "before"
+    words = [
+        "-m",
+        "vmops.lifecycle.vm_lifecycle_collect",
+        "-a",
+        json.dumps({"directory": str(directory), "uri": URI, "include": []}),
+    ]
+    inventory = ["-i", str(controller.inventory), "kvm2"]
+    controller.run("ansible", *inventory, *words)
+    assert json.loads((directory / "kvm2.json").read_text())["info"]["vms"]
+    slow = controller.directory / "sleeps"
+    slow.write_text("#!/bin/sh\nexec sleep 15\n")
+    slow.chmod(0o755)
+    controller.run(
+        "ansible", *inventory, *words, "--task-timeout", "4", "-e", f"ansible_python_interpreter={slow}", expect=(2,)
+    )
+    assert not (directory / "kvm2.json").exists()

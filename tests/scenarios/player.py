@@ -195,7 +195,7 @@ def outcome_lines(task: str, outcome: dict[str, Any]) -> Iterator[str]:
 
 
 def _history(history: dict[str, Any]) -> Iterator[str]:
-    yield _one_line(f"history at {history['now']}: {_json({word: history[word] for word in ('cleanup', 'sweep')})}")
+    yield _one_line(f"history at {history['now']}: {_json({word: history[word] for word in ('cleanup', 'sweep', 'warnings')})}")
     boot = history["boot"]
     yield _one_line(f"  boot {_json(boot['boot'])} {' -> '.join(boot['critical_path'])}".rstrip())
     for line in history["operations"]:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import List, Optional
+from typing import List, Optional, Sequence
 
 from ..changes import LogOperation
 from ..errors import EffectError, refuse
@@ -24,14 +24,15 @@ OPERATIONS, LONGEST = 200, 1000
 SHOWN = ("cleanup_enabled", "dry_run_mode", "check_interval_minutes")
 
 
-def with_history(seen: HostSeen, world: World, policy: Optional[CleanupPolicy]) -> HostSeen:
-    """The same, with the history of the host. Raises LifecycleError when the store can't be read."""
+def with_history(seen: HostSeen, world: World, policy: Optional[CleanupPolicy], warnings: Sequence[str]) -> HostSeen:
+    """The same, with the history of the host. warnings: of the call. Raises LifecycleError when the store can't be read."""
     try:
         history = {
             "now": iso(seen.clock.now),
             "cleanup": {name: policy.document[name] for name in SHOWN} if policy is not None else None,
             "sweep": _sweep(world.store.sweep()),
             "boot": last_boot(world.store),
+            "warnings": [*warnings, *seen.damage],
             "operations": _operations(world.store.operations(OPERATIONS)),
         }
     except EffectError as error:

@@ -80,7 +80,7 @@ def observe(request: Request, world: World) -> HostSeen:
     if "host_history" in request.include:
         from .host_history import with_history
 
-        seen = with_history(seen, world, request.policy)
+        seen = with_history(seen, world, request.policy, request.warnings)
     if not request.include & {"snapshot", "snapshot_history"}:
         return seen
     from .measured import look
