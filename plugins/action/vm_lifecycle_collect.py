@@ -55,7 +55,7 @@ class ActionModule(ActionBase):
         before, self._task.check_mode = self._task.check_mode, True
         try:
             planned: Dict[str, Any] = self._execute_module(
-                module_name=CLEANUP, module_args={"uri": uri}, task_vars=variables
+                module_name=CLEANUP, module_args={"uri": uri, "max_rows": 0}, task_vars=variables
             )
             return planned
         finally:

@@ -43,6 +43,7 @@ KINDS: Dict[str, Kind] = {
     "start_failed": Kind("VM that did not come up", "error", code="start_failed"),
     "gave_up": Kind("VM that was given up", "error", code="retries_used_up"),
     "invalid": Kind("VM whose declaration can't be used", "warning", "It is never touched until it is declared again."),
+    "pressed": Kind("VM that gave way to pressure", "warning", "Its host is short of memory or space."),
     "confirmation": Kind("Plan that waits for a person", "warning", "Read it, then: vm-lifecycle confirm PLAN.", "over_cap"),
     "interrupted": Kind("Removal that was interrupted", "warning", "The next sweep finishes it, or rolls it back."),
     "sweep_missed": Kind("No sweep for a long time", "warning", "See: systemctl status vm-lifecycle-cleanup.timer."),
@@ -122,6 +123,8 @@ def _of_vm(host: str, vm: Vm) -> Iterator[Concern]:
     for word, kind in (("failed", "removal_failed"), ("start_failed", "start_failed"), ("gave_up", "gave_up")):
         if word in vm.problems:
             yield Concern(kind, host, vm.name, vm.told.get(word, ""))
+    if vm.pressure:
+        yield Concern("pressed", host, vm.name, vm.pressure)
     if vm.mode == "invalid":
         yield Concern(
             "invalid",

@@ -60,6 +60,8 @@ class Vm:
     restarts: int = 0
     restart_state: str = ""
     unenforced: Tuple[str, ...] = ()
+    #: What was done to it since its host is short of something; "" while that is not so.
+    pressure: str = ""
 
 
 @dataclass(frozen=True)
@@ -227,6 +229,7 @@ def _vm(row: Mapping[str, Any], planned: Mapping[str, Any]) -> Vm:
         restarts=int(restart.get("restart_count") or 0),
         restart_state=str(restart.get("state") or ""),
         unenforced=tuple(str(one["field"]) for one in row["unenforced"]),
+        pressure=str((row["pressure"] or {}).get("message") or ""),
     )
 
 

@@ -119,6 +119,7 @@ class Fleet:
         return {
             "name": name, "uuid": self.uuid(), "power_state": "running" if running else "shutoff", "managed": persistence is not None,
             "metadata_problem": None, "persistence": persistence, "policy": None, "autostart": None, "hold": None, "limits": None,
+            "pressure": None,
             "scheduled_cleanup_at": deadline, "effective_cleanup_at": deadline, "schedule": {} if temporary else None,
             "start": None, "last_state": None, "restart": None, "unenforced": [], "snapshot": snapshot,
         }  # fmt: skip

@@ -26,7 +26,6 @@ from typing import (
 from .boots import MemoryCost, Need
 from .changes import LogOperation, StoreChange
 from .keeping import Keeping
-from .limits import Controllers
 from .measuring import Measurements, Meter
 from .model import (
     ClockMemory,
@@ -45,13 +44,15 @@ from .model import (
     VolumeVerdict,
 )
 from .ports_limits import Limiting
-from .recoveries import Configuration, MemoryFacts
+from .ports_pressure import Strained, Yielding
 
 if TYPE_CHECKING:
     from .examination import Examination
+    from .limits import Controllers
+    from .recoveries import Configuration, MemoryFacts
 
 
-class Hypervisor(Limiting, Meter, Protocol):
+class Hypervisor(Limiting, Yielding, Meter, Protocol):
     """libvirt on this host. A call on a UUID that is gone raises DomainGone; a refusal of libvirt raises EffectError."""
 
     def domains(self) -> List[Domain]:
@@ -216,7 +217,7 @@ class Jobs(Protocol):
         """(key, result) of jobs that ended and were not told yet. Waits for one; [] when seconds have passed without any."""
 
 
-class Host(Protocol):
+class Host(Strained, Protocol):
     """The machine itself."""
 
     def clock(self) -> ClockReading:

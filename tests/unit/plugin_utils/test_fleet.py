@@ -96,6 +96,10 @@ GAVE_UP = {"state": "gave_up", "restart_count": 5, "reason": "retries_used_up", 
         (of_vm(schedule={"cleanup_error": "refused"}), ["removal_failed"]),
         (of_vm(start={"outcome": "failed", "reason": "start_failed", "message": "no"}), ["start_failed"]),
         (of_vm(restart=GAVE_UP), ["gave_up"]),
+        (
+            of_vm(pressure={"cause": "memory", "action": "suspend", "message": "too little", "at": iso(NOW)}),
+            ["pressed"],
+        ),
         (of_vm(persistence=None, metadata_problem={"reason": "metadata_cloned", "message": "x"}), ["invalid"]),
     ],
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from dataclasses import asdict
-from typing import Any, Collection, Dict, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Collection, Dict, Optional, Tuple
 
 from ..boots import BootRun, LastState, StartRecord
 from ..changes import (
@@ -45,12 +45,13 @@ from ..model import (
     UndoRecord,
     VolumeVerdict,
 )
-from ..policy.restart import PHASES
-from ..restarts import RestartRecord
 from ..times import iso
-from . import snapshot_rows
+from . import pressure_rows, snapshot_rows
 from .durable_files import decoded
 from .plain_rows import plain
+
+if TYPE_CHECKING:
+    from ..restarts import RestartRecord
 
 TOMBSTONE = '%"document": {}%'  # as JSON, a record of which only the revision is known
 NOTICE_COLUMNS = "key, kind, uuid, name, message, queued_unix, delivered_unix, attempts, error"
@@ -157,7 +158,7 @@ def _prune(database: sqlite3.Connection, change: Prune) -> None:
         if ended and uuid not in change.existing:
             database.execute("DELETE FROM schedules WHERE uuid = ?", (uuid,))
             database.execute("DELETE FROM vms WHERE uuid = ? AND record LIKE ?", (uuid, TOMBSTONE))
-    for table in ("states", "starts", "restarts"):
+    for table in ("states", "starts", "restarts", "pressed"):
         left = database.execute(f"SELECT uuid FROM {table} WHERE uuid NOT IN (SELECT uuid FROM vms)").fetchall()
         gone = [row for row in left if row[0] not in change.existing]
         database.executemany(f"DELETE FROM {table} WHERE uuid = ?", gone)
@@ -192,6 +193,7 @@ WRITERS: Dict[type, Any] = {
     ForgetRecovery: _forget_recovery,
     LogOperation: _log,
     **snapshot_rows.WRITERS,
+    **pressure_rows.WRITERS,
 }
 
 
@@ -244,6 +246,9 @@ def decode_start(stored: Any) -> StartRecord:
 
 def decode_restart(stored: Any) -> RestartRecord:
     """Where a VM is between its stop and its restart."""
+    from ..policy.restart import PHASES
+    from ..restarts import RestartRecord
+
     record = plain(RestartRecord, stored)
     if record.phase not in PHASES or record.restart_count < 0:
         raise ValueError("not a restart")
