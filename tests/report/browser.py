@@ -82,7 +82,7 @@ def browser(profile: Path) -> Iterator[Browser]:
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
     driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
-    driver.set_script_timeout(120)
+    driver.set_script_timeout(300)
     try:
         yield Browser(driver)
     finally:

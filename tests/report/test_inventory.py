@@ -151,16 +151,16 @@ def test_answers_are_cached_and_who_gave_none_is_asked_again(controller: Control
 
 
 def test_one_that_takes_too_long(controller: Controller) -> None:
-    """It is given up, and the others count."""
+    """It is given up, and named."""
     slow = controller.directory / "slow"
     slow.write_text("#!/bin/sh\nexec sleep 20\n")
     slow.chmod(0o755)
     controller.hosts["slow"] = {"ansible_connection": "local", "ansible_python_interpreter": str(slow)}
     controller.write()
     try:
-        inventory, said = listed(controller, source(controller, hosts="kvm2:slow", timeout=10))
+        inventory, said = listed(controller, source(controller, hosts="slow", timeout=3))
     finally:
         del controller.hosts["slow"]
         controller.write()
-    assert len(members(inventory, "vm_on_kvm2")) == 3
-    assert "it gave no answer within 10 seconds" in " ".join(said.split())
+    assert members(inventory, "vms") == []
+    assert "it gave no answer within 3 seconds" in " ".join(said.split())
