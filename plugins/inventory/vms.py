@@ -9,7 +9,7 @@ DOCUMENTATION = r"""
 ---
 name: vms
 short_description: The VMs of libvirt hosts as an inventory
-version_added: "0.2.0"
+version_added: "0.1.0"
 author:
   - vmops.lifecycle contributors (@vmops)
 description:

@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 ---
 module: vm_lifecycle_collect
 short_description: Collect on the controller what hosts tell about their VMs
-version_added: "0.2.0"
+version_added: "0.1.0"
 author:
   - vmops.lifecycle contributors (@vmops)
 description:

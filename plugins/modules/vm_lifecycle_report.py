@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 ---
 module: vm_lifecycle_report
 short_description: Make a page of what hosts told about their VMs
-version_added: "0.2.0"
+version_added: "0.1.0"
 author:
   - vmops.lifecycle contributors (@vmops)
 description:
