@@ -29,7 +29,7 @@ export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.ansible/collections
 export VMOPS_LAB_CACHE ?= $(CURDIR)/.build/lab/images
 
 .PHONY: help venv generate generate-check docs-check lint sanity units scenarios fuzz fuzz-small fuzz-mutants attributes \
-  contracts events oracle lab-image adversary lab-test molecule demo bench chaos clock-test \
+  contracts events report-test oracle lab-image adversary lab-test molecule demo bench chaos clock-test \
   dist galaxy-importer test test-all clean-room clean
 
 help: ## Show the targets
@@ -86,6 +86,10 @@ contracts: $(READY) ## The same cases on the fakes and on real adapters
 events: $(READY) ## A hundred events a second for a minute, and a supervisor that is killed meanwhile [SEED=n]
 	hack/bootstrap contracts
 	SEED="$(SEED)" $(PYTEST) -s tests/events
+
+report-test: $(READY) ## The inventory plugin and the report on real libvirt hosts, and the page in Debian's Chromium
+	hack/bootstrap contracts browser
+	$(PYTEST) tests/report
 
 oracle: $(READY) ## The generated schemas against KCL itself
 	$(PYTEST) -s tests/oracle

@@ -68,6 +68,7 @@ def parts(everything: bool) -> list[Part]:
     ]
     result.append(make("contracts", after=("lab-image",)))
     result.append(make("events"))
+    result.append(make("report-test"))
     result.append(make("adversary", after=("lab-image",)))
     result += molecule_parts("bookworm")
     if everything:
