@@ -28,8 +28,8 @@ export ANSIBLE_HOME := $(CURDIR)/.ansible
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.ansible/collections
 export VMOPS_LAB_CACHE ?= $(CURDIR)/.build/lab/images
 
-.PHONY: help venv generate generate-check docs-check lint sanity units scenarios fuzz fuzz-small fuzz-mutants attributes \
-  contracts events report-test oracle lab-image adversary lab-test molecule demo bench chaos clock-test \
+.PHONY: help venv generate generate-check docs docs-check lint sanity units scenarios fuzz fuzz-small fuzz-mutants attributes \
+  contracts events report-test rulebook oracle lab-image adversary lab-test molecule tutorial demo bench chaos clock-test \
   dist galaxy-importer test test-all clean-room clean
 
 help: ## Show the targets
@@ -50,6 +50,9 @@ generate-check: $(READY) ## Fail when a generated file differs from what schemas
 
 docs-check: $(READY) ## Fail on a code without a text, a text without a code, a stale page, a page that names an unknown code
 	python -m tools.reference_pages check
+
+docs: $(READY) ## The documentation site, below build/site; warnings and dead links are errors
+	python -m tools.site build/site
 
 lint: $(READY) ## Linters, types, changelog and documentation
 	hack/lint
@@ -91,6 +94,10 @@ report-test: $(READY) ## The inventory plugin and the report on real libvirt hos
 	hack/bootstrap contracts browser
 	$(PYTEST) tests/report
 
+rulebook: $(READY) ## The event source and its rulebook, with the real ansible-rulebook and real QEMU
+	hack/bootstrap contracts
+	bin="$$(hack/rulebook)" && PATH="$$PATH:$$bin" $(PYTEST) tests/rulebook
+
 oracle: $(READY) ## The generated schemas against KCL itself
 	$(PYTEST) -s tests/oracle
 
@@ -105,6 +112,10 @@ lab-test: lab-image ## Test the lab itself [RELEASE=bookworm|trixie]
 
 molecule: $(READY) ## Scenarios on real hosts of the lab [SCENARIO=name] [RELEASE=bookworm|trixie]
 	hack/molecule $(RELEASE) $(SCENARIO)
+
+tutorial: lab-image ## Do what docs/tutorial.md says, on a lab host [RELEASE=bookworm|trixie]
+	$(PYTEST) tests/tutorial
+	python -m tests.tutorial.run --release $(RELEASE)
 
 demo: $(READY) ## A lab host, four VMs, and the timer that removes the expired one
 	tests/demo/run
@@ -121,9 +132,8 @@ chaos: lab-image ## Kill sweeps and cut power on a lab host; writes build/chaos.
 clock-test: lab-image ## Show the cleanup unit 2038, 1970 and a clock that jumps meanwhile, on a lab host [RELEASE=bookworm|trixie]
 	VMOPS_LAB=clock-$(RELEASE) tests/chaos/clock.sh $(RELEASE)
 
-dist: $(READY) ## Build the collection's tarball below dist/
-	@mkdir -p dist
-	ansible-galaxy collection build --force --output-path dist "$$(hack/stage .build/dist)"
+dist: $(READY) ## Build the collection's tarball below dist/, the same bytes each time, and try it in another home
+	hack/dist
 	hack/check_dist
 
 galaxy-importer: dist ## What Galaxy says about the tarball

@@ -64,15 +64,18 @@ def parts(everything: bool) -> list[Part]:
     result = [make("lab-image")]
     result += [
         make(name)
-        for name in ("generate-check", "lint", "units", "scenarios", "fuzz-small", "oracle", "sanity", "dist")
+        for name in ("generate-check", "lint", "docs", "units", "scenarios", "fuzz-small", "oracle", "sanity", "dist")
     ]
     result.append(make("contracts", after=("lab-image",)))
     result.append(make("events"))
     result.append(make("report-test"))
+    result.append(make("rulebook"))
     result.append(make("adversary", after=("lab-image",)))
+    result.append(make("tutorial", after=("lab-image",)))
     result += molecule_parts("bookworm")
     if everything:
         result.append(make("lab-image", "RELEASE=trixie", name="lab-image-trixie"))
+        result.append(make("tutorial", "RELEASE=trixie", after=("lab-image-trixie",), name="tutorial-trixie"))
         result += molecule_parts("trixie")
         result.append(make("lab-test", after=("lab-image",)))
         result.append(make("lab-test", "RELEASE=trixie", after=("lab-image-trixie",), name="lab-test-trixie"))

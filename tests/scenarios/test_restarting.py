@@ -188,7 +188,7 @@ def test_flapping() -> None:
     assert waits == pytest.approx([0.2, 0.4, 0.8, 1.6])
     record = watching.record
     assert (record["phase"], record["reason"], record["restart_count"]) == ("gave_up", "retries_used_up", 5)
-    said = [line["message"] for line in machine.store["operations"] if line["outcome"] == "failed"]
+    said = [line["message"] for line in machine.store["operations"] if line["outcome"] == "gave_up"]
     assert said == ["given up after 5 starts in a row: its process died, or its guest crashed"]
     assert any("given up" in message for message in machine.messages)
 

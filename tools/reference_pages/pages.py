@@ -43,6 +43,7 @@ def pages() -> dict[Path, str]:
         "boot-order.md": {"who comes up": _who_comes_up(), "failures": _failures()},
         "doctor.md": {"findings": _findings()},
         "restart.md": {"stays down": _stays_down()},
+        "troubleshooting.md": {"codes": _explained()},
     }
     return {ROOT / "docs" / name: _filled(name, tables) for name, tables in filled.items()}
 
@@ -76,6 +77,16 @@ def _codes() -> dict[str, str]:
         "errors": errors.ERRORS,
     }
     return {key: _table(("code", "meaning"), sorted(_marked(table))) for key, table in tables.items()}
+
+
+def _explained() -> str:
+    """Every code with a heading to link to, and what `vm-lifecycle explain` says of it."""
+    tables = module("agent.explanation").TABLES
+    codes = sorted({code for _where, texts in tables for code in texts})
+    return "\n".join(
+        f"### {code}\n\n" + "".join(f"- *{where}*: {texts[code]}\n" for where, texts in tables if code in texts)
+        for code in codes
+    )
 
 
 def _who_comes_up() -> str:

@@ -57,7 +57,7 @@ def _texts() -> dict[str, str]:
 
 def _names() -> set[str]:
     """Every name that a page may speak of, but for codes: options, fields of results and events, variables of roles and playbooks."""
-    own = ("plugins/modules", "plugins/inventory", "playbooks", "roles", "tests/bench")
+    own = ("plugins/modules", "plugins/inventory", "playbooks", "roles", "extensions/eda", "tests/bench")
     places = [ENGINE / "_generated", *(ROOT / name for name in own)]
     names = {path.name for folder in ("tests", "plugins") for path in (ROOT / folder).iterdir()} | ANSIBLE
     for place in places:

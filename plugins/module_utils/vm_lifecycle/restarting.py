@@ -97,7 +97,7 @@ class Turn:
             self.said.append(f"{now.name}: {now.message}; it is restarted in {now.due - self.at.boottime:.1f} s")
         elif now.phase == "gave_up":
             said = f"given up after {now.in_row} starts in a row: {now.message}"
-            self._log(now, "failed", said)
+            self._log(now, "gave_up", said)
             self.said.append(f"{now.name}: {said}")
         elif now.phase == "left" and what.kind != "crashed":  # whether it is preserved is not known yet
             self.said.append(f"{now.name}: {RESTART_REASONS[now.reason].meaning}")

@@ -18,6 +18,8 @@ SOCKET = "/run/systemd/journal/socket"
 MESSAGE_ID = "6f1d3c5e9a2b4c7d8e0f1a2b3c4d5e6f"
 #: syslog's priorities: an error, and information.
 ERROR, INFORMATION = "3", "6"
+#: Outcomes that somebody has to be told of.
+FAILURES = ("failed", "gave_up")
 #: Bytes of a value that are sent; a longer one loses its end, since a datagram that is too large is not sent at all.
 LONGEST = 16384
 
@@ -28,7 +30,7 @@ def fields(line: LogOperation) -> Mapping[str, str]:
     return {
         "MESSAGE": said,
         "MESSAGE_ID": MESSAGE_ID,
-        "PRIORITY": ERROR if line.outcome == "failed" else INFORMATION,
+        "PRIORITY": ERROR if line.outcome in FAILURES else INFORMATION,
         "SYSLOG_IDENTIFIER": "vm-lifecycle",
         "VM_NAME": line.name,
         "VM_UUID": line.uuid,

@@ -84,6 +84,16 @@ def _own_verbs(verbs: Any) -> None:
     validate.add_argument("file", type=Path)
     log = verbs.add_parser("log", help="what was done to VMs, and what failed, oldest first")
     log.add_argument("--last", type=int, default=50, metavar="N", help="only the newest N operations (default: 50)")
+    events = verbs.add_parser(
+        "events", help="what happened on this host, for programs: a line of JSON each, oldest first"
+    )
+    events.add_argument("--follow", action="store_true", help="go on with what happens, and with libvirt's events")
+    events.add_argument(
+        "--after",
+        default="",
+        metavar="CURSOR",
+        help="only what came after the event with this cursor; end: nothing of the past",
+    )
     explain = verbs.add_parser("explain", help="what a code such as not_expired means, and what to do about it")
     explain.add_argument("code", metavar="CODE", help="the word in brackets at the end of a line")
     clock = verbs.add_parser("clock-accept", help="believe this host's clock as it is now")
@@ -91,7 +101,7 @@ def _own_verbs(verbs: Any) -> None:
     notify.add_argument("--test", action="store_true", help="hand over one test message instead, now")
     for command in (validate, explain, clock, log, notify):
         command.add_argument("--json", action="store_true", help="print JSON")
-    for command in (clock, log, notify):
+    for command in (clock, events, log, notify):
         command.add_argument("--uri", default=LOCAL_URIS[0], choices=LOCAL_URIS, help="libvirt to use")
 
 

@@ -181,6 +181,17 @@ def _log(options: argparse.Namespace, store: Store, _host: Host) -> int:
     return _say(options, {"operations": [vars(line) for line in lines]}, operations(lines))
 
 
+def _events(options: argparse.Namespace, _store: Store, _host: Host) -> int:
+    from ..adapters.event_log import EventLog, cursor_of
+    from ..adapters.world import directories
+    from .event_stream import print_events
+
+    log = EventLog(directories(options.uri)[0])
+    return print_events(
+        options.uri, log, log.end() if options.after == "end" else cursor_of(options.after), options.follow
+    )
+
+
 def _notify(options: argparse.Namespace, store: Store, host: Host) -> int:
     """Exit code 1 when something could not be handed over; it is tried again after the next sweep."""
     from ..tasks.notify import attempt, deliver
@@ -196,6 +207,7 @@ def _notify(options: argparse.Namespace, store: Store, host: Host) -> int:
 #: Verbs that are no task.
 OWN: Dict[str, Callable[[argparse.Namespace, Store, Host], int]] = {
     "clock-accept": _accept_clock,
+    "events": _events,
     "log": _log,
     "notify": _notify,
 }
