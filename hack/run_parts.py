@@ -67,6 +67,8 @@ def parts(everything: bool) -> list[Part]:
         for name in ("generate-check", "lint", "units", "scenarios", "fuzz-small", "oracle", "sanity", "dist")
     ]
     result.append(make("contracts", after=("lab-image",)))
+    result.append(make("awx"))
+    result.append(make("awx-jobs", after=("lab-image",)))
     result.append(make("events"))
     result.append(make("adversary", after=("lab-image",)))
     result += molecule_parts("bookworm")
