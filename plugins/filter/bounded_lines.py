@@ -34,7 +34,9 @@ def sweep_lines(sweep: Mapping[str, Any], limit: int = 200) -> List[str]:
     places = {place for place, _lines in shown}
     rest = Counter(vm["decision"] for place, vm in enumerate(sweep["vms"]) if place not in places)
     if rest:
-        result.append("... and " + ", ".join(f"{number} more {words.get(word, word)}" for word, number in sorted(rest.items())))
+        result.append(
+            "... and " + ", ".join(f"{number} more {words.get(word, word)}" for word, number in sorted(rest.items()))
+        )
     return result + ([f"plan {sweep['plan_id']}"] if sweep["plan_id"] else [])
 
 
@@ -56,7 +58,9 @@ def status_lines(host: Mapping[str, Any], limit: int = 200) -> List[str]:
     """A result of vm_lifecycle_info: a line for each plan that waits, for each VM, and for each that can be brought back."""
     lines = [f"plan {plan['plan_id']} of {plan['created_at']} waits: {_names(plan['vms'])}" for plan in host["plans"]]
     lines += [_vm_line(vm) for vm in host["vms"]]
-    lines += [f"{vm['name']}: removed {vm['removed_at']}, can be brought back until {vm['undo_until']}" for vm in host["undo"]]
+    lines += [
+        f"{vm['name']}: removed {vm['removed_at']}, can be brought back until {vm['undo_until']}" for vm in host["undo"]
+    ]
     return bounded_lines(lines or ["no VM matches"], limit)
 
 

@@ -57,7 +57,13 @@ def _read(question: Mapping[str, Any], value: Any) -> Tuple[Any, str]:
     """(value or None, what is wrong or "")."""
     if _is_empty(value):
         return None, ""
-    readers = {"integer": _integer, "multiplechoice": _choice, "multiselect": _choices, "textarea": _lines, "text": _text}
+    readers = {
+        "integer": _integer,
+        "multiplechoice": _choice,
+        "multiselect": _choices,
+        "textarea": _lines,
+        "text": _text,
+    }
     return readers[question["type"]](question, value)
 
 

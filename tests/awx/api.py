@@ -72,6 +72,8 @@ RESOURCES: dict[str, tuple[str, dict[str, Any]]] = {
         {"name": ..., "rrule": ..., "unified_job_template": ..., "extra_data": {}, "enabled": True, "description": ""},
     ),
 }  # fmt: skip
+#: What AWX fills in.
+WEBHOOK = {"http_method": "POST", "disable_ssl_verification": False, "username": "", "password": ""}
 UNIFIED = ("projects", "inventory_sources", "job_templates", "workflow_job_templates")
 DEFAULT_TYPES = {"text": str, "textarea": str, "multiplechoice": str, "multiselect": str, "integer": int}
 
@@ -153,6 +155,8 @@ class World:
         number = self._next
         self._next += 1
         url = f"{PREFIX}{endpoint}/{number}/"
+        if item.get("notification_type") == "webhook":
+            item["notification_configuration"] = {**WEBHOOK, **item["notification_configuration"]}
         item.update(id=number, type=kind, url=url, summary_fields={}, related={"survey_spec": f"{url}survey_spec/"})
         self._check(endpoint, item)
         self.items[endpoint][number] = item
@@ -161,7 +165,11 @@ class World:
     def change(self, endpoint: str, number: int, data: Mapping[str, Any]) -> dict[str, Any]:
         old = self.items[endpoint][number]
         # an empty choice is "" and not null
-        changes = {name: data[name] for name in RESOURCES[endpoint][1] if name in data and not (name == "kind" and data[name] is None)}
+        changes = {
+            name: data[name]
+            for name in RESOURCES[endpoint][1]
+            if name in data and not (name == "kind" and data[name] is None)
+        }
         self._check(endpoint, {**old, **changes})
         old.update(changes)
         return self.shown(endpoint, old)
@@ -204,7 +212,9 @@ class World:
         unasked = sorted(set(item["extra_data"]) - asked)
         if unasked and not template.get("ask_variables_on_launch"):
             raise Refused(400, {"extra_data": [f"Variables {', '.join(unasked)} are not allowed on launch."]})
-        problems = [problem for question in questions for problem in answer_problems(question, item["extra_data"], required)]
+        problems = [
+            problem for question in questions for problem in answer_problems(question, item["extra_data"], required)
+        ]
         if problems:
             raise Refused(400, {"variables_needed_to_start": problems})
 

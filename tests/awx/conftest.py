@@ -18,7 +18,11 @@ ROOT = Path(__file__).resolve().parents[2]
 PROJECT = ROOT / "examples" / "awx-project"
 COLLECTIONS = f"{ROOT}/.ansible/collections:{ROOT}/.build/awx/collections"
 #: awx.awx of this version uses what ansible-core is about to drop.
-ENVIRONMENT = {"ANSIBLE_COLLECTIONS_PATH": COLLECTIONS, "ANSIBLE_DEPRECATION_WARNINGS": "false", "ANSIBLE_PIPELINING": "true"}
+ENVIRONMENT = {
+    "ANSIBLE_COLLECTIONS_PATH": COLLECTIONS,
+    "ANSIBLE_DEPRECATION_WARNINGS": "false",
+    "ANSIBLE_PIPELINING": "true",
+}
 CREDENTIALS = ("hosts",)
 
 
@@ -33,7 +37,9 @@ def surveys() -> dict[str, Any]:
 
 
 def job_templates() -> list[dict[str, Any]]:
-    listed: list[dict[str, Any]] = load("roles/vm_lifecycle_awx/vars/main/surveys.yml")["vm_lifecycle_awx_job_template_list"]
+    listed: list[dict[str, Any]] = load("roles/vm_lifecycle_awx/vars/main/surveys.yml")[
+        "vm_lifecycle_awx_job_template_list"
+    ]
     return listed
 
 

@@ -15,8 +15,8 @@ from tests.awx.conftest import PROJECT, ROOT
 def context(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The context from which an image is built."""
     made = tmp_path_factory.mktemp("environment") / "context"
-    command = ["ansible-builder", "create", "--file", "execution-environment.yml", "--context", str(made), "--verbosity", "3"]
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
+    options = ["--file", "execution-environment.yml", "--context", str(made), "--output-filename", "Containerfile"]
+    done = subprocess.run(["ansible-builder", "create", *options], cwd=PROJECT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return made
 

@@ -88,13 +88,16 @@ def test_the_data_for_configuration_as_code_is_what_the_role_creates(awx: Server
     other = Server(World(awx.world.playbooks, CREDENTIALS))
     assert set(MODULES) == set(CONTROLLER)
     tasks = [
-        {"name": module, f"awx.awx.{module}": "{{ item }}", "loop": "{{ %s }}" % name} for name, module in MODULES.items()
+        {"name": module, f"awx.awx.{module}": "{{ item }}", "loop": f"{{{{ {name} }}}}"}
+        for name, module in MODULES.items()
     ]
     play = [{"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": tasks}]
     path = ROOT / ".build" / "awx" / "controller.yml"
     path.write_text(json.dumps(play))
     variables = f"@{PROJECT}/controller/vm_lifecycle.yml"
-    done = Play(str(path), "-i", "localhost,", "-e", variables, environment={**ENVIRONMENT, "CONTROLLER_HOST": other.address})
+    done = Play(
+        str(path), "-i", "localhost,", "-e", variables, environment={**ENVIRONMENT, "CONTROLLER_HOST": other.address}
+    )
     try:
         assert done.done.returncode == 0, done.text
         assert other.world.by_names() == awx.world.by_names()
@@ -107,7 +110,11 @@ def test_what_differs_is_changed(awx: Server, first: Play) -> None:
         "name": "soon", "job": "status", "rrule": "DTSTART:20260101T060000Z RRULE:FREQ=DAILY;INTERVAL=1",
         "answers": {"vm_lifecycle_filter_expires_within_hours": 24}, "enabled": False,
     }  # fmt: skip
-    friday = {"name": "on Fridays", "job": "workflow", "rrule": "DTSTART:20260101T180000Z RRULE:FREQ=WEEKLY;BYDAY=FR;INTERVAL=1"}
+    friday = {
+        "name": "on Fridays",
+        "job": "workflow",
+        "rrule": "DTSTART:20260101T180000Z RRULE:FREQ=WEEKLY;BYDAY=FR;INTERVAL=1",
+    }
     changes = {
         "vm_lifecycle_awx_credentials": ["hosts"],
         "vm_lifecycle_awx_slices": 9,
@@ -124,7 +131,10 @@ def test_what_differs_is_changed(awx: Server, first: Play) -> None:
     assert made["job_template VM lifecycle: hold"]["job_slice_count"] == 1
     assert made["workflow_job_template_node confirm"]["extra_data"] == {"vm_lifecycle_cleanup_ignore": ["window"]}
     assert made["workflow_approval_template Confirm the plans"]["timeout"] == 3600
-    assert made["schedule VM lifecycle: on Fridays"]["unified_job_template"] == "workflow_job_template VM lifecycle: sweep with approval"
+    assert (
+        made["schedule VM lifecycle: on Fridays"]["unified_job_template"]
+        == "workflow_job_template VM lifecycle: sweep with approval"
+    )
     assert made["schedule VM lifecycle: soon"]["extra_data"] == {"vm_lifecycle_filter_expires_within_hours": 24}
     assert made["schedule VM lifecycle: soon"]["enabled"] is False
 
@@ -135,7 +145,9 @@ def test_without_awx_awx_the_role_says_what_is_missing() -> None:
         environment={"ANSIBLE_COLLECTIONS_PATH": f"{ROOT}/.ansible/collections"},
     )  # fmt: skip
     assert done.done.returncode == 2
-    assert "needs the collection awx.awx, 24.0.0 or later, on the controller; found: none. Install it with:" in done.text
+    assert (
+        "needs the collection awx.awx, 24.0.0 or later, on the controller; found: none. Install it with:" in done.text
+    )
 
 
 @pytest.mark.parametrize("key", surveys())
@@ -169,9 +181,15 @@ def test_the_stand_in_refuses_what_awx_would_refuse(awx: Server, first: Play) ->
     number = {item["name"]: key for key, item in world.items["job_templates"].items()}
     schedule = {"name": "x", "rrule": "x", "unified_job_template": number["VM lifecycle: hold"]}
     for endpoint, document in (
-        ("job_templates", {"name": "x", "project": next(iter(world.items["projects"])), "playbook": "playbooks/none.yml"}),
+        (
+            "job_templates",
+            {"name": "x", "project": next(iter(world.items["projects"])), "playbook": "playbooks/none.yml"},
+        ),
         ("schedules", schedule),  # the names of VMs have to be answered
-        ("schedules", {**schedule, "unified_job_template": number["VM lifecycle: status"], "extra_data": {"unasked": 1}}),
+        (
+            "schedules",
+            {**schedule, "unified_job_template": number["VM lifecycle: status"], "extra_data": {"unasked": 1}},
+        ),
         ("projects", {"name": "x"}),
     ):
         with pytest.raises(Refused):

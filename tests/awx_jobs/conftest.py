@@ -120,7 +120,9 @@ class Runner:
         sent, said, results = self.base / "sent", self.base / "said", self.base / "results"
         for directory in (self.worker, results):
             shutil.rmtree(directory, ignore_errors=True)
-        environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "ANSIBLE_COLLECTIONS_PATH")}
+        environment = {
+            key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "ANSIBLE_COLLECTIONS_PATH")
+        }
         for words, source, target in (
             (["transmit", str(self.private), "-p", f"playbooks/{playbook}.yml", "-i", ident], None, sent),
             (["worker", "--private-data-dir", str(self.worker)], sent, said),

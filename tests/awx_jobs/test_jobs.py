@@ -18,19 +18,37 @@ REQUIRED: dict[str, dict[str, Any]] = {
 }
 #: An answer that is wrong, and what has to be said of it.
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
-    "converge": ({"vm_lifecycle_undo_hours": 9000}, "vm_lifecycle_undo_hours must be a whole number from 0 to 8760, not 9000."),
+    "converge": (
+        {"vm_lifecycle_undo_hours": 9000},
+        "vm_lifecycle_undo_hours must be a whole number from 0 to 8760, not 9000.",
+    ),
     "declare": ({"vm_lifecycle_ttl_hours": 0}, "vm_lifecycle_ttl_hours must be a whole number from 1 to 8760, not 0."),
     "sweep": (
         {"vm_lifecycle_vm_names": "old", "vm_lifecycle_cleanup_ignore": ["everything"]},
         "vm_lifecycle_cleanup_ignore may hold only: expiry, window, load, disabled, not ['everything'].",
     ),
-    "plan": ({"vm_lifecycle_plan_id": "of all"}, "vm_lifecycle_plan_id must be 1 to 64 letters, digits, dots, dashes or underscores"),
-    "confirm": ({"vm_lifecycle_plan_id": "../4711"}, "vm_lifecycle_plan_id must be 1 to 64 letters, digits, dots, dashes or underscores"),
-    "recover": ({"vm_lifecycle_on_restore_failure": "hope"}, "vm_lifecycle_on_restore_failure must be one of: fail, start-cold, not hope."),
+    "plan": (
+        {"vm_lifecycle_plan_id": "of all"},
+        "vm_lifecycle_plan_id must be 1 to 64 letters, digits, dots, dashes or underscores",
+    ),
+    "confirm": (
+        {"vm_lifecycle_plan_id": "../4711"},
+        "vm_lifecycle_plan_id must be 1 to 64 letters, digits, dots, dashes or underscores,",
+    ),
+    "recover": (
+        {"vm_lifecycle_on_restore_failure": "hope"},
+        "vm_lifecycle_on_restore_failure must be one of: fail, start-cold, not hope.",
+    ),
     "hold": ({"vm_lifecycle_hold": "evil"}, "vm_lifecycle_hold must be one of: deletion, everything, not evil."),
     "release": ({"vm_lifecycle_vm_names": " \n"}, "vm_lifecycle_vm_names must be answered."),
-    "renew": ({"vm_lifecycle_if_less_than_hours": "two"}, "vm_lifecycle_if_less_than_hours must be a whole number from 1 to 8760, not two."),
-    "status": ({"vm_lifecycle_filter_mode": "eternal"}, "vm_lifecycle_filter_mode must be one of: permanent, temporary, not eternal."),
+    "renew": (
+        {"vm_lifecycle_if_less_than_hours": "two"},
+        "vm_lifecycle_if_less_than_hours must be a whole number from 1 to 8760, not two.",
+    ),
+    "status": (
+        {"vm_lifecycle_filter_mode": "eternal"},
+        "vm_lifecycle_filter_mode must be one of: permanent, temporary, not eternal.",
+    ),
 }
 #: Bytes of the data of one event. AWX cuts off what is much longer.
 EVENT_LIMIT = 100_000
@@ -62,7 +80,9 @@ def test_a_wrong_answer_fails_and_changes_nothing(runner: Runner, host: Host, be
     (failure,) = job.results("runner_on_failed")
     assert failure["res"]["msg"].startswith(said)
     assert failure["res"]["msg"].endswith(" Nothing was changed.")
-    assert {result["task_action"] for result in job.results("runner_on_ok")} <= {"ansible.builtin.validate_argument_spec"}
+    assert {result["task_action"] for result in job.results("runner_on_ok")} <= {
+        "ansible.builtin.validate_argument_spec"
+    }
     assert host.everything() == before
 
 
@@ -104,14 +124,21 @@ def test_hold_renew_and_release(runner: Runner, host: Host) -> None:
 
 def test_status_shows_and_changes_nothing(runner: Runner, host: Host) -> None:
     def lines(job: Job) -> list[str]:
-        (shown,) = (result["res"]["msg"] for result in job.results("runner_on_ok") if result["task_action"] == "ansible.builtin.debug")
+        (shown,) = (
+            result["res"]["msg"]
+            for result in job.results("runner_on_ok")
+            if result["task_action"] == "ansible.builtin.debug"
+        )
         return list(shown)
 
     state = host.everything()
     everything = lines(succeed(runner, "status"))
     assert [line.split(":")[0] for line in everything] == ["foreign", "old", "older", "young"]
     assert everything[1].startswith("old: running, temporary, expires ")
-    assert [line.split(":")[0] for line in lines(succeed(runner, "status", vm_lifecycle_filter_state="expired"))] == ["old", "older"]
+    assert [line.split(":")[0] for line in lines(succeed(runner, "status", vm_lifecycle_filter_state="expired"))] == [
+        "old",
+        "older",
+    ]
     assert host.everything() == state
 
 

@@ -22,18 +22,7 @@ def controller_data(variables: dict[str, Any]) -> dict[str, Any]:
     """The lists by the names that collections for configuration as code read."""
     jobs = variables["vm_lifecycle_awx_job_template_list"]
     return {
-        "controller_notifications": [
-            {
-                "name": NOTIFICATION,
-                **ORGANIZATION,
-                "notification_type": "webhook",
-                "notification_configuration": {
-                    "url": "https://hooks.example.org/vm-lifecycle",
-                    "http_method": "POST",
-                    "headers": {"Content-Type": "application/json"},
-                },
-            }
-        ],
+        "controller_notifications": [_notification()],
         "controller_execution_environments": [{"name": PREFIX, **ORGANIZATION, "image": IMAGE, "pull": "missing"}],
         "controller_projects": [
             {
@@ -47,9 +36,7 @@ def controller_data(variables: dict[str, Any]) -> dict[str, Any]:
         ],
         "controller_inventories": [{"name": PREFIX, **ORGANIZATION}],
         "controller_inventory_sources": [_inventory_source()],
-        "controller_templates": [
-            _job_template(job, variables["vm_lifecycle_awx_surveys"][job["key"]]) for job in jobs
-        ],
+        "controller_templates": [_job_template(job, variables["vm_lifecycle_awx_surveys"][job["key"]]) for job in jobs],
         "controller_workflows": [_workflow(_titles(jobs))],
         "controller_schedules": [
             {
@@ -60,6 +47,24 @@ def controller_data(variables: dict[str, Any]) -> dict[str, Any]:
                 "enabled": True,
             }
         ],
+    }
+
+
+def _notification() -> dict[str, Any]:
+    """With every field that AWX has: what is left out, AWX fills in, and would be changed with each run."""
+    configuration = {
+        "url": "https://hooks.example.org/vm-lifecycle",
+        "http_method": "POST",
+        "headers": {"Content-Type": "application/json"},
+        "disable_ssl_verification": False,
+        "username": "",
+        "password": "",
+    }
+    return {
+        "name": NOTIFICATION,
+        **ORGANIZATION,
+        "notification_type": "webhook",
+        "notification_configuration": configuration,
     }
 
 

@@ -18,8 +18,25 @@ from .options import Options
 #: Length of a text when nothing says otherwise: AWX's own.
 TEXT_LENGTH = 1024
 _MARKUP = re.compile(r"\b[A-Z]\(([^()]*)\)")
-_TEMPLATE_KEYS = {"variable", "question", "help", "attribute", "option", "type", "max", "required", "unset", "pattern", "rule"}
-_BOUNDS = {"minimum": ("min", 0), "exclusiveMinimum": ("min", 1), "maximum": ("max", 0), "exclusiveMaximum": ("max", -1)}
+_TEMPLATE_KEYS = {
+    "variable",
+    "question",
+    "help",
+    "attribute",
+    "option",
+    "type",
+    "max",
+    "required",
+    "unset",
+    "pattern",
+    "rule",
+}
+_BOUNDS = {
+    "minimum": ("min", 0),
+    "exclusiveMinimum": ("min", 1),
+    "maximum": ("max", 0),
+    "exclusiveMaximum": ("max", -1),
+}
 
 
 class Surveys:
@@ -80,11 +97,17 @@ class Surveys:
         if option is None:
             raise self._error(template, f"there is no option {template['option']}")
         given = {"default": option["default"]} if "default" in option else {}
-        return self._typed(template, option["type"], option.get("choices"), given), _plain(" ".join(option["description"]))
+        return self._typed(template, option["type"], option.get("choices"), given), _plain(
+            " ".join(option["description"])
+        )
 
     def _typed(self, template: Mapping[str, Any], kind: str, choices: Any, given: dict[str, Any]) -> dict[str, Any]:
         if kind == "bool":
-            return {"type": "multiplechoice", "choices": ["true", "false"], **{k: str(v).lower() for k, v in given.items()}}
+            return {
+                "type": "multiplechoice",
+                "choices": ["true", "false"],
+                **{k: str(v).lower() for k, v in given.items()},
+            }
         if choices and kind in ("str", "list"):
             return {"type": "multiselect" if kind == "list" else "multiplechoice", "choices": list(choices), **given}
         if kind in ("int", "str"):
