@@ -19,6 +19,7 @@ from .changes import Forget, QueueNotice, Remember, RememberSchedule, RememberSt
 from .errors import DomainGone, EffectError
 from .metadata import digest
 from .model import ClockMemory, Intent, Record
+from .patience import POLL, SLOT_WAIT
 from .policy import notice, schedule
 from .policy.cleanup_policy import pressed
 from .ports import Hypervisor, World
@@ -32,8 +33,6 @@ OPERATIONS = {
     "limited": "limit",
     "paused": "pause",
 }
-#: Seconds between two looks at something that is waited for, and for which a removal waits for its turn.
-POLL, SLOT_WAIT = 0.5, 600.0
 
 
 def apply(plan: do.Plan, world: World, clock: ClockMemory, handlers: Handlers) -> List[Chain]:

@@ -12,7 +12,6 @@ from functools import partial
 from typing import Dict, List, Optional, Tuple
 
 from . import actions as do
-from .apply import POLL, SLOT_WAIT
 from .boots import LastState, Place, StartRecord
 from .chain import Chain, Handlers, Run
 from .changes import RememberStart, RememberState, StoreChange
@@ -20,7 +19,7 @@ from .errors import DomainGone, EffectError
 from .loading import activate_needs, load
 from .metadata import digest, read
 from .model import ClockMemory, Domain
-from .patience import AWAY, patiently
+from .patience import AWAY, POLL, SLOT_WAIT, patiently
 from .policy.boot_run import Moves, Order, Step
 from .policy.host_boot import decide
 from .policy.power import UP, heard_since, seen, stopped_meanwhile

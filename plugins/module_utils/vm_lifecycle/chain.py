@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from typing import Any, Callable, List, Mapping, Optional, Set, Tuple, Type
+from typing import TYPE_CHECKING, Any, Callable, List, Mapping, Optional, Set, Tuple, Type
 
 from . import actions as do
 from .boots import StartRecord
@@ -15,7 +15,9 @@ from .changes import LogOperation, StoreChange
 from .errors import EffectError
 from .model import ClockMemory, Document, Intent, VolumeVerdict
 from .ports import World
-from .recoveries import Recovery
+
+if TYPE_CHECKING:
+    from .recoveries import Recovery
 
 #: Failures that mean "not now": when nothing was begun, the VM waits for the next run.
 POSTPONING = (

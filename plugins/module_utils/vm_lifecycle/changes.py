@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import FrozenSet, Mapping, Union
+from typing import TYPE_CHECKING, FrozenSet, Mapping, Union
 
-from .boots import BootRun, LastState, StartRecord
-from .model import ClockMemory, Document, Notice, Record, SweepPlan
-from .recoveries import Recovery
-from .restarts import RestartRecord
-from .snapshots import Sample, SweepRun
+if TYPE_CHECKING:
+    from .boots import BootRun, LastState, StartRecord
+    from .model import ClockMemory, Document, Notice, Record, SweepPlan
+    from .recoveries import Recovery
+    from .restarts import RestartRecord
+    from .snapshots import Sample, SweepRun
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional
+from typing import TYPE_CHECKING, Optional
 
-from .boots import LastState, Place
-from .recoveries import Recovery
+if TYPE_CHECKING:
+    from .boots import LastState, Place
+    from .recoveries import Recovery
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
-from typing import Optional, Tuple
+from typing import TYPE_CHECKING, Optional, Tuple
 
 from .errors import DomainGone, EffectError
 from .model import Domain
-from .policy.memory import mismatch
 from .ports import World
-from .recoveries import Manifest, Memory
+
+if TYPE_CHECKING:
+    from .recoveries import Memory
 
 #: Directory of the state for memory that was kept aside.
 ASIDE = "memory"
@@ -63,6 +64,8 @@ def _was_interrupted(world: World, uuid: str) -> bool:
 
 def _resumed(world: World, domain: Domain, paused: bool) -> Tuple[str, str]:
     """(code, message) of why its memory was not loaded, empty when it was."""
+    from .policy.memory import mismatch  # most VMs that are started have no saved memory
+
     manifest = world.store.manifests().get(domain.uuid)
     problem = mismatch(manifest, world.hypervisor.memory_facts(domain.uuid))
     if problem:
@@ -80,6 +83,8 @@ def _resumed(world: World, domain: Domain, paused: bool) -> Tuple[str, str]:
 
 def begin_manifest(world: World, domain: Domain) -> None:
     """Before memory is saved: that it was us, and on which machine. Its disks are still being written to."""
+    from .recoveries import Manifest, Memory
+
     facts = world.hypervisor.memory_facts(domain.uuid)
     now = int(world.host.clock().now)
     world.store.write_manifest(Manifest(domain.uuid, domain.name, now, Memory(""), facts.machine))
@@ -87,6 +92,8 @@ def begin_manifest(world: World, domain: Domain) -> None:
 
 def end_manifest(world: World, domain: Domain, path: str = "") -> Optional[Memory]:
     """When the VM is off: the image and its disks as they are now. Returns the image."""
+    from .recoveries import Manifest
+
     facts = world.hypervisor.memory_facts(domain.uuid, path)
     if facts.memory is None:
         return None

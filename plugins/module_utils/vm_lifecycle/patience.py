@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import Callable, TypeVar
 
-from .apply import POLL
 from .errors import EffectError
 from .ports import World
 
+#: Seconds between two looks at something that is waited for, and for which a removal or a start waits for its turn.
+POLL, SLOT_WAIT = 0.5, 600.0
 #: What a call says when the daemon did not answer.
 AWAY = "connection_failed"
 

@@ -26,7 +26,6 @@ from typing import (
 from .boots import MemoryCost, Need
 from .changes import LogOperation, StoreChange
 from .keeping import Keeping
-from .limits import Controllers
 from .measuring import Measurements, Meter
 from .model import (
     ClockMemory,
@@ -45,10 +44,11 @@ from .model import (
     VolumeVerdict,
 )
 from .ports_limits import Limiting
-from .recoveries import Configuration, MemoryFacts
 
 if TYPE_CHECKING:
     from .examination import Examination
+    from .limits import Controllers
+    from .recoveries import Configuration, MemoryFacts
 
 
 class Hypervisor(Limiting, Meter, Protocol):

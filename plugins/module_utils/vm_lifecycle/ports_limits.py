@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-from typing import Optional, Protocol
+from typing import TYPE_CHECKING, Optional, Protocol
 
-from .limits import DiskUsage, LimitsSeen
+if TYPE_CHECKING:
+    from .limits import DiskUsage, LimitsSeen
 
 
 class Limiting(Protocol):

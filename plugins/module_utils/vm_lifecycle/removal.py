@@ -9,12 +9,13 @@ from dataclasses import replace
 from typing import Dict, List, Type
 
 from . import actions as do
-from .apply import DECLARATIONS, POLL, check
+from .apply import DECLARATIONS, check
 from .chain import Chain, Handler, Run
 from .changes import Forget, Remember, RememberSchedule
 from .errors import EffectError
 from .looks import storage
 from .model import Intent, Record, UndoRecord, VolumeVerdict
+from .patience import POLL
 from .policy import schedule as schedules
 from .policy.clock import judge
 from .policy.storage import Usage, doubtful, must_keep_nvram, narrowed, obstacles, still_unused, verdicts

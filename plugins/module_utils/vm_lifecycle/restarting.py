@@ -13,12 +13,12 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Dict, List, Mapping, Optional, Set, Tuple
 
-from .apply import POLL
 from .boots import LastState, PowerEvent
 from .changes import LogOperation, RememberRestart, StoreChange
 from .errors import EffectError
 from .guarded import start_again
 from .model import ClockReading, Domain, Record
+from .patience import POLL
 from .policy.power import STOPS, UP
 from .policy.restart import after, rule
 from .ports import Jobs, World

@@ -9,13 +9,18 @@ from dataclasses import dataclass
 from typing import Any, Callable, Dict, List, Mapping, Tuple, Type
 
 from .actions import Plan
-from .apply import apply
 from .chain import Chain, Handler, Handlers
 from .changes import RememberClock
 from .errors import EffectError, refuse
 from .model import ClockMemory, Document, Observed
 from .policy.clock import ClockVerdict, judge
 from .ports import World
+
+
+def _one_by_one(plan: Plan, world: World, clock: ClockMemory, handlers: Handlers) -> List[Chain]:
+    from .apply import apply  # a boot carries its plan out by itself, and its VMs wait for what is imported
+
+    return apply(plan, world, clock, handlers)
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,7 @@ class Task:
     report: Callable[[Any, Observed, List[Chain]], Document]
     handlers: Mapping[Type[object], Handler]
     #: Who carries the plan out: VM by VM, unless an order is to be kept.
-    carry_out: Callable[[Plan, World, ClockMemory, Handlers], List[Chain]] = apply
+    carry_out: Callable[[Plan, World, ClockMemory, Handlers], List[Chain]] = _one_by_one
 
 
 def run(task: Task, document: Mapping[str, Any], world: World, dry_run: bool = False) -> Dict[str, Any]:

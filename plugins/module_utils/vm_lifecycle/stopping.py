@@ -14,12 +14,11 @@ from functools import partial
 from typing import Callable, List, Mapping, Optional, Set, Tuple
 
 from . import actions as do
-from .apply import POLL
 from .chain import Chain, Handlers, Run
 from .changes import RememberState, StoreChange
 from .errors import DomainGone, EffectError
 from .model import ClockMemory, Domain
-from .patience import patiently
+from .patience import POLL, patiently
 from .policy.boot_order import reversed_order, sound
 from .policy.power import seen, stopped
 from .ports import Jobs, World

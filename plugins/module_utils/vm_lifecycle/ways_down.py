@@ -9,12 +9,11 @@ import math
 from typing import List
 
 from . import actions as do
-from .apply import POLL
 from .chain import Chain
 from .errors import DomainGone, EffectError
 from .loading import begin_manifest, end_manifest
 from .model import Domain
-from .patience import AWAY, patiently
+from .patience import AWAY, POLL, patiently
 from .ports import World
 
 #: Seconds for which libvirt's daemon may be away: it is being restarted.

@@ -11,9 +11,9 @@ from vm_lifecycle import agent
 IDLE = [
     "jsonschema", "concurrent.futures", "subprocess", "tempfile", "urllib.request", "uuid",
     *(f"vm_lifecycle.{name}" for name in (
-        "removal", "agent.supervisor", "agent.svg", "adapters.hooks", "adapters.images", "adapters.machine",
-        "policy.doctor", "policy.storage", "tasks.cleanup", "tasks.doctor", "tasks.info", "tasks.persistence",
-        "tasks.shutdown",
+        "apply", "limits", "recoveries", "removal", "restarts", "snapshots", "agent.supervisor", "agent.svg", "adapters.hooks",
+        "adapters.images", "adapters.libvirt.memory", "adapters.machine", "policy.cleanup_policy", "policy.doctor",
+        "policy.restart", "policy.storage", "tasks.cleanup", "tasks.doctor", "tasks.info", "tasks.persistence", "tasks.shutdown",
     )),
 ]  # fmt: skip
 PROGRAM = """

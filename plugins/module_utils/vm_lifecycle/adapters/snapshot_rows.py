@@ -8,13 +8,15 @@ from __future__ import annotations
 import json
 import sqlite3
 from dataclasses import asdict
-from typing import Any, Dict, List, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence
 
 from ..changes import Prune, RememberSnapshot, RememberSweep
 from ..model import Document
-from ..snapshots import Counters, SweepRun
 from .durable_files import NOT_UNDERSTOOD, decoded
 from .plain_rows import plain
+
+if TYPE_CHECKING:
+    from ..snapshots import Counters, SweepRun
 
 #: Version of the database that has the tables.
 SINCE = 6
@@ -37,10 +39,14 @@ class SnapshotBooks:
         return found
 
     def counters(self) -> Dict[str, Counters]:
+        from ..snapshots import Counters
+
         found = self._read("SELECT uuid, counters FROM counters", (), SINCE)
         return decoded(found, lambda stored: plain(Counters, stored))
 
     def sweep(self) -> Optional[SweepRun]:
+        from ..snapshots import SweepRun
+
         found = self._read("SELECT 'sweep', sweep FROM sweeps", (), SINCE)
         return decoded(found, lambda stored: plain(SweepRun, stored)).get("sweep")
 

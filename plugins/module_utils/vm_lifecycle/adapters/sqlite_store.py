@@ -15,19 +15,21 @@ import sqlite3
 from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Optional, Sequence, TypeVar
 
 from ..boots import BootRun, LastState, StartRecord
 from ..changes import LogOperation, StoreChange
 from ..errors import EffectError
 from ..model import ClockMemory, Document, Intent, Notice, Record, SweepPlan, UndoRecord
-from ..recoveries import Manifest, Recovery
-from ..restarts import RestartRecord
 from . import store_rows as rows
 from .durable_files import JsonFiles, decoded, make_directory, sync_directory
-from .recovery_rows import decode_manifest, decode_recovery, unreadable
+from .manifest_files import ManifestFiles
 from .snapshot_rows import SnapshotBooks
 from .store_tables import TABLES
+
+if TYPE_CHECKING:
+    from ..recoveries import Manifest, Recovery
+    from ..restarts import RestartRecord
 
 #: Version of the database; an older one is upgraded where it stands.
 SCHEMA_VERSION = max(TABLES)
@@ -45,7 +47,7 @@ class SqliteStore(SnapshotBooks):
         self._database = directory / "state.db"
         self._intents: JsonFiles[Intent] = JsonFiles(directory / "intents", rows.decode_intent)
         self._undo: JsonFiles[UndoRecord] = JsonFiles(directory / "undo", rows.decode_undo)
-        self._manifests: JsonFiles[Manifest] = JsonFiles(directory / "manifests", decode_manifest)
+        self._manifests = ManifestFiles(directory / "manifests")
 
     def records(self, uuids: rows.Uuids = None) -> Dict[str, Record]:
         return decoded(self._read(*rows.select("record", "vms", uuids)), rows.decode_record)
@@ -86,11 +88,12 @@ class SqliteStore(SnapshotBooks):
         return decoded(self._read("SELECT uuid, restart FROM restarts", since=5), rows.decode_restart)
 
     def recoveries(self, uuids: rows.Uuids = None) -> Dict[str, Recovery]:
+        from .recovery_rows import decode_recovery
+
         return decoded(self._read(*rows.select("recovery", "recoveries", uuids), since=4), decode_recovery)
 
     def manifests(self) -> Dict[str, Manifest]:
-        found, damaged = self._guarded(self._manifests.look)
-        return {**found, **{Path(path).stem: unreadable(Path(path).stem, path) for path in damaged}}
+        return self._guarded(self._manifests.whole)
 
     def save(self, changes: Sequence[StoreChange]) -> None:
         def write() -> None:

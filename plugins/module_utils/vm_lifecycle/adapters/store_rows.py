@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from dataclasses import asdict
-from typing import Any, Collection, Dict, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Collection, Dict, Optional, Tuple
 
 from ..boots import BootRun, LastState, StartRecord
 from ..changes import (
@@ -45,12 +45,13 @@ from ..model import (
     UndoRecord,
     VolumeVerdict,
 )
-from ..policy.restart import PHASES
-from ..restarts import RestartRecord
 from ..times import iso
 from . import snapshot_rows
 from .durable_files import decoded
 from .plain_rows import plain
+
+if TYPE_CHECKING:
+    from ..restarts import RestartRecord
 
 TOMBSTONE = '%"document": {}%'  # as JSON, a record of which only the revision is known
 NOTICE_COLUMNS = "key, kind, uuid, name, message, queued_unix, delivered_unix, attempts, error"
@@ -244,6 +245,9 @@ def decode_start(stored: Any) -> StartRecord:
 
 def decode_restart(stored: Any) -> RestartRecord:
     """Where a VM is between its stop and its restart."""
+    from ..policy.restart import PHASES
+    from ..restarts import RestartRecord
+
     record = plain(RestartRecord, stored)
     if record.phase not in PHASES or record.restart_count < 0:
         raise ValueError("not a restart")

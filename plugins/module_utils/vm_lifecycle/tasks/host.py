@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Collection, Dict, List, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Collection, Dict, List, Mapping, Optional, Tuple
 
 from .. import metadata
 from ..boots import BootRun, LastState, StartRecord
@@ -14,11 +14,12 @@ from ..changes import RememberState
 from ..errors import EffectError, LifecycleError, Problem, refuse
 from ..model import Document, Domain, Observed
 from ..policy import boot_order, host_boot, power
-from ..policy.restart import owed
 from ..ports import Host, World
-from ..restarts import RestartRecord
 from ..schema import violations, with_defaults
 from . import observe as reads
+
+if TYPE_CHECKING:
+    from ..restarts import RestartRecord
 
 
 @dataclass(frozen=True)
@@ -60,13 +61,23 @@ def _seen(world: World, stopping: bool, store: bool = True) -> HostSeen:
     """Asking systemd takes as long as all the rest together, and the VMs of a host that boots wait for this."""
     seen = HostSeen(**vars(reads.at_once(world, store)))
     if store:
-        states = owed(world.store.states(), world.store.restarts(), seen.clock.boot_id)
-        seen = replace(seen, states=states, starts=world.store.starts(), boot=world.store.boot())
+        seen = replace(
+            seen, states=_states(world, seen.clock.boot_id), starts=world.store.starts(), boot=world.store.boot()
+        )
     if stopping:
         seen = replace(seen, budget=world.host.stop_budget())
     if stopping or any(not domain.active and _ran(domain, seen) for domain in seen.domains):
         seen = replace(seen, going_down=world.host.going_down())
     return seen
+
+
+def _states(world: World, boot_id: str) -> Mapping[str, LastState]:
+    states, restarts = world.store.states(), world.store.restarts()
+    if not restarts:
+        return states
+    from ..policy.restart import owed
+
+    return owed(states, restarts, boot_id)
 
 
 def _ran(domain: Domain, observed: HostSeen) -> bool:

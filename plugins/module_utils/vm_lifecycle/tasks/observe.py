@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Callable, Generic, List, Mapping, Optional, Tuple, TypeVar
+from typing import TYPE_CHECKING, Callable, Generic, List, Mapping, Optional, Tuple, TypeVar
 
 from ..errors import EffectError, LifecycleError, Problem, refuse
 from ..model import ClockMemory, Observed
-from ..policy.cleanup_policy import CleanupPolicy, beside, decode
 from ..ports import Host, World
+
+if TYPE_CHECKING:
+    from ..policy.cleanup_policy import CleanupPolicy
 
 Seen = TypeVar("Seen")
 
@@ -86,6 +88,8 @@ def _with_history(seen: Observed, world: World) -> Observed:
 
 def cleanup_policy(host: Host, given: Optional[Mapping[str, object]] = None) -> CleanupPolicy:
     """The host's policy, or the given one beside what protects in the host's. Raises LifecycleError."""
+    from ..policy.cleanup_policy import beside  # no boot waits for what only a clean-up asks
+
     stored = host.configuration("cleanup") or {}
     where = "/etc/vm-lifecycle/cleanup.json"
     own, problems = _decoded(host, stored, where)
@@ -101,6 +105,8 @@ def cleanup_policy(host: Host, given: Optional[Mapping[str, object]] = None) -> 
 
 def _decoded(host: Host, document: Mapping[str, object], where: str) -> Tuple[Optional[CleanupPolicy], List[Problem]]:
     """The window is in window_timezone, else in the host's own zone."""
+    from ..policy.cleanup_policy import decode
+
     try:
         zone = host.zone(str(document.get("window_timezone") or ""))
     except LifecycleError as error:

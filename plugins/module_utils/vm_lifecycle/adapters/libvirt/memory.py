@@ -133,12 +133,13 @@ def set_memory_aside(handle: Any, uri: str, directory: str) -> str:
 
 
 def require_loadable(handle: Any, uri: str) -> None:
-    """libvirt drops an image that is incomplete and starts cold: whoever starts it should decide that. Raises EffectError."""
-    if handle.hasManagedSaveImage() and not handle.isActive():
-        path = image_path(handle, uri)
-        problem = image_problem(path) if os.path.exists(path) else ""
-        if problem:
-            raise EffectError("effect_failed", problem)
+    """Of a domain that is off and has saved memory. libvirt drops an image that is incomplete, and starts cold: whoever starts it
+    should decide that. Raises EffectError.
+    """
+    path = image_path(handle, uri)
+    problem = image_problem(path) if os.path.exists(path) else ""
+    if problem:
+        raise EffectError("effect_failed", problem)
 
 
 def restore_memory(connection: Any, handle: Any, path: str, paused: bool) -> None:

@@ -9,7 +9,6 @@ from typing import Any, Callable, Dict, List, Mapping
 from xml.etree import ElementTree
 
 from ...boots import Need
-from .memory import require_loadable
 
 try:
     import libvirt
@@ -19,7 +18,10 @@ except ImportError:
 
 def start(handle: Any, uri: str, paused: bool) -> None:
     """Start a domain, with its saved memory if there is any. Already running is success. Raises EffectError, libvirtError."""
-    require_loadable(handle, uri)
+    if handle.hasManagedSaveImage() and not handle.isActive():
+        from .memory import require_loadable
+
+        require_loadable(handle, uri)
     try:
         if paused:
             handle.createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED)
