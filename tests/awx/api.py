@@ -86,6 +86,11 @@ class Refused(Exception):
         self.status, self.body = status, body
 
 
+def of_type(value: object, kind: type) -> bool:
+    """Whether it is one; a truth value is no number."""
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
 def answer_problems(question: Mapping[str, Any], answers: Mapping[str, Any], required: bool) -> list[str]:
     """What AWX says of an answer to a question."""
     name = question["variable"]
@@ -97,7 +102,7 @@ def answer_problems(question: Mapping[str, Any], answers: Mapping[str, Any], req
     elif kind == "multiplechoice":
         wrong = value not in question["choices"]
     elif kind == "integer":
-        wrong = type(value) is not int or not question.get("min", value) <= value <= question.get("max", value)
+        wrong = not of_type(value, int) or not question.get("min", value) <= value <= question.get("max", value)
     else:
         wrong = not isinstance(value, str) or not question.get("min", 0) <= len(value) <= question["max"]
     return [f"Value {value} for '{name}' is not allowed."] if wrong else []
@@ -119,10 +124,10 @@ def survey_problem(spec: Mapping[str, Any]) -> str:
             return f"'variable' '{question['variable']}' duplicated in survey question {place}."
         seen.add(question["variable"])
         default = question.get("default", "")
-        if default != "" and type(default) is not DEFAULT_TYPES[question["type"]]:
+        if default != "" and not of_type(default, DEFAULT_TYPES[question["type"]]):
             return f"Default value {default} in survey question {place} expected to be of its type."
         for key in ("min", "max"):
-            if question.get(key) is not None and type(question[key]) is not int:
+            if question.get(key) is not None and not of_type(question[key], int):
                 return f"The {key} limit in survey question {place} expected to be integer."
         if question["type"] in ("multiplechoice", "multiselect"):
             if "choices" not in question:

@@ -54,6 +54,7 @@ class Play:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
+            check=False,
         )
         self.text = self.done.stdout + self.done.stderr
 
