@@ -169,6 +169,6 @@ def test_a_sweep_takes_the_rest_that_is_due(runner: Runner, host: Host) -> None:
     assert host.vms() == {"foreign", "young"}
     assert not succeed(runner, "sweep").changed()
     early = run(runner, "sweep", vm_lifecycle_cleanup_ignore=["expiry"])
-    assert "with swept it needs vm_lifecycle_vm_names" in early.text
+    assert "so it needs vm_lifecycle_vm_names with the state swept. Nothing was changed." in early.text
     assert succeed(runner, "sweep", vm_lifecycle_vm_names="young", vm_lifecycle_cleanup_ignore=["expiry"]).changed()
     assert host.vms() == {"foreign"}
