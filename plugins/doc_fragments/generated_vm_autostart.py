@@ -174,6 +174,14 @@ options:
     default: fail
     description:
       - What to do about a VM that does not exist. V(skip) reports it and goes on.
+  max_rows:
+    type: int
+    default: 100
+    description:
+      - At most this number of rows is returned in RV(vms), so that the results of large hosts stay small; V(0)
+        returns all.
+      - Rows of VMs that failed or were changed are left out last. RV(truncated) says how many there are, and where
+        all of them are.
   uri:
     type: str
     default: qemu:///system

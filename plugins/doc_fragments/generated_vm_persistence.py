@@ -608,6 +608,14 @@ options:
     description:
       - Whether to declare anew over metadata that is not valid. Otherwise that is refused, and such a VM is never
         touched.
+  max_rows:
+    type: int
+    default: 100
+    description:
+      - At most this number of rows is returned in RV(vms), so that the results of large hosts stay small; V(0)
+        returns all.
+      - Rows of VMs that failed or were changed are left out last. RV(truncated) says how many there are, and where
+        all of them are.
   uri:
     type: str
     default: qemu:///system

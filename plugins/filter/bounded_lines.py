@@ -37,6 +37,10 @@ def sweep_lines(sweep: Mapping[str, Any], limit: int = 200) -> List[str]:
         result.append(
             "... and " + ", ".join(f"{number} more {words.get(word, word)}" for word, number in sorted(rest.items()))
         )
+    left = sweep.get("truncated")
+    if left:
+        place = f", all of them in {left['file']}" if left["file"] else ""
+        result.append(f"{left['shown']} of {left['of']} VMs are shown{place}")
     return result + ([f"plan {sweep['plan_id']}"] if sweep["plan_id"] else [])
 
 

@@ -11,8 +11,10 @@ from typing import Any, Callable, Dict, Mapping
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible.module_utils.common.respawn import has_respawned, probe_interpreters_for_module, respawn_module
 
-from .vm_lifecycle.adapters.world import open_world
+from .vm_lifecycle.adapters.details import keep_details
+from .vm_lifecycle.adapters.world import directories, open_world
 from .vm_lifecycle.errors import EffectError, LifecycleError
+from .vm_lifecycle.extent import ROWS, bounded, first, has_failed
 from .vm_lifecycle.run import Task, run
 
 #: Python library -> interpreters of distributions that package it.
@@ -25,14 +27,32 @@ def main(task: Task, argument_spec: Mapping[str, Any]) -> None:
     module = AnsibleModule(argument_spec=dict(argument_spec), supports_check_mode=True)
     _require_libraries(module)
     arguments = _given(module.params)
+    uri = arguments.get("uri", "qemu:///system")
     try:
-        world = open_world(arguments.get("uri", "qemu:///system"))
-        result = run(task, arguments, world, dry_run=module.check_mode)
+        result = run(task, arguments, open_world(uri), dry_run=module.check_mode)
     except LifecycleError as error:
-        module.fail_json(msg=str(error), problems=[vars(problem) for problem in error.problems], vms=[])
+        problems = first([str(problem) for problem in error.problems], "problems")
+        shown = [vars(problem) for problem in error.problems[: arguments.get("max_rows", ROWS) or None]]
+        module.fail_json(msg=f"{'; '.join(problems)}. Nothing was changed.", problems=shown, vms=[])
     except EffectError as error:
         module.fail_json(msg=f"{error.message} [{error.code}]", vms=[])
-    _leave(module, result)
+    failures = [f"{vm['name']}: {vm['message']} [{vm['reason']}]" for vm in result["vms"] if has_failed(vm)]
+    told = f"{len(failures)} of {len(result['vms'])} VMs failed: {'; '.join(first(failures, 'of them'))}"
+    if "max_rows" in argument_spec:
+        result = _bounded(module, task, result, arguments["max_rows"])
+    _leave(module, result, told)
+
+
+def _bounded(module: AnsibleModule, task: Task, result: Dict[str, Any], most: int) -> Dict[str, Any]:
+    """As many rows as are asked for; what is left out is kept on the host, unless nothing may change there."""
+    shown = bounded(result, most)
+    if shown["truncated"] and not module.check_mode:
+        state, _claims = directories(module.params["uri"])
+        try:
+            shown["truncated"]["file"] = keep_details(state, task.name, result)
+        except EffectError as error:
+            shown["warnings"] = [error.message, *shown["warnings"]]
+    return shown
 
 
 def _given(value: Any) -> Any:
@@ -54,17 +74,16 @@ def _require_libraries(module: AnsibleModule) -> None:
             module.fail_json(msg=f"{missing_required_lib(library, reason=reason)} [missing_library]", vms=[])
 
 
-def _leave(module: AnsibleModule, result: Dict[str, Any]) -> None:
-    for warning in result.pop("warnings"):
+def _leave(module: AnsibleModule, result: Dict[str, Any], told: str) -> None:
+    """told: what is said when it failed."""
+    for warning in first(result.pop("warnings"), "warnings"):
         module.warn(warning)
     diff = result.pop("diff", None)
     if diff is not None and module._diff:
         result["diff"] = {side: json.dumps(diff[side], indent=2, sort_keys=True) + "\n" for side in ("before", "after")}
-    failed = [vm for vm in result["vms"] if vm.get("failed") or vm.get("decision") == "failed"]
     result.pop("alert", None)
     if result.pop("failed"):
-        reasons = "; ".join(f"{vm['name']}: {vm['message']} [{vm['reason']}]" for vm in failed)
-        module.fail_json(msg=f"{len(failed)} of {len(result['vms'])} VMs failed: {reasons}", **result)
+        module.fail_json(msg=told, **result)
     module.exit_json(**result)
 
 

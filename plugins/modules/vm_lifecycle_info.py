@@ -376,6 +376,27 @@ vms:
           description: Restarts by the supervisor since it was declared.
           type: int
           returned: always
+    pressure:
+      description: What the supervisor did to the VM because its host is short of memory or space, while that is so; null otherwise.
+      type: dict
+      returned: always
+      contains:
+        cause:
+          description: V(memory) or V(disk).
+          type: str
+          returned: always
+        action:
+          description: V(suspend) or V(kill), as C(on_memory_pressure) or C(on_disk_full) of its policy says.
+          type: str
+          returned: always
+        message:
+          description: How short the host is.
+          type: str
+          returned: always
+        at:
+          description: When that was done, in ISO 8601.
+          type: str
+          returned: always
     restart:
       description: How the supervisor restarted the VM, and what becomes of it if it is down; null while it never had to.
       type: dict

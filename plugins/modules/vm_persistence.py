@@ -211,6 +211,34 @@ vms:
       type: list
       elements: dict
       returned: when the host has the VM
+truncated:
+  description: What is said of rows that RV(vms) does not have, since they are more than O(max_rows); null when it has all.
+  type: dict
+  returned: when the call was not refused
+  sample: {shown: 100, of: 1000, changed: 3, failed: 0, file: /var/lib/vm-lifecycle/results/vm_persistence.json}
+  contains:
+    shown:
+      description: Rows in RV(vms).
+      type: int
+      returned: always
+    of:
+      description: Rows that there are.
+      type: int
+      returned: always
+    changed:
+      description: Rows of VMs that were changed, whether they are shown or not.
+      type: int
+      returned: always
+    failed:
+      description: Rows of VMs for which something failed, whether they are shown or not.
+      type: int
+      returned: always
+    file:
+      description:
+        - File on the host that has the whole result as JSON, until the next result that is too long replaces it.
+        - Null in check mode, in which nothing is written, and where it could not be written.
+      type: str
+      returned: always
 problems:
   description: Why the call was refused before anything was touched, one entry (code, message, vm, field) for each problem.
   type: list

@@ -149,7 +149,8 @@ def test_recover_leaves_what_is_as_on_record(runner: Runner, host: Host) -> None
 def test_a_plan_is_confirmed_by_the_id_of_the_workflow_job(runner: Runner, host: Host) -> None:
     vms, disks = host.vms(), host.disks()
     plan = succeed(runner, "plan", awx_workflow_job_id=4711, vm_lifecycle_vm_names="old")
-    assert plan.passed_on() == {"vm_lifecycle_plan_id": "4711"}
+    assert plan.passed_on()["vm_lifecycle_plan_id"] == "4711"
+    assert plan.passed_on()["vm_lifecycle_sweeps"]["kvm1"]["reasons"]["waiting"] == {"planned": 1}
     assert "confirm plan 4711" in plan.text
     assert [waiting["plan_id"] for waiting in host.status()["plans"]] == ["4711"]
 

@@ -18,7 +18,10 @@ LAB = ROOT / "tests" / "lab" / "lab"
 NAME = "kvm1"
 PLACE = "/opt/vmops-bench"
 #: What runs on the host.
-ON_HOST = ("on_host.py", "on_host_boots.py", "on_host_events.py", "raw_starts.py", "raw_events.py")
+ON_HOST = (
+    *("on_host.py", "on_host_boots.py", "on_host_events.py", "on_host_supervisor.py"),
+    *("raw_starts.py", "raw_events.py"),
+)
 
 
 class LabHost:
@@ -45,6 +48,10 @@ class LabHost:
     def events(self, *arguments: str) -> Any:
         """What on_host_events.py measures."""
         return json.loads(self.shell(f"/usr/bin/python3 {PLACE}/on_host_events.py {' '.join(arguments)}"))
+
+    def supervisor(self, *arguments: str) -> Any:
+        """What a verb of on_host_supervisor.py returns."""
+        return json.loads(self.shell(f"/usr/bin/python3 {PLACE}/on_host_supervisor.py {' '.join(arguments)}"))
 
     def add_guests(self, names: Sequence[str]) -> None:
         """Guests of the lab, off."""

@@ -3,13 +3,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Benchmark of the collection on a real libvirtd, against community.libvirt and against raw libvirt-python.
 
-usage: run.py [--keep] [--large N] [--small N] [--sweeps N ...] [--only-sweeps | --only-boots |
-              --only-events] [--strict] [--no-document]
+usage: run.py [--keep] [--large N] [--small N] [--sweeps N ...] [--fleet N] [--only-sweeps | --only-boots |
+              --only-events | --only-supervisor | --only-fleet] [--strict] [--no-document]
 
 A lab host with N defined domains that are not started. Writes build/bench.json and docs/benchmarks.md, and prints the
 table with what is expected of each row. Both sides take turns, so that what else the machine does meets both. --strict:
-exit status 3 when an expectation is not met. --large, --small, --sweeps: fewer VMs, for a quick look; the names of rows
-follow. --only-sweeps, --only-boots, --only-events: these rows alone, and neither file is written.
+exit status 3 when an expectation is not met. --large, --small, --sweeps, --fleet: fewer VMs or hosts, for a quick look; the
+names of rows follow. --only-...: these rows alone, and neither file is written.
 """
 
 from __future__ import annotations
@@ -31,8 +31,10 @@ from tests.bench import document, peer
 from tests.bench.boots import boot_rows
 from tests.bench.events import event_rows
 from tests.bench.figures import Row, faster, judge, overhead, overhead_of_fastest, printable, slopes, write
+from tests.bench.fleet import fleet_rows
 from tests.bench.lab_host import LabHost, lab_host
 from tests.bench.playbooks import OTHER, OURS, Controller
+from tests.bench.supervision import supervisor_rows
 
 WORK = ROOT / ".build" / "bench"
 ENGINE = WORK / "collections/ansible_collections/vmops/lifecycle/plugins/module_utils/vm_lifecycle"
@@ -168,10 +170,13 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--small", type=int, default=100, help="VMs of the smaller comparison")
     parser.add_argument("--large", type=int, default=500, help="VMs of the larger comparison")
     parser.add_argument("--sweeps", type=int, nargs="+", default=[1000, 5000], help="VMs of the sweeps, ascending")
+    parser.add_argument("--fleet", type=int, default=200, help="hosts of the fleet")
     only = parser.add_mutually_exclusive_group()
     only.add_argument("--only-sweeps", action="store_true", help="measure sweeps alone; writes neither file")
     only.add_argument("--only-boots", action="store_true", help="measure boots and shutdowns alone; likewise")
     only.add_argument("--only-events", action="store_true", help="measure the supervisor under events alone; likewise")
+    only.add_argument("--only-supervisor", action="store_true", help="measure the idle supervisor, storms and restarts")
+    only.add_argument("--only-fleet", action="store_true", help="measure a fleet alone; likewise")
     parser.add_argument("--strict", action="store_true", help="exit status 3 when an expectation is not met")
     parser.add_argument("--no-document", action="store_true", help="leave docs/benchmarks.md as it is")
     return parser.parse_args()
@@ -182,13 +187,11 @@ def main() -> int:
     started, load = time.monotonic(), os.getloadavg()[0]
     WORK.mkdir(parents=True, exist_ok=True)
     stage()
-    with lab_host(ENGINE, options.keep) as host:
-        if options.only_boots:
-            rows = boot_rows(host, say)
-        elif options.only_events:
-            rows = event_rows(host, say)
-        else:
-            rows = sweep_rows(host, options.sweeps) if options.only_sweeps else everything(host, options, load)
+    if options.only_fleet:
+        rows = fleet_rows(WORK, say, many=options.fleet)
+    else:
+        with lab_host(ENGINE, options.keep) as host:
+            rows = chosen(host, options, load)
     print(printable(rows))
     missed = [row.name for row in rows if judge(row).met is False]
     say(f"{len(rows)} rows in {time.monotonic() - started:.0f} s, load {load:.1f} to {os.getloadavg()[0]:.1f}")
@@ -196,13 +199,25 @@ def main() -> int:
     return 3 if missed and options.strict else 0
 
 
+def chosen(host: LabHost, options: argparse.Namespace, load: float) -> list[Row]:
+    """The rows that the options ask for, on a lab host."""
+    if options.only_boots:
+        return boot_rows(host, say)
+    if options.only_events:
+        return event_rows(host, say)
+    if options.only_supervisor:
+        return supervisor_rows(host, say)
+    return sweep_rows(host, options.sweeps) if options.only_sweeps else everything(host, options, load)
+
+
 def everything(host: LabHost, options: argparse.Namespace, load: float) -> list[Row]:
     """All rows, written to their files. load: the machine's at the beginning."""
     version = peer.unpack(WORK / "collections", WORK / "downloads")
     peer.install_lxml(host, WORK / "downloads")
     circumstances = document.circumstances(host, version, load)
-    guests = [*boot_rows(host, say), *event_rows(host, say)]
+    guests = [*boot_rows(host, say), *event_rows(host, say), *supervisor_rows(host, say)]
     rows = [*measure(host, options.small, options.large, version), *sweep_rows(host, options.sweeps), *guests]
+    rows += fleet_rows(WORK, say, many=options.fleet)
     write(rows, ROOT / "build" / "bench.json")
     circumstances["load"] += f", {os.getloadavg()[0]:.1f} at its end"
     if not options.no_document:

@@ -67,6 +67,17 @@ def program(deed: tuple[int, int] | None, after: int | None = None) -> bytes:
     return code.ljust(510, b"\0") + b"\x55\xaa"
 
 
+def writer() -> bytes:
+    """A boot sector that writes to the first disk, from its beginning on and 32 KiB at a time, by the BIOS."""
+    code = bytes.fromhex("fb 31c0 8ed8 8ec0")
+    loop, packet = len(code), 0x40  # where the packet lies that tells the BIOS what to write
+    code += b"\xbe" + struct.pack("<H", 0x7C00 + packet) + bytes.fromhex("b80043 b280 cd13")
+    code += bytes.fromhex("668106") + struct.pack("<HI", 0x7C00 + packet + 8, 64)
+    code += b"\xeb" + struct.pack("b", loop - len(code) - 2)
+    code = code.ljust(packet, b"\0") + struct.pack("<HHHHQ", 16, 64, 0, 0x1000, 0)
+    return code.ljust(510, b"\0") + b"\x55\xaa"
+
+
 #: Guests by what they do; the numbers are ticks.
 PROGRAMS = {
     "obedient": program(POWER_OFF),
@@ -74,6 +85,7 @@ PROGRAMS = {
     "quits": program(POWER_OFF, 20),
     "resets": program(RESET, 20),
     "panics": program(PANIC, 20),
+    "writes": writer(),
 }
 
 #: Runs a command and takes leave of every process that it leaves behind: libvirt waits for that, and where the machine's
@@ -128,6 +140,12 @@ class Daemon:
         self.home = Path(tempfile.mkdtemp(prefix="qemu-", dir="/tmp"))  # a socket's path must be short
         self.uri = f"qemu+unix:///session?socket={self.home}/run/libvirt/libvirt-sock"
         self.slow, self.stuck = self.home / "slow", self.home / "stuck"
+        #: A file system of four MiB, as root: mounted before a daemon has its own view of what is mounted.
+        self.small = self.home / "small"
+        self.small.mkdir()
+        if os.geteuid() == 0:
+            options = ["-t", "tmpfs", "-o", "size=4m,mode=0777"]
+            subprocess.run(["mount", *options, "tmpfs", str(self.small)], check=True)
         for name in ("run", "config/libvirt", "cache", "bin", "guests"):
             (self.home / name).mkdir(parents=True)
         (self.home / "config" / "libvirt" / "qemu.conf").write_text(CONFIGURATION)
@@ -205,6 +223,8 @@ class Daemon:
             for process in self._reapers:
                 process.wait(30)
         finally:
+            if os.path.ismount(self.small):
+                subprocess.run(["umount", str(self.small)], check=True)
             shutil.rmtree(self.home)
 
     def empty(self) -> None:

@@ -6,6 +6,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -41,6 +42,26 @@ def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Reopen:
         return lambda: SqliteStore(tmp_path / "state")
     machine = Machine(build({}))
     return lambda: MemoryStore(machine)
+
+
+def settled(store: Store) -> object:
+    """The stamp of a store that nobody writes to."""
+    deadline = time.monotonic() + 30
+    while (found := store.stamp()) is None:
+        assert time.monotonic() < deadline, "it says nothing"
+        time.sleep(0.1)
+    return found
+
+
+def test_a_stamp_tells_of_what_others_write(reopen: Reopen) -> None:
+    """Also of what replaces something of the same length, and none of it is taken for nothing because it comes at once."""
+    reader, writer = reopen(), reopen()
+    assert settled(reader) == settled(reader)
+    for mode in ("one", "two", "six"):
+        before = settled(reader)
+        writer.save([Remember(Record(UUID, mode, 1, "d", DOCUMENT))])
+        assert reader.stamp() != before
+    assert settled(reader) == settled(reader)
 
 
 @pytest.fixture

@@ -46,6 +46,7 @@ def build(short: dict[str, Any]) -> dict[str, Any]:
         "going_down": short.get("going_down", False), "stop_budget": short.get("stop_budget", 1e9),
         "examination": copy.deepcopy(short.get("examination", {})),
         "controllers": dict(short.get("controllers", {})),
+        "memory": dict(short.get("memory", {})), "room": dict(short.get("room", {})),
         "free_mib": short.get("free_mib", 10000), "images": dict(short.get("images", {})), "qemu": 7002000,
     }  # fmt: skip
     for path, given in short.get("files", {}).items():
@@ -75,7 +76,8 @@ def domain_of(state: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     """A domain. uuid: a number. declared: shorthand of declaration; recorded: false when the store does not know it.
 
     load: share of one processor that it uses; guest: [MiB in use, epoch seconds at which it said so]; reason: as Statistics.reason.
-    restart: where it is between a stop and its restart.
+    restart: where it is between a stop and its restart. pressed: what was done to it because its host is short of something.
+    place: the file system of its disks; starved: QEMU was refused space there, and stopped it.
     last: what it was last seen to be, in the boot before this one unless said otherwise.
     files: what it refers to, created as needed, but for {"absent": true}.
     """
@@ -99,7 +101,7 @@ def domain_of(state: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
         "guest": given.get("guest"), "reason": given.get("reason", ""), "runs": 1,
         "macs": given.get("macs", [f"52:54:00:00:00:{number:02x}"] if isinstance(number, int) else []),
         "panic": given.get("panic", False), "disk_usage": given.get("disk_usage", [0, 0]), "locked_for": given.get("locked_for", ""),
-        "limits": dict(given.get("limits", {})),
+        "limits": dict(given.get("limits", {})), "place": given.get("place", "/vms"), "starved": given.get("starved", False),
         "live": dict(given.get("live", given.get("limits", {}))) if given.get("state", "running") != "shutoff" else {},
     }  # fmt: skip
     for use in given.get("files", []):
@@ -116,6 +118,11 @@ def domain_of(state: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
         state["store"]["states"][uuid] = {
             "uuid": uuid, "name": domain["name"], "state": "running", "reason": "", "boot_id": "boot-",
             "at_unix": int(state["clock"]["now"]) - HOUR, "before": "", **given["last"],
+        }  # fmt: skip
+    if "pressed" in given:
+        state["store"]["pressed"][uuid] = {
+            "uuid": uuid, "name": domain["name"], "cause": "memory", "deed": "suspend", "place": "", "boot_id": "boot", "message": "",
+            "at_unix": int(state["clock"]["now"]) - HOUR, **given["pressed"],
         }  # fmt: skip
     if "restart" in given:
         state["store"]["restarts"][uuid] = {

@@ -13,6 +13,7 @@ from vm_lifecycle.errors import refuse
 from vm_lifecycle.examination import Examination, Unit
 from vm_lifecycle.limits import Controllers
 from vm_lifecycle.model import ClockReading, Hooks, Pressure
+from vm_lifecycle.pressures import MemoryRoom
 
 from .turns import Turns
 from .world import Machine
@@ -83,6 +84,9 @@ class FakeHost:
 
     def pressure(self) -> Pressure:
         return Pressure(**self._machine.state["pressure"])
+
+    def memory(self) -> MemoryRoom:
+        return MemoryRoom(**self._machine.state["memory"])
 
     def parallel(self, jobs: Sequence[Callable[[], None]], workers: int) -> None:
         if any(getattr(job, "waits", True) for job in jobs):

@@ -26,6 +26,7 @@ from vm_lifecycle.model import (
     VolumeVerdict,
 )
 from vm_lifecycle.policy.disk_rules import BESIDE, BLOCK, LOGICAL, UNPOOLED
+from vm_lifecycle.pressures import DiskRoom
 from vm_lifecycle.recoveries import Configuration, DiskMark, Memory, MemoryFacts
 from vm_lifecycle.recoveries import Machine as MachineType
 from vm_lifecycle.snapshots import Statistics
@@ -220,6 +221,21 @@ class FakeHypervisor:
         with self._machine.effect("pause", domain["name"], domain):
             domain["state"] = "paused"
             self._machine.tell(domain, ("suspended", 0))
+
+    def resume(self, uuid: str) -> None:
+        domain = self._get(uuid)
+        if domain["state"] != "paused":
+            return
+        with self._machine.effect("resume", domain["name"], domain):
+            domain.update(state="running", starved=False)
+            self._machine.tell(domain, ("resumed", 0))
+
+    def disk_room(self, uuid: str) -> DiskRoom:
+        self._machine.refuse("disk_room")
+        domain = self._get(uuid)
+        free = self._machine.state["room"].get(domain["place"])
+        full = domain["state"] == "paused" and domain["starved"]
+        return DiskRoom(full=full) if free is None else DiskRoom(domain["place"], float(free), full)
 
     def request_shutdown(self, uuid: str) -> None:
         domain = self._get(uuid)

@@ -211,6 +211,20 @@ def press(machine: Machine, **pressure: float) -> None:
     machine.state["pressure"] = pressure
 
 
+def strain(machine: Machine, **memory: float) -> None:
+    """The host's memory: per cent of the last ten seconds in which processes waited for it, and of it what is available."""
+    machine.state["memory"] = memory
+
+
+def leave_room(machine: Machine, place: str, mib: float) -> None:
+    """So many MiB are free on a file system. Below one, the VMs that run there are refused space at their next write, which is now."""
+    machine.state["room"][place] = mib
+    for domain in machine.state["domains"]:
+        if mib < 1 and domain["place"] == place and domain["state"] == "running":
+            domain.update(state="paused", starved=True)
+            machine.tell(domain, ("suspended", 2), ("starved", -1))
+
+
 def drop_pool(machine: Machine, name: str) -> None:
     """virsh pool-undefine: libvirt knows the pool no more, its files stay."""
     machine.state["pools"] = [pool for pool in machine.state["pools"] if pool["name"] != name]
@@ -314,6 +328,7 @@ DEEDS: dict[str, Any] = {
         start, stop, crash, pause, undefine, define, redefine, rename, clone, set_metadata, set_habits, revert, save_metadata, edit,
         make_permanent, hold, edit_later, reprieve, replace_file, write_file, overlay, hard_link, delete_file, attach, pool, lose_store,
         break_store, refuse, configure, reboot, soft_reboot, go_down, set_clock, claim, let_go, press, drop_pool, notify, network,
-        look, lose_definition, change_machine, damage_image, limit, resize, controllers, resume, fill,
+        look, lose_definition, change_machine, damage_image, limit, resize, controllers, resume, fill, strain,
+        leave_room,
     )
 }  # fmt: skip

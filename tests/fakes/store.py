@@ -14,6 +14,7 @@ from vm_lifecycle.boots import BootRun, LastState, StartRecord
 from vm_lifecycle.changes import (
     DropPlan,
     Forget,
+    ForgetPressed,
     ForgetRecovery,
     LogOperation,
     NoticeTried,
@@ -24,6 +25,7 @@ from vm_lifecycle.changes import (
     RememberClock,
     RememberPlan,
     RememberPools,
+    RememberPressed,
     RememberRecovery,
     RememberRestart,
     RememberSchedule,
@@ -35,6 +37,7 @@ from vm_lifecycle.changes import (
 )
 from vm_lifecycle.errors import EffectError
 from vm_lifecycle.model import ClockMemory, ClockReading, Document, Intent, Notice, Record, SweepPlan, UndoRecord
+from vm_lifecycle.pressures import Pressed
 from vm_lifecycle.recoveries import Configuration, DiskMark, Manifest, Memory, Recovery
 from vm_lifecycle.recoveries import Machine as MachineType
 from vm_lifecycle.restarts import RestartRecord
@@ -77,6 +80,9 @@ class MemoryStore:
     def _of(self, table: str, uuids: Collection[str] | None) -> dict[str, Any]:
         return {uuid: row for uuid, row in self._contents()[table].items() if uuids is None or uuid in uuids}
 
+    def stamp(self) -> object:
+        return json.dumps(self._contents(), sort_keys=True, default=str)
+
     def records(self, uuids: Collection[str] | None = None) -> dict[str, Record]:
         return {uuid: Record(**record) for uuid, record in self._of("records", uuids).items()}
 
@@ -117,6 +123,9 @@ class MemoryStore:
 
     def restarts(self) -> dict[str, RestartRecord]:
         return {uuid: RestartRecord(**each) for uuid, each in self._contents()["restarts"].items()}
+
+    def pressed(self) -> dict[str, Pressed]:
+        return {uuid: Pressed(**each) for uuid, each in self._contents()["pressed"].items()}
 
     def boot(self) -> BootRun | None:
         stored = self._contents()["boot"]
@@ -231,6 +240,10 @@ def _word(change: StoreChange) -> str:
         return f"recovery {change.recovery.name}{' removed' * change.recovery.removed}"
     if isinstance(change, RememberRestart):
         return f"restart {change.restart.name} {change.restart.phase} {change.restart.reason}".rstrip()
+    if isinstance(change, RememberPressed):
+        return f"pressed {change.pressed.name} {change.pressed.deed} {change.pressed.cause}"
+    if isinstance(change, ForgetPressed):
+        return "pressed forgotten"
     if isinstance(change, ForgetRecovery):
         return "recovery forgotten"
     if isinstance(change, RememberBoot):
@@ -275,6 +288,10 @@ def _write_more(store: dict[str, Any], change: StoreChange) -> None:
         store["recoveries"][change.recovery.uuid] = json.loads(json.dumps(asdict(change.recovery)))
     elif isinstance(change, RememberRestart):
         store["restarts"][change.restart.uuid] = asdict(change.restart)
+    elif isinstance(change, RememberPressed):
+        store["pressed"][change.pressed.uuid] = asdict(change.pressed)
+    elif isinstance(change, ForgetPressed):
+        store["pressed"].pop(change.uuid, None)
     elif isinstance(change, ForgetRecovery):
         store["recoveries"].pop(change.uuid, None)
     elif isinstance(change, RememberSnapshot):
@@ -310,7 +327,7 @@ def _prune(store: dict[str, Any], change: Prune) -> None:
                 del store["records"][uuid]
     for uuid, found in store["snapshots"].items():
         store["snapshots"][uuid] = [each for each in found if unix(each["snapshot_time"]) >= change.before_unix]
-    for kind in ("states", "starts", "restarts", "snapshots", "counters"):
+    for kind in ("states", "starts", "restarts", "pressed", "snapshots", "counters"):
         for uuid in set(store[kind]) - set(store["records"]) - change.existing:
             del store[kind][uuid]
     store["operations"] = [line for line in store["operations"] if line["at_unix"] >= change.before_unix]

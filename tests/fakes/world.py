@@ -24,6 +24,7 @@ EFFECTS = {
     "set_actions": "effect_failed",
     "set_limit": "limit_refused",
     "pause": "effect_failed",
+    "resume": "effect_failed",
     "set_panic_device": "effect_failed",
     "request_shutdown": "effect_failed",
     "power_off": "effect_failed",
@@ -46,7 +47,7 @@ EFFECTS = {
 EMPTY_STORE: dict[str, Any] = {
     "records": {}, "schedules": {}, "clock": None, "intents": {}, "operations": [], "problem": "",
     "undo": {}, "plans": {}, "notices": {}, "pools": {}, "states": {}, "starts": {}, "boot": None,
-    "recoveries": {}, "manifests": {}, "restarts": {}, "snapshots": {}, "counters": {}, "sweep": None,
+    "recoveries": {}, "manifests": {}, "restarts": {}, "pressed": {}, "snapshots": {}, "counters": {}, "sweep": None,
 }  # fmt: skip
 
 #: Events of a domain that stops: its guest was asked to, its process ended or was ended, its memory was saved.
@@ -63,7 +64,8 @@ class Machine:
 
     state: clock {now, boottime, boot_id, synchronised}, zone, features, configuration, domains, files, pools,
     problems, store, claims (UUIDs held by other runs), refuse {effect or read: message}, pressure {cpu, io, memory},
-    networks, going_down, stop_budget, free_mib, controllers {memory, cpu: what is missing, lockable_kib}.
+    networks, going_down, stop_budget, free_mib, controllers {memory, cpu: what is missing, lockable_kib},
+    memory {waited, available}, room {file system: free MiB}.
     """
 
     def __init__(self, state: dict[str, Any]) -> None:
@@ -77,6 +79,8 @@ class Machine:
             ("stop_budget", 1e9),
             ("free_mib", 10000),
             ("controllers", {}),
+            ("memory", {}),
+            ("room", {}),
         ):
             self.state.setdefault(key, copy.deepcopy(value))
         self.state["store"] = {**copy.deepcopy(EMPTY_STORE), **self.state["store"]}

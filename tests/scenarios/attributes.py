@@ -9,11 +9,13 @@ import copy
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from vm_lifecycle._generated.schemas import SCHEMAS
 
 from tests.fakes.build import HOUR, NOW, build
+from tests.fakes.manager import act
 from tests.fakes.world import Machine
 
 from .player import play
@@ -97,6 +99,33 @@ class Supervised:
         machine.named("vm")["crashes_after"] = self.lives
         watching = Watching(machine).run(600.0, (5.0, ends("SIGKILL")))
         return watching.starts(), machine.named("vm")["state"], watching.record["phase"], watching.record["reason"]
+
+
+@dataclass(frozen=True)
+class Pressed:
+    """The value is declared for a VM whose host is short of something while a supervisor watches. short, well: deeds of a person."""
+
+    value: Any
+    short: dict[str, Any]
+    well: dict[str, Any]
+
+    def acts(self, name: str) -> bool:
+        """Whether the two hosts end differently."""
+        return self._story({}) != self._story({name: self.value})
+
+    def told(self) -> str:
+        """In words."""
+        return f"a VM whose host is short of it for a minute with {json.dumps(self.value)}, and without"
+
+    def _story(self, declared: dict[str, Any]) -> Any:
+        machine = host(policy=declared)
+        deeds = [(moment, partial(_done, deed)) for moment, deed in ((5.0, self.short), (65.0, self.well))]
+        Watching(machine).run(300.0, *deeds)
+        return [line for line in machine.effects if line.split()[1] in ("pause", "resume", "power_off", "start")]
+
+
+def _done(deed: dict[str, Any], machine: Machine) -> None:
+    act(machine, deed)
 
 
 @dataclass(frozen=True)
@@ -237,12 +266,9 @@ SEED = (
     "VmStateSnapshot",
 )  # fmt: skip
 #: Attributes on which nothing acts yet, and why; `make attributes` fails while there are any.
-OPEN: dict[str, str] = {
-    "VmLifecyclePolicy.on_memory_pressure": "nothing watches pressure",
-    "VmLifecyclePolicy.on_disk_full": "the same",
-}
+OPEN: dict[str, str] = {}
 
-ROWS: dict[str, Label | Declared | Recorded | Supervised | Told | OfPolicy] = {
+ROWS: dict[str, Label | Declared | Recorded | Supervised | Pressed | Told | OfPolicy] = {
     "VmPersistence.mode": Declared("temporary", (vm(declared={"ttl_hours": 4}),), (SWEEP,)),
     "VmPersistence.auto_start": Declared(True, (vm(),), (BOOT,)),
     "VmPersistence.restart_policy": Supervised("no"),
@@ -259,6 +285,14 @@ ROWS: dict[str, Label | Declared | Recorded | Supervised | Told | OfPolicy] = {
         _persistence,
     ),
     "VmLifecyclePolicy.on_host_reboot": Declared("keep-stopped", (vm(last={}),), (BOOT,), "policy"),
+    "VmLifecyclePolicy.on_memory_pressure": Pressed(
+        "suspend", {"do": "strain", "available": 1.0}, {"do": "strain", "available": 50.0}
+    ),
+    "VmLifecyclePolicy.on_disk_full": Pressed(
+        "kill",
+        {"do": "leave_room", "place": "/vms", "mib": 20.0},
+        {"do": "leave_room", "place": "/vms", "mib": 9000.0},
+    ),
     "VmLifecyclePolicy.on_host_shutdown": Declared(
         "save-state", (vm(state="running"),), ({"do": "go_down"}, {"task": "shutdown"}), "policy"
     ),

@@ -249,7 +249,8 @@ def _row(row: dict[str, Any]) -> Iterator[str]:
         " ".join([row["name"], *(text for text in said if text), *(["CHANGED"] if row.get("changed") else [])])
     )
     for key in ("persistence", "policy", "autostart", "hold", "scheduled_cleanup_at", "effective_cleanup_at", "unenforced",
-                "metadata_problem", "schedule", "start", "last_state", "restart", "limits", "snapshot", "snapshot_history"):  # fmt: skip
+                "metadata_problem", "schedule", "start", "last_state", "restart", "pressure", "limits", "snapshot",
+                "snapshot_history"):  # fmt: skip
         if row.get(key):
             yield f"  {key} {_json(row[key])}"
     if "recovery" in row:

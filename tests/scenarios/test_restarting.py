@@ -13,6 +13,7 @@ from vm_lifecycle.agent.supervisor import watch
 from vm_lifecycle.boots import PowerEvent
 from vm_lifecycle.enforcing import Enforcer
 from vm_lifecycle.errors import EffectError
+from vm_lifecycle.pressing import Pressing
 from vm_lifecycle.recorder import Recorder
 from vm_lifecycle.restarting import MOST, START_LIMIT, Restarts
 
@@ -93,8 +94,10 @@ class Watching:
         with self.world.host.jobs() as jobs:
             for moment, deed in (*deeds, (seconds, lambda _machine: self.ending.set())):
                 jobs.submit(f"at {moment}", self._timed(began + moment, deed))
-            recorder = Recorder(self.world, restarts=Restarts(self.world, OwnJobs(self.world)))
-            watch(self, recorder, self.ending, Enforcer(self.world, OwnJobs(self.world)))
+            restarts = Restarts(self.world, OwnJobs(self.world))
+            pressing = Pressing(self.world, restarts, OwnJobs(self.world))
+            recorder = Recorder(self.world, restarts=restarts)
+            watch(self, recorder, self.ending, Enforcer(self.world, OwnJobs(self.world)), pressing)
         return self
 
     def _timed(self, moment: float, deed: Deed) -> Callable[[], object]:

@@ -115,6 +115,12 @@ def test_a_sweep_is_shown_in_its_order() -> None:
     assert sweep_lines(sweep(vm("b", "removed"), dry_run=True)) == ["would be removed: b m [r]"]
 
 
+def test_a_sweep_that_returns_fewer_rows_says_where_the_rest_is() -> None:
+    left = {"shown": 1, "of": 9, "file": "/results/vm_cleanup.json"}
+    assert sweep_lines(sweep(vm("a", "kept"), truncated=left))[1] == "1 of 9 VMs are shown, all of them in /results/vm_cleanup.json"
+    assert sweep_lines(sweep(vm("a", "kept"), truncated={**left, "file": None}))[1] == "1 of 9 VMs are shown"
+
+
 def test_what_a_disk_is_used_by_is_said() -> None:
     row = vm("a", "removed", 1)
     row["volumes"] = [{**row["volumes"][0], "pool": "", "path": "/x", "decision": "kept", "used_by": ["b", "c"]}]

@@ -16,7 +16,7 @@ PRINTED = re.compile(r"(?<!: )(?<!\w)\[([a-z]+(?:_[a-z]+)*)(?:, used by [^\]]*)?
 #: Blocks that show what a host or a command prints.
 BLOCK = re.compile(r"^```(?:text|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 #: Ansible's own words.
-ANSIBLE = frozenset(["become", "import_role", "tasks_from"])
+ANSIBLE = frozenset(["become", "import_role", "set_stats", "tasks_from"])
 #: An identifier of the project's own files: options, results, functions, names of files.
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -56,8 +56,8 @@ def _texts() -> dict[str, str]:
 
 
 def _names() -> set[str]:
-    """Every name that a page may speak of, but for codes: options, fields of results and events, variables of roles."""
-    places = [ENGINE / "_generated", *(ROOT / name for name in ("plugins/modules", "roles", "tests/bench"))]
+    """Every name that a page may speak of, but for codes: options, fields of results and events, variables of roles and playbooks."""
+    places = [ENGINE / "_generated", *(ROOT / name for name in ("plugins/modules", "playbooks", "roles", "tests/bench"))]
     names = {path.name for path in (ROOT / "tests").iterdir()} | ANSIBLE
     for place in places:
         for path in place.rglob("*"):

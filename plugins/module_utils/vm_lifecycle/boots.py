@@ -112,7 +112,7 @@ class MemoryCost:
 
 @dataclass(frozen=True)
 class PowerEvent:
-    """An event of libvirt. kind: started, suspended, resumed, stopped, shutdown, crashed, defined, undefined, powerdown.
+    """An event of libvirt. kind: started, suspended, resumed, stopped, shutdown, crashed, defined, undefined, powerdown, starved.
 
     detail: libvirt's number for it; -1 where there is none.
     """

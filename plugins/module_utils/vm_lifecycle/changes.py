@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, FrozenSet, Mapping, Union
 if TYPE_CHECKING:
     from .boots import BootRun, LastState, StartRecord
     from .model import ClockMemory, Document, Notice, Record, SweepPlan
+    from .pressures import Pressed
     from .recoveries import Recovery
     from .restarts import RestartRecord
     from .snapshots import Sample, SweepRun
@@ -28,7 +29,7 @@ class Remember:
 
 @dataclass(frozen=True)
 class Forget:
-    """Record, schedule, last state, start, restarts and snapshots of a VM are dropped."""
+    """Record, schedule, last state, start, restarts and snapshots of a VM are dropped. What was suspended is resumed all the same."""
 
     uuid: str
 
@@ -136,6 +137,20 @@ class RememberRestart:
 
 
 @dataclass(frozen=True)
+class RememberPressed:
+    """A VM gives way because its host is short of something."""
+
+    pressed: Pressed
+
+
+@dataclass(frozen=True)
+class ForgetPressed:
+    """It need not any more."""
+
+    uuid: str
+
+
+@dataclass(frozen=True)
 class ForgetRecovery:
     """Nothing is kept of a VM any more."""
 
@@ -185,6 +200,8 @@ StoreChange = Union[
     RememberBoot,
     RememberRecovery,
     RememberRestart,
+    RememberPressed,
+    ForgetPressed,
     ForgetRecovery,
     RememberSnapshot,
     RememberSweep,

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+from .boots import LastState
 from .errors import EffectError
 from .loading import activate_needs, load
 from .metadata import read
 from .model import Document, Domain
 from .policy.host_boot import policy_of
 from .policy.power import UP
+from .policy.pressure import in_force
 from .policy.restart import LEFT, rule
 from .ports import World
 
@@ -59,9 +61,16 @@ def _require_wish(world: World, domain: Domain, document: Document) -> None:
         code = "memory_saved"
     elif declared.policy == "no":
         code = "restart_not_declared"
-    elif last is not None and last.reason in LEFT:
-        code = LEFT[last.reason]
+    elif last is not None and not _is_relieved(world, last):
+        code = LEFT.get(last.reason, "")
     if not code and world.host.going_down():
         code, said = "host_goes_down", "its host goes down"
     if code:
         raise EffectError(code, said)
+
+
+def _is_relieved(world: World, last: LastState) -> bool:
+    """Whether it was powered off for want of memory or space, and that is over."""
+    if last.reason != "pressure":
+        return False
+    return not in_force(world.store.pressed().get(last.uuid), world.host.clock().boot_id)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Collection, Dict, Optional, Protocol
 
 if TYPE_CHECKING:
     from .boots import BootRun, LastState, StartRecord
+    from .pressures import Pressed
     from .recoveries import Manifest, Recovery
     from .restarts import RestartRecord
 
@@ -28,6 +29,9 @@ class Keeping(Protocol):
     def restarts(self) -> Dict[str, RestartRecord]:
         """VMs that stopped and are, were or are not to be restarted, by UUID."""
 
+    def pressed(self) -> Dict[str, Pressed]:
+        """VMs that give way because their host is short of something, by UUID."""
+
     def recoveries(self, uuids: Optional[Collection[str]] = None) -> Dict[str, Recovery]:
         """What is kept to make VMs again, by UUID."""
 
@@ -42,3 +46,6 @@ class Keeping(Protocol):
 
     def drop_manifest(self, uuid: str) -> None:
         """The memory was loaded, or set aside."""
+
+    def stamp(self) -> Optional[object]:
+        """Equal to an earlier one if nothing was written in between, by anybody; None when that can't be told."""

@@ -44,6 +44,7 @@ from .model import (
     VolumeVerdict,
 )
 from .ports_limits import Limiting
+from .ports_pressure import Strained, Yielding
 
 if TYPE_CHECKING:
     from .examination import Examination
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     from .recoveries import Configuration, MemoryFacts
 
 
-class Hypervisor(Limiting, Meter, Protocol):
+class Hypervisor(Limiting, Yielding, Meter, Protocol):
     """libvirt on this host. A call on a UUID that is gone raises DomainGone; a refusal of libvirt raises EffectError."""
 
     def domains(self) -> List[Domain]:
@@ -216,7 +217,7 @@ class Jobs(Protocol):
         """(key, result) of jobs that ended and were not told yet. Waits for one; [] when seconds have passed without any."""
 
 
-class Host(Protocol):
+class Host(Strained, Protocol):
     """The machine itself."""
 
     def clock(self) -> ClockReading:

@@ -82,6 +82,11 @@ RESTART_REASONS: Dict[str, Reason] = {
     "restart_temporary": Reason("left", "It is temporary, and only permanent VMs are restarted."),
     "restart_held": Reason("left", "It is held from everything.", "Release it, then start it."),
     "memory_saved": Reason("left", "Its memory was saved: it goes on when somebody starts it, or the host boots."),
+    "under_pressure": Reason(
+        "left",
+        "It was powered off because its host was short of memory or space; it is started again when that is over.",
+        "Free memory or space on the host; vm-lifecycle status says which. A start by hand is not undone.",
+    ),
     "moved_or_reverted": Reason("left", "It was migrated, or reverted to a snapshot."),
     "host_goes_down": Reason("left", "Its host goes down, or has; the next boot decides."),
     "stop_not_seen": Reason(

@@ -39,19 +39,25 @@ class Note:
 class Recorder:
     """notes: what events said that counts when the VM stops, by UUID. missing: declared VMs that were not there at the last look.
 
-    restarts: what follows from stops, written together with them.
+    restarts: what follows from stops, written together with them. caught_up: what the store was when no declared VM was unknown.
     """
 
     world: World
     notes: Dict[str, Note] = field(default_factory=dict)
     missing: FrozenSet[str] = frozenset()
     restarts: Optional[Restarts] = None
+    caught_up: Optional[object] = None
 
     def catch_up(self) -> int:
         """Look, if a VM was declared since: it runs perhaps, and no event tells of that. Returns how many VMs had changed."""
+        stamp = self.world.store.stamp()
+        if stamp is not None and stamp == self.caught_up:
+            return 0
         states, boot_id = self.world.store.states(), self.world.host.clock().boot_id
         known = {uuid for uuid, state in states.items() if state.boot_id == boot_id}
-        return self.look() if set(self._declared()) - known - self.missing else 0
+        new = set(self._declared()) - known - self.missing
+        self.caught_up = None if new else stamp
+        return self.look() if new else 0
 
     def look(self) -> int:
         """Compare the host with the records, since events may have been missed; returns how many VMs had changed.
@@ -66,6 +72,7 @@ class Recorder:
         ended = {each.uuid for each in domains if not each.active and ran(states.get(each.uuid), clock.boot_id)}
         going_down = bool(ended & records.keys()) and self.world.host.going_down()
         turn = self.restarts.turn(clock, going_down) if self.restarts is not None else None
+        killed = self._killed() if ended else frozenset()
         for domain in domains:
             record, last = records.get(domain.uuid), states.get(domain.uuid)
             if record is None:
@@ -73,7 +80,7 @@ class Recorder:
             if domain.uuid not in ended:
                 state = seen(last, domain, clock.now, clock.boot_id)
             else:
-                reason = "host_shutdown" if going_down else self._stop_reason(domain.uuid)
+                reason = "host_shutdown" if going_down else self._stop_reason(domain.uuid, killed)
                 state = stopped(last, domain, reason, clock.now, clock.boot_id)
             if turn is not None:
                 turn.saw(domain, state, last, record)
@@ -94,7 +101,7 @@ class Recorder:
         if not events:
             return 0
         asks = any(event.kind in ("stopped", "suspended") for event in events)
-        going_down = asks and self.world.host.going_down()
+        going_down, killed = asks and self.world.host.going_down(), self._killed() if asks else frozenset()
         clock, told = self.world.host.clock(), _some({event.uuid for event in events})
         turn = self.restarts.turn(clock, going_down) if self.restarts is not None else None
         records, states, starts = self._declared(told), self._states(told, turn), self.world.store.starts(told)
@@ -109,6 +116,8 @@ class Recorder:
             asked = note.asked is not None and clock.boottime - note.asked <= ASKED_FOR
             last = states.get(event.uuid)
             state = following(event, last, clock.now, clock.boot_id, going_down, (note.shutdown_detail, asked))
+            if state is not None and state.reason == "forced" and event.uuid in killed:
+                state = replace(state, reason="pressure")
             if turn is not None:
                 turn.heard(event, state, record)
             if state is None or state == last:
@@ -129,10 +138,17 @@ class Recorder:
         store, boot_id = self.world.store, self.world.host.clock().boot_id
         return owed(store.states(uuids), store.restarts() if turn is None else turn.records, boot_id)
 
-    def _stop_reason(self, uuid: str) -> str:
+    def _killed(self) -> FrozenSet[str]:
+        """VMs that were powered off in this boot for want of memory or space, or are just being."""
+        boot_id = self.world.host.clock().boot_id
+        pressed = self.world.store.pressed().values()
+        return frozenset(each.uuid for each in pressed if each.deed == "kill" and each.boot_id == boot_id)
+
+    def _stop_reason(self, uuid: str, killed: Collection[str]) -> str:
         """What libvirt remembers of a stop that nobody heard."""
         try:
-            return self.world.hypervisor.stop_reason(uuid)
+            found = self.world.hypervisor.stop_reason(uuid)
+            return "pressure" if found == "forced" and uuid in killed else found
         except EffectError:
             return "unknown"  # it went away meanwhile
 

@@ -16,9 +16,6 @@ from .times import iso
 #: Values that ask for nothing, so that nobody has to act on them.
 INERT = (None, False, "none", "no")
 
-#: No unit of this version acts on a field, whatever is enabled.
-LATER = ""
-
 #: Feature whose unit acts on a field. Without the boot unit auto_start acts through libvirt's own flag.
 ACTING: Mapping[str, str] = {
     "ttl_hours": "cleanup",
@@ -26,8 +23,8 @@ ACTING: Mapping[str, str] = {
     "policy.on_host_reboot": "boot",
     "policy.on_host_shutdown": "boot",
     "autostart": "boot",
-    "policy.on_memory_pressure": LATER,
-    "policy.on_disk_full": LATER,
+    "policy.on_memory_pressure": "supervisor",
+    "policy.on_disk_full": "supervisor",
     "policy.enforce_disk_limit": "supervisor",
 }
 

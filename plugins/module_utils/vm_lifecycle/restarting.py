@@ -11,10 +11,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Dict, List, Mapping, Optional, Set, Tuple
+from typing import Collection, Dict, List, Mapping, Optional, Set, Tuple
 
 from .boots import LastState, PowerEvent
-from .changes import LogOperation, RememberRestart, StoreChange
+from .changes import ForgetPressed, LogOperation, RememberRestart, StoreChange
 from .errors import EffectError
 from .guarded import start_again
 from .model import ClockReading, Domain, Record
@@ -170,6 +170,15 @@ class Restarts:
         self.settle(turn)
         for uuid in turn.starts:
             self._submit(uuid)
+
+    def relieve(self, uuids: Collection[str]) -> None:
+        """VMs that were powered off for want of something may come back. Raises EffectError when that can't be written."""
+        turn, declared = self.turn(self._world.host.clock()), self._world.store.records(uuids)
+        for uuid in sorted(uuids):
+            if uuid in declared and declared[uuid].document:
+                turn.happened(declared[uuid], Happening("relieved"))
+        self._world.store.save([*(ForgetPressed(uuid) for uuid in sorted(uuids)), *turn.changes])
+        self.settle(turn)
 
     def _take(self, now: float) -> None:
         """Jobs that ended, and those that hang. What comes of one of these later is nobody's."""

@@ -39,7 +39,7 @@ class Happening:
     """What was heard, seen or tried of a VM.
 
     kind: started (it runs, whoever did it), stopped, crashed (and was preserved, or stops next), due, what became of our own start:
-    succeeded, failed, refused, postponed or lost (with its process), and seen (nothing but that it is off).
+    succeeded, failed, refused, postponed or lost (with its process), relieved (its host is not short any more), and seen (it is off).
     why: for stopped a word of policy.power.STOPS, else a code; message: what there is to say of it.
     """
 

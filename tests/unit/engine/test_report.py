@@ -49,7 +49,7 @@ HOST = ["policy.on_host_reboot -> boot", "policy.on_host_shutdown -> boot"]
         (TEMPORARY, KEPT, frozenset({"cleanup", "boot"}), LIMITS),
         (TEMPORARY, KEPT, ALL, []),
         (TEMPORARY, {"on_memory_pressure": "suspend", "on_disk_full": "kill", "enforce_disk_limit": True},
-         frozenset({"cleanup"}), ["policy.on_memory_pressure -> ", "policy.on_disk_full -> ",
+         frozenset({"cleanup"}), ["policy.on_memory_pressure -> supervisor", "policy.on_disk_full -> supervisor",
                                   "policy.enforce_disk_limit -> supervisor"]),
         (TEMPORARY, {"on_memory_pressure": "none", "on_disk_full": "none", "enforce_cpu_limit": False},
          frozenset({"cleanup"}), []),

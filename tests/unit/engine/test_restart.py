@@ -65,6 +65,7 @@ ROWS = {
     "forced": ("stopped_by_somebody",) * 3,
     "saved": ("memory_saved",) * 3,
     "elsewhere": ("moved_or_reverted",) * 3,
+    "pressure": ("under_pressure",) * 3,
     "host_shutdown": ("host_goes_down",) * 3,
     "host_down": ("host_goes_down",) * 3,
     "unknown": ("stop_not_seen",) * 3,
@@ -126,6 +127,27 @@ def test_giving_up(declared: RestartRule) -> None:
     assert line("started") == "up"
     assert (line.record.in_row, line.record.restart_count, line.record.reason) == (0, 5, "")
     assert line.restarted() == pytest.approx(0.1)
+
+
+def test_pressure() -> None:
+    """What was powered off for want of memory stays down until there is enough, and is then restarted as after a failure."""
+    line = Line(ON_FAILURE)
+    line("stopped", "failed")
+    assert line("started") == "up"  # somebody's start
+    assert (line("stopped", "pressure", 100.0), line.record.reason) == ("left", "under_pressure")
+    assert line("due", passed=1000.0) == "left"
+    assert (line("relieved"), line.record.due - line.time) == ("waiting", pytest.approx(FIRST))
+    assert line("relieved") == "waiting"
+    assert line("due", "pressure", FIRST) == "starting"
+    assert line("started") == "up"
+    for given, reason in ((NO, "restart_not_declared"), (replace(ALWAYS, barrier="restart_held"), "restart_held")):
+        other = Line(ALWAYS)
+        other("stopped", "pressure")
+        other.declared = given
+        assert (other("relieved"), other.record.reason) == ("left", reason)
+    by_hand = Line(ALWAYS)
+    by_hand("stopped", "asked")
+    assert (by_hand("relieved"), by_hand.record.reason) == ("left", "stopped_by_somebody")
 
 
 def test_no_retries() -> None:
@@ -304,7 +326,7 @@ def test_rules() -> None:
     assert rule(declaration("u", {"mode": "temporary"}, 0)).barrier == "restart_temporary"
 
 
-KINDS = ("started", "stopped", "crashed", "due", "succeeded", "failed", "refused", "postponed", "lost")
+KINDS = ("started", "stopped", "crashed", "due", "succeeded", "failed", "refused", "postponed", "lost", "relieved")
 
 
 def lines(steps: int) -> Iterator[Line]:
@@ -326,7 +348,7 @@ def lines(steps: int) -> Iterator[Line]:
             if len(line.starts) > starts:
                 assert (kind, before.phase, line.going_down) == ("due", "waiting", False)
                 assert line.declared.policy != "no" and line.time >= before.due
-                assert why not in restart.LEFT
+                assert why not in restart.LEFT or why == "pressure"  # it was relieved of that, or it would not wait
             if line.record.phase == "waiting":
                 assert line.record.due <= line.time + LONGEST
         yield line

@@ -88,6 +88,7 @@ def test_what_the_project_adds() -> None:
         "VmLimits",
         "VmMetadata",
         "VmPersistenceInput",
+        "VmPressurePolicy",
         "VmSnapshotPolicy",
     ]
     variant = DOCUMENTS["VmPersistenceInput"]

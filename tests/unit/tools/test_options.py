@@ -164,7 +164,7 @@ def test_options_that_users_were_promised() -> None:
     assert {"hold", "reason", "if_less_than_hours", "created_at_unix"} <= set(persistence["vms"]["options"])
     assert "require_synchronised_clock" in cleanup["policy"]["options"]
     with_default = [name for name, option in persistence.items() if "default" in option]
-    assert with_default == ["state", "missing", "repair", "uri"]
+    assert with_default == ["state", "missing", "repair", "max_rows", "uri"]
 
 
 def test_the_role_has_its_entry_points() -> None:

@@ -40,6 +40,7 @@ VM_AUTOSTART: Dict[str, Any] = {
     'max_start_retries': {'type': 'int'},
     'depends_on': {'type': 'list', 'elements': 'str'},
     'missing': {'type': 'str', 'default': 'fail', 'choices': ['fail', 'skip']},
+    'max_rows': {'type': 'int', 'default': 100},
     'uri': {'type': 'str', 'default': 'qemu:///system'},
 }
 
@@ -84,6 +85,7 @@ VM_CLEANUP: Dict[str, Any] = {
         },
     },
     'missing': {'type': 'str', 'default': 'fail', 'choices': ['fail', 'skip']},
+    'max_rows': {'type': 'int', 'default': 100},
     'uri': {'type': 'str', 'default': 'qemu:///system'},
 }
 
@@ -210,6 +212,7 @@ VM_PERSISTENCE: Dict[str, Any] = {
     'if_less_than_hours': {'type': 'int'},
     'missing': {'type': 'str', 'default': 'fail', 'choices': ['fail', 'skip']},
     'repair': {'type': 'bool', 'default': False},
+    'max_rows': {'type': 'int', 'default': 100},
     'uri': {'type': 'str', 'default': 'qemu:///system'},
 }
 

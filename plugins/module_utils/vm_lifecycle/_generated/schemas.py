@@ -541,6 +541,34 @@ SCHEMAS: Dict[str, Any] = {
             },
         ],
     },
+    'VmPressurePolicy': {
+        'type': 'object',
+        'properties': {
+            'memory_waiting_percent': {'type': 'integer'},
+            'memory_available_percent': {'type': 'integer'},
+            'disk_free_mib': {'type': 'integer'},
+            'calm_seconds': {'type': 'integer'},
+        },
+        'additionalProperties': False,
+        'allOf': [
+            {
+                'x-kcl-message': 'Memory waiting must be 1-100 percent',
+                'properties': {'memory_waiting_percent': {'minimum': 1, 'maximum': 100}},
+            },
+            {
+                'x-kcl-message': 'Memory available must be 1-50 percent',
+                'properties': {'memory_available_percent': {'minimum': 1, 'maximum': 50}},
+            },
+            {
+                'x-kcl-message': 'Free disk space must be 1-1048576 MiB',
+                'properties': {'disk_free_mib': {'minimum': 1, 'maximum': 1048576}},
+            },
+            {
+                'x-kcl-message': 'Calm time must be 1-3600 seconds',
+                'properties': {'calm_seconds': {'minimum': 1, 'maximum': 3600}},
+            },
+        ],
+    },
     'VmRecoveryState': {
         'type': 'object',
         'properties': {
@@ -711,6 +739,12 @@ DEFAULTS: Dict[str, Dict[str, Any]] = {
         'auto_cleanup': True,
         'force_cleanup': False,
         'cleanup_grace_period': 60,
+    },
+    'VmPressurePolicy': {
+        'memory_waiting_percent': 20,
+        'memory_available_percent': 5,
+        'disk_free_mib': 512,
+        'calm_seconds': 30,
     },
     'VmRecoveryState': {},
     'VmSnapshotPolicy': {'interval_minutes': 5, 'retention_count': 288},

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
-from typing import Any, Callable, Dict, Generic, Iterable, List, Protocol, Tuple, TypeVar
+from typing import Any, Callable, Dict, Generic, Iterable, List, Optional, Protocol, Tuple, TypeVar
 
 
 class OfVm(Protocol):
@@ -22,6 +23,8 @@ class OfVm(Protocol):
 Value = TypeVar("Value", bound=OfVm)
 Row = TypeVar("Row")
 
+#: Two writes may have one time; a file that was not written for so many seconds gets another one with the next.
+QUIET = 2.0
 #: What a decoder raises for what it can't understand.
 NOT_UNDERSTOOD = (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError)
 
@@ -132,3 +135,18 @@ def sync_directory(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def stamp(paths: Iterable[Path]) -> Optional[Tuple[object, ...]]:
+    """What tells that none of the files was written since; None within QUIET seconds of a write, which another may follow unseen."""
+    found: List[object] = []
+    for path in paths:
+        try:
+            seen = os.stat(path)
+        except OSError:
+            found.append(None)
+            continue
+        if abs(time.time() - seen.st_mtime) < QUIET:
+            return None
+        found.append((seen.st_ino, seen.st_size, seen.st_mtime_ns))
+    return tuple(found)

@@ -28,6 +28,7 @@ from ..ports import Jobs
 if TYPE_CHECKING:
     from ..examination import Examination
     from ..limits import Controllers
+    from ..pressures import MemoryRoom
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 #: In it a unit is told by systemd which boot this is. Its sandbox may have a /proc of its own, and on a host that is a container
@@ -114,6 +115,11 @@ class LinuxHost:
 
     def pressure(self) -> Pressure:
         return Pressure(*(_pressure(PRESSURE / name) for name in ("cpu", "io", "memory")))
+
+    def memory(self) -> MemoryRoom:
+        from .memory_room import memory_room  # of a supervisor alone
+
+        return memory_room()
 
     def parallel(self, jobs: Sequence[Callable[[], None]], workers: int) -> None:
         """The caller works, too, and takes the first job: its thread has a connection to libvirt already."""

@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 import sqlite3
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence
 
 from ..changes import Prune, RememberSnapshot, RememberSweep
 from ..model import Document
-from .durable_files import NOT_UNDERSTOOD, decoded
+from .durable_files import NOT_UNDERSTOOD, decoded, stamp
 from .plain_rows import plain
 
 if TYPE_CHECKING:
@@ -23,7 +24,12 @@ SINCE = 6
 
 
 class SnapshotBooks:
-    """The part of the store that remembers measurements."""
+    """The part of the store that remembers measurements, and that tells whether anything was written."""
+
+    _database: Path
+
+    def stamp(self) -> Optional[object]:
+        return stamp([self._database, self._database.with_name(f"{self._database.name}-wal")])
 
     def snapshots(self, limit: int) -> Dict[str, List[Document]]:
         query = (

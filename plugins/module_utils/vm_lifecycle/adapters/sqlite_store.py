@@ -15,21 +15,20 @@ import sqlite3
 from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Optional, Sequence, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Sequence, TypeVar
 
-from ..boots import BootRun, LastState, StartRecord
 from ..changes import LogOperation, StoreChange
 from ..errors import EffectError
 from ..model import ClockMemory, Document, Intent, Notice, Record, SweepPlan, UndoRecord
 from . import store_rows as rows
 from .durable_files import JsonFiles, decoded, make_directory, sync_directory
+from .keeping_books import KeepingBooks
 from .manifest_files import ManifestFiles
 from .snapshot_rows import SnapshotBooks
 from .store_tables import TABLES
 
 if TYPE_CHECKING:
     from ..recoveries import Manifest, Recovery
-    from ..restarts import RestartRecord
 
 #: Version of the database; an older one is upgraded where it stands.
 SCHEMA_VERSION = max(TABLES)
@@ -39,7 +38,7 @@ BUSY_TIMEOUT = 30.0
 Result = TypeVar("Result")
 
 
-class SqliteStore(SnapshotBooks):
+class SqliteStore(KeepingBooks, SnapshotBooks):
     """Store on files below directory (0700). Opened anew for each call: a run makes few of them, from several threads."""
 
     def __init__(self, directory: Path) -> None:
@@ -74,18 +73,6 @@ class SqliteStore(SnapshotBooks):
 
     def pools(self) -> Dict[str, int]:
         return dict(self._read("SELECT name, missed_since FROM pools", since=2))
-
-    def states(self, uuids: rows.Uuids = None) -> Dict[str, LastState]:
-        return decoded(self._read(*rows.select("state", "states", uuids), since=3), rows.decode_state)
-
-    def starts(self, uuids: rows.Uuids = None) -> Dict[str, StartRecord]:
-        return decoded(self._read(*rows.select("start", "starts", uuids), since=3), rows.decode_start)
-
-    def boot(self) -> Optional[BootRun]:
-        return decoded(self._read("SELECT 'boot', run FROM boot", since=3), rows.decode_boot).get("boot")
-
-    def restarts(self) -> Dict[str, RestartRecord]:
-        return decoded(self._read("SELECT uuid, restart FROM restarts", since=5), rows.decode_restart)
 
     def recoveries(self, uuids: rows.Uuids = None) -> Dict[str, Recovery]:
         from .recovery_rows import decode_recovery

@@ -46,7 +46,7 @@ from ..model import (
     VolumeVerdict,
 )
 from ..times import iso
-from . import snapshot_rows
+from . import pressure_rows, snapshot_rows
 from .durable_files import decoded
 from .plain_rows import plain
 
@@ -158,7 +158,7 @@ def _prune(database: sqlite3.Connection, change: Prune) -> None:
         if ended and uuid not in change.existing:
             database.execute("DELETE FROM schedules WHERE uuid = ?", (uuid,))
             database.execute("DELETE FROM vms WHERE uuid = ? AND record LIKE ?", (uuid, TOMBSTONE))
-    for table in ("states", "starts", "restarts"):
+    for table in ("states", "starts", "restarts", "pressed"):
         left = database.execute(f"SELECT uuid FROM {table} WHERE uuid NOT IN (SELECT uuid FROM vms)").fetchall()
         gone = [row for row in left if row[0] not in change.existing]
         database.executemany(f"DELETE FROM {table} WHERE uuid = ?", gone)
@@ -193,6 +193,7 @@ WRITERS: Dict[type, Any] = {
     ForgetRecovery: _forget_recovery,
     LogOperation: _log,
     **snapshot_rows.WRITERS,
+    **pressure_rows.WRITERS,
 }
 
 

@@ -46,6 +46,10 @@ CREATE INDEX snapshots_of_vm ON snapshots (uuid, id);
 CREATE TABLE counters (uuid TEXT PRIMARY KEY, counters TEXT NOT NULL);
 CREATE TABLE sweeps (id INTEGER PRIMARY KEY CHECK (id = 1), sweep TEXT NOT NULL);
 """
+#: What the seventh one added.
+SEVENTH_TABLES = """
+CREATE TABLE pressed (uuid TEXT PRIMARY KEY, pressed TEXT NOT NULL);
+"""
 #: Version of the database -> what it added. A new one has all of it; an older one gets what it lacks.
 TABLES: Dict[int, str] = {
     1: FIRST_TABLES,
@@ -54,4 +58,5 @@ TABLES: Dict[int, str] = {
     4: FOURTH_TABLES,
     5: FIFTH_TABLES,
     6: SIXTH_TABLES,
+    7: SEVENTH_TABLES,
 }

@@ -80,7 +80,7 @@ def _vm_verbs(verbs: Any) -> None:
 
 def _own_verbs(verbs: Any) -> None:
     validate = verbs.add_parser("validate", help="check a configuration file without using it")
-    validate.add_argument("kind", choices=("cleanup", "boot", "snapshots"), help="what the file configures")
+    validate.add_argument("kind", choices=("cleanup", "boot", "snapshots", "pressure"), help="what the file configures")
     validate.add_argument("file", type=Path)
     log = verbs.add_parser("log", help="what was done to VMs, and what failed, oldest first")
     log.add_argument("--last", type=int, default=50, metavar="N", help="only the newest N operations (default: 50)")

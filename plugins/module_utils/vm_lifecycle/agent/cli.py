@@ -204,7 +204,7 @@ OWN: Dict[str, Callable[[argparse.Namespace, Store, Host], int]] = {
 def _validate(options: argparse.Namespace) -> int:
     from ..adapters.linux_host import named_zone
     from ..policy.cleanup_policy import decode
-    from ..tasks.host import boot_problems
+    from ..tasks.host import boot_problems, problems_of
     from ..tasks.measured import snapshot_problems
 
     try:
@@ -221,6 +221,8 @@ def _validate(options: argparse.Namespace) -> int:
         _policy, problems = decode(found, zone, "cleanup")
     elif options.kind == "snapshots":
         problems = snapshot_problems(found, "snapshots")
+    elif options.kind == "pressure":
+        problems = problems_of("VmPressurePolicy", found, "pressure")
     else:
         problems = boot_problems(found, "boot")
     if problems:

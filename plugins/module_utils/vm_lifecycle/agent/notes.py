@@ -20,6 +20,11 @@ LIMITS = {
 }
 
 
+#: What was done to a VM, and why.
+DEEDS = {"suspend": "suspended", "kill": "powered off"}
+PRESSURE = {"memory": "the host is short of memory", "disk": "its disks have no space"}
+
+
 def note(vm: Mapping[str, Any]) -> str:
     notes = []
     if vm["hold"]:
@@ -34,6 +39,10 @@ def note(vm: Mapping[str, Any]) -> str:
     start = vm.get("start") or {}
     if start.get("outcome") not in (None, "ready"):
         notes.append(f"did not come up {start['at']}: {start['message']}")
+    pressure = vm.get("pressure")
+    if pressure:
+        done, why = DEEDS[pressure["action"]], PRESSURE[pressure["cause"]]
+        notes.append(f"{done} {pressure['at']}, {why}: {pressure['message']}")
     notes += _restart_note(vm.get("restart") or {}, vm["power_state"])
     limits = (vm.get("limits") or {}).items()
     notes += [f"{kind} limit {LIMITS[row['reason']]}" for kind, row in limits if row and row["reason"] in LIMITS]

@@ -1,21 +1,23 @@
 # Copyright: (c) 2026, vmops.lifecycle contributors
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""vm-lifecycle supervise: waits for libvirt's events, has them recorded, VMs restarted and limited, until systemd stops it."""
+"""vm-lifecycle supervise: waits for libvirt's events, has them recorded, VMs restarted, limited and suspended, until systemd stops it."""
 
 from __future__ import annotations
 
 import signal
 import threading
-from typing import Callable, List, Optional, Protocol
+from typing import Callable, List, Optional, Protocol, Sequence
 
 from ..adapters.journal import notify
+from ..adapters.memory_room import MemoryAlarm
 from ..boots import PowerEvent
 from ..enforcing import Enforcer
 from ..errors import EffectError, LifecycleError
 from ..patience import AWAY
 from ..policy.looking import PACE, next_look, rest
 from ..ports import Host, World
+from ..pressing import Pressing
 from ..recorder import Recorder
 from ..restarting import Restarts
 
@@ -39,6 +41,19 @@ class Source(Protocol):
         """End the connection."""
 
 
+class Watcher(Protocol):
+    """What goes on beside the recording of events, and never keeps it from that."""
+
+    def take(self, events: Sequence[PowerEvent]) -> None:
+        """What was heard."""
+
+    def tick(self) -> None:
+        """Begin or end what is due. Raises nothing."""
+
+    def wait(self) -> float:
+        """Seconds until the next tick, at most."""
+
+
 def supervise(uri: str, host: Host, opened: Callable[[], World]) -> int:
     """Until SIGTERM. A connection that is lost is made again, and what was missed is seen by a look at the host.
 
@@ -50,26 +65,36 @@ def supervise(uri: str, host: Host, opened: Callable[[], World]) -> int:
     recorder: Optional[Recorder] = None
     source: Optional[EventSource] = None
     enforcer: Optional[Enforcer] = None
+    pressing: Optional[Pressing] = None
 
     def end(*_: object) -> None:
         ending.set()
         if source is not None:
             source.wake()
 
+    def hurry() -> None:
+        """Processes wait for memory."""
+        if source is not None and pressing is not None:
+            pressing.hurry()
+            source.wake()
+
+    alarm = MemoryAlarm(hurry)
+
     def attempt() -> None:
-        nonlocal recorder, source, enforcer
-        if recorder is None:
+        nonlocal recorder, source, enforcer, pressing
+        if recorder is None or pressing is None:
             world = opened()
-            recorder = Recorder(world, restarts=Restarts(world, jobs))
+            restarts = Restarts(world, jobs)
+            recorder, pressing = Recorder(world, restarts=restarts), Pressing(world, restarts, others, alarm.arm)
         source = EventSource(uri)
         enforcer = enforcer or Enforcer(recorder.world, looks)
-        watch(source, recorder, ending, enforcer)
+        watch(source, recorder, ending, enforcer, pressing)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
     # It is ready whether libvirt is or not: systemd must not hold back what comes after this, nor end it for a daemon's sake.
     notify("READY=1")
-    with host.jobs() as jobs, host.jobs() as looks:
+    with host.jobs() as jobs, host.jobs() as looks, host.jobs() as others:
         insist(host, ending, attempt)
     notify("STOPPING=1")
     return 0
@@ -101,7 +126,7 @@ def insist(host: Host, ending: threading.Event, attempt: Callable[[], None]) -> 
         pause = min(2 * pause, LONGEST_PAUSE)
 
 
-def watch(source: Source, recorder: Recorder, ending: threading.Event, enforcer: Optional[Enforcer] = None) -> None:
+def watch(source: Source, recorder: Recorder, ending: threading.Event, *watchers: Watcher) -> None:
     """Record the events of one connection until it is lost (EffectError) or the end is asked for.
 
     A store that is full for a while loses none of them: they are kept, and when they become too many, a look replaces them.
@@ -120,8 +145,8 @@ def watch(source: Source, recorder: Recorder, ending: threading.Event, enforcer:
                     recorded = began
                 elif began < due:
                     recorder.catch_up()
-                if enforcer is not None:
-                    enforcer.take(heard)
+                for watcher in watchers:
+                    watcher.take(heard)
                 heard = []
                 if began >= due:
                     _look(recorder, looked is None)
@@ -139,15 +164,15 @@ def watch(source: Source, recorder: Recorder, ending: threading.Event, enforcer:
                     heard, looked = [], None
             if ending.is_set():
                 return
-            if enforcer is not None:
-                enforcer.tick()
+            for watcher in watchers:
+                watcher.tick()
             host.sleep(rest(recorded, host.clock().boottime))  # before the wait: what is heard is taken at once
-            heard += source.events(_patience(recorder, due - began, complained))
+            heard += source.events(_patience(recorder, due - began, complained, watchers))
     finally:
         source.close()
 
 
-def _patience(recorder: Recorder, left: float, complained: bool) -> float:
+def _patience(recorder: Recorder, left: float, complained: bool, watchers: Sequence[Watcher]) -> float:
     """Seconds for which events are waited for. left: those until the next look. complained: the store can't be written to.
 
     A look that failed is made up for when events were waited for, and what can't be written is not tried without a pause.
@@ -155,7 +180,7 @@ def _patience(recorder: Recorder, left: float, complained: bool) -> float:
     patience = min(WAIT, left) if left > 0 else WAIT
     if recorder.restarts is not None and not complained:
         patience = min(patience, recorder.restarts.wait())
-    return patience
+    return min([patience, *(watcher.wait() for watcher in watchers)])
 
 
 def _look(recorder: Recorder, first: bool) -> None:

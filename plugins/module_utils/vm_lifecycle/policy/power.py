@@ -22,6 +22,7 @@ STOPS: Mapping[str, str] = {
     "killed": "its process was ended from outside libvirt",
     "failed": "its process died, or its guest crashed",
     "saved": "its memory was saved",
+    "pressure": "it was powered off, since its host was short of memory or space",
     "host_shutdown": "its host went down",
     "host_down": "its host lost power, or went down without stopping it",
     "starting": "it is being started since its host booted",

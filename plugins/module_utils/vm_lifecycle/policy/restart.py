@@ -30,6 +30,7 @@ LEFT: Mapping[str, str] = {
     "asked": "stopped_by_somebody",
     "forced": "stopped_by_somebody",
     "saved": "memory_saved",
+    "pressure": "under_pressure",
     "elsewhere": "moved_or_reverted",
     "host_shutdown": "host_goes_down",
     "host_down": "host_goes_down",
@@ -62,8 +63,10 @@ def owed(states: Mapping[str, LastState], records: Mapping[str, RestartRecord], 
         last = states.get(uuid)
         if last is None or last.boot_id == boot_id or last.boot_id not in (record.boot_id, over(record.boot_id)):
             continue
-        pending = record.phase in OWED or (record.phase == "left" and record.reason == "host_goes_down")
-        if pending and last.reason in ANSWERED:
+        pending = record.phase in OWED or (
+            record.phase == "left" and record.reason in ("host_goes_down", "under_pressure")
+        )
+        if pending and (last.reason in ANSWERED or last.reason == "pressure"):
             found[uuid] = starting(last)
     return found
 
@@ -147,6 +150,14 @@ def _again(record: RestartRecord, declared: RestartRule, what: Happening, at: Mo
     )  # fmt: skip
 
 
+def _relieved(record: RestartRecord, what: Happening, declared: RestartRule, at: Moment) -> Next:
+    """Its host is not short of anything any more, for which it was powered off: that is answered like a failure."""
+    if record.reason != "under_pressure":
+        return record, False
+    code = _barred(declared, at)
+    return (_left(record, code, what, at) if code else _again(record, declared, what, at)), False
+
+
 def _stopped_while_down(record: RestartRecord, what: Happening, _rule: RestartRule, at: Moment) -> Next:
     """What stops while it is started, or waits for that, is a start that failed, which comes back by itself; or somebody's deed."""
     code = LEFT.get(what.why, "")
@@ -167,8 +178,8 @@ def _due(record: RestartRecord, what: Happening, declared: RestartRule, at: Mome
     """Its moment has come, unless something speaks against it by now. what.why: why it does not run, as far as that is known."""
     if at.boottime < record.due:
         return record, False
-    code = _barred(declared, at) or LEFT.get(what.why, "")
-    if code:
+    code = _barred(declared, at) or ("" if what.why == "pressure" else LEFT.get(what.why, ""))
+    if code:  # what waits after pressure was relieved of it
         return _left(record, code, what, at), False
     if record.in_row >= declared.retries:  # there are fewer by now
         return _again(record, declared, what, at), False
@@ -216,6 +227,7 @@ STEPS: Dict[Tuple[str, str], Step] = {
     ("starting", "postponed"): _postponed,
     ("starting", "lost"): _postponed,
     ("left", "started"): _somebodys,
+    ("left", "relieved"): _relieved,
     ("left", "stopped"): _stopped_after,
     ("gave_up", "started"): _somebodys,
 }

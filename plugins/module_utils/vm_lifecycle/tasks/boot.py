@@ -185,6 +185,7 @@ def _entry(
         guard = do.Guard(domain.uuid, digest(domain.metadata))
         last = observed.states.get(domain.uuid)
         paused = decision.reason == "was_running" and before(last, observed.clock.boot_id) == "paused"
+        paused = paused and domain.uuid not in observed.pressed  # nobody wanted that
         if paused:
             place = replace(place, wait_for_ssh=False)  # whose processors stand still answers nobody
         choice = host_boot.policy_of(document)["on_restore_failure"]

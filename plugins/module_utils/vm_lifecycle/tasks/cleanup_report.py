@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import Any, Dict, List, Optional
 
@@ -35,12 +36,22 @@ def report(request: Request, observed: Observed, chains: List[Chain]) -> Documen
         "digest": consent.plan_digest([seen_vm(chain.entry) for chain in chains if chain.entry.decision == "removed"]),
         "plan_id": _plan_id(request, asked, observed.clock.now),
         "counts": counts,
+        "reasons": _reasons(rows),
         "vms": rows,
         "diff": {
             "before": {chain.entry.name: "present" for chain in chains if chain.changed},
             "after": {row["name"]: row["decision"] for row, chain in zip(rows, chains) if chain.changed},
         },
     }
+
+
+def _reasons(rows: List[Dict[str, Any]]) -> Dict[str, Dict[str, int]]:
+    """How many VMs there are by decision and reason, the most frequent reason first."""
+    found = Counter((row["decision"], row["reason"]) for row in rows)
+    reasons: Dict[str, Dict[str, int]] = {}
+    for (decision, reason), number in found.most_common():
+        reasons.setdefault(decision, {})[reason] = number
+    return reasons
 
 
 def _plan_id(request: Request, asked: List[SeenVm], now: float) -> Optional[str]:

@@ -16,6 +16,7 @@ from ..chain import Chain
 from ..errors import DomainGone, EffectError, LifecycleError, Problem, refuse
 from ..examination import Examination
 from ..findings import SEVERITIES
+from ..giving_way import pressure_policy
 from ..limits import Controllers
 from ..model import Document, Domain, Observed
 from ..policy import boot_order, clock, doctor
@@ -89,7 +90,7 @@ def _habits(seen: HostSeen, world: World) -> Dict[str, Habits]:
 
 def _configuration(world: World) -> Tuple[Problem, ...]:
     found: List[Problem] = []
-    for read in (reads.boot_policy, observe.cleanup_policy, snapshot_policy):
+    for read in (reads.boot_policy, observe.cleanup_policy, snapshot_policy, pressure_policy):
         try:
             read(world.host)
         except LifecycleError as error:

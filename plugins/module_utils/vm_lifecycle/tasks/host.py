@@ -19,6 +19,7 @@ from ..schema import violations, with_defaults
 from . import observe as reads
 
 if TYPE_CHECKING:
+    from ..pressures import Pressed
     from ..restarts import RestartRecord
 
 
@@ -31,6 +32,8 @@ class HostSeen(Observed):
     #: Of calls that report: VMs that stopped, and what becomes of them.
     restarts: Mapping[str, RestartRecord] = field(default_factory=dict)
     boot: Optional[BootRun] = None
+    #: VMs to which something was done because their host is short of something.
+    pressed: Mapping[str, Pressed] = field(default_factory=dict)
     going_down: bool = False
     budget: float = 0.0
     #: VmRecoveryStates by UUID, where somebody asked for them.
@@ -62,7 +65,11 @@ def _seen(world: World, stopping: bool, store: bool = True) -> HostSeen:
     seen = HostSeen(**vars(reads.at_once(world, store)))
     if store:
         seen = replace(
-            seen, states=_states(world, seen.clock.boot_id), starts=world.store.starts(), boot=world.store.boot()
+            seen,
+            states=_states(world, seen.clock.boot_id),
+            starts=world.store.starts(),
+            boot=world.store.boot(),
+            pressed=world.store.pressed(),
         )
     if stopping:
         seen = replace(seen, budget=world.host.stop_budget())
@@ -91,7 +98,8 @@ def known(world: World, cleanup: bool = False) -> HostSeen:
     observed = reads.whole(world, cleanup)
     try:
         store = world.store
-        return HostSeen(**vars(observed), states=store.states(), starts=store.starts(), restarts=store.restarts())
+        seen = HostSeen(**vars(observed), states=store.states(), starts=store.starts(), restarts=store.restarts())
+        return replace(seen, pressed=store.pressed())
     except EffectError as error:
         raise refuse(error.code, error.message) from error
 

@@ -206,6 +206,7 @@ def _row(request: Request, observed: Observed, domain: Domain) -> Dict[str, Any]
     row["start"] = _start(_start_of(observed, domain))
     row["last_state"] = _last_state(observed, domain)
     row["restart"] = _restart(observed, domain)
+    row["pressure"] = _pressure(observed, domain)
     if "recovery" in request.include and isinstance(observed, HostSeen):
         row["recovery"] = observed.recovery.get(domain.uuid)
     if document is not None:
@@ -228,6 +229,14 @@ def _last_state(observed: Observed, domain: Domain) -> Optional[Document]:
     """What it was last seen to be, and why it does not run."""
     last = observed.states.get(domain.uuid) if isinstance(observed, HostSeen) else None
     return None if last is None else {"state": last.state, "reason": last.reason or None, "at": iso(last.at_unix)}
+
+
+def _pressure(observed: Observed, domain: Domain) -> Optional[Document]:
+    """What was done to it because its host is short of something, while that is so."""
+    known = observed.pressed.get(domain.uuid) if isinstance(observed, HostSeen) else None
+    if known is None or known.boot_id != observed.clock.boot_id or domain.power_state in ("running", "blocked"):
+        return None
+    return {"cause": known.cause, "action": known.deed, "message": known.message, "at": iso(known.at_unix)}
 
 
 def _restart_of(observed: Observed, domain: Domain) -> Optional[RestartRecord]:

@@ -36,6 +36,8 @@ KINDS: Dict[int, str] = {
 }
 #: QEMU's own word for a request to its guest to shut down; libvirt has no event for that.
 POWERDOWN = "POWERDOWN"
+#: What libvirt says of an error of a disk that was refused space, and the word for that.
+NO_SPACE, STARVED = "enospc", "starved"
 #: In the queue: nothing happened, but whoever waits is to go on.
 WAKE = PowerEvent("", "", "wake")
 #: Seconds without a sign of life after which the daemon is asked for one, and how often before it counts as gone.
@@ -73,6 +75,10 @@ class EventSource:
         self._leaving.append(lambda: own.domainEventDeregisterAny(number))
         self._if_supported(own.registerCloseCallback, self._closed, None)
         self._if_supported(own.setKeepAlive, ALIVE_INTERVAL, ALIVE_COUNT)
+        starved = libvirt.VIR_DOMAIN_EVENT_ID_IO_ERROR_REASON
+        failing = self._if_supported(own.domainEventRegisterAny, None, starved, self._io_error, None)
+        if failing is not None:
+            self._leaving.append(lambda: own.domainEventDeregisterAny(failing))
         if libvirt_qemu is not None:
             asked = self._if_supported(libvirt_qemu.qemuMonitorEventRegister, own, None, POWERDOWN, self._monitor, None)
             if asked is not None:
@@ -90,6 +96,12 @@ class EventSource:
     def _lifecycle(self, _connection: Any, domain: Any, event: int, detail: int, _opaque: Any) -> None:
         if event in KINDS:
             self._queue.put(PowerEvent(domain.UUIDString(), domain.name(), KINDS[event], detail))
+
+    def _io_error(
+        self, _connection: Any, domain: Any, _path: str, _alias: str, _action: int, reason: str, *_: Any
+    ) -> None:
+        if reason == NO_SPACE:
+            self._queue.put(PowerEvent(domain.UUIDString(), domain.name(), STARVED))
 
     def _monitor(self, _connection: Any, domain: Any, *_event: Any) -> None:
         self._queue.put(PowerEvent(domain.UUIDString(), domain.name(), POWERDOWN.lower()))

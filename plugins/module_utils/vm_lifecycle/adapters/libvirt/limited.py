@@ -1,7 +1,10 @@
 # Copyright: (c) 2026, vmops.lifecycle contributors
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Limits as a part of the hypervisor's port; what they take is imported by those runs alone that ask for them."""
+"""Limits, and what a host needs that is short of something, as a part of the hypervisor's port.
+
+What they take is imported by those runs alone that ask for them.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from .connections import Connections
 
 if TYPE_CHECKING:
     from ...limits import DiskUsage, LimitsSeen
+    from ...pressures import DiskRoom
 
 try:
     import libvirt
@@ -71,6 +75,19 @@ class Limited:
         from .disk_usage import pause
 
         self._answered(uuid, pause)
+
+    def resume(self, uuid: str) -> None:
+        """See Yielding."""
+        from .disk_room import resume
+
+        self._answered(uuid, resume)
+
+    def disk_room(self, uuid: str) -> DiskRoom:
+        """See Yielding."""
+        from .disk_room import disk_room
+
+        room: DiskRoom = self._answered(uuid, disk_room)
+        return room
 
     def _answered(self, uuid: str, call: Callable[[Any], Any]) -> Any:
         """What a call that asks QEMU returns; the monitor of one that hangs never answers."""
