@@ -39,8 +39,8 @@ def sweep_lines(sweep: Mapping[str, Any], limit: int = 200) -> List[str]:
         )
     left = sweep.get("truncated")
     if left:
-        place = f", all of them in {left['file']}" if left["file"] else ""
-        result.append(f"{left['shown']} of {left['of']} VMs are shown{place}")
+        where = f", all of them in {left['file']}" if left["file"] else ""
+        result.append(f"{left['shown']} of {left['of']} VMs are shown{where}")
     return result + ([f"plan {sweep['plan_id']}"] if sweep["plan_id"] else [])
 
 
