@@ -29,7 +29,7 @@ export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.ansible/collections
 export VMOPS_LAB_CACHE ?= $(CURDIR)/.build/lab/images
 
 .PHONY: help venv generate generate-check docs docs-check lint sanity units scenarios fuzz fuzz-small fuzz-mutants attributes \
-  contracts events report-test rulebook oracle lab-image adversary lab-test molecule tutorial demo bench chaos clock-test \
+  contracts awx awx-jobs events report-test rulebook oracle lab-image adversary lab-test molecule tutorial demo bench chaos clock-test \
   dist galaxy-importer test test-all clean-room clean
 
 help: ## Show the targets
@@ -85,6 +85,13 @@ attributes: $(READY) ## The seed's attributes, and what shows that each acts; fa
 contracts: $(READY) ## The same cases on the fakes and on real adapters
 	hack/bootstrap contracts
 	$(PYTEST) tests/contracts
+
+awx: $(READY) ## The role for AWX and its surveys against the modules of awx.awx, and the execution environment
+	hack/awx_collection
+	$(PYTEST) tests/awx
+
+awx-jobs: lab-image ## Every job template's playbook as AWX runs it, by ansible-runner, on a lab host
+	$(PYTEST) tests/awx_jobs
 
 events: $(READY) ## A hundred events a second for a minute, and a supervisor that is killed meanwhile [SEED=n]
 	hack/bootstrap contracts

@@ -67,6 +67,8 @@ def parts(everything: bool) -> list[Part]:
         for name in ("generate-check", "lint", "docs", "units", "scenarios", "fuzz-small", "oracle", "sanity", "dist")
     ]
     result.append(make("contracts", after=("lab-image",)))
+    result.append(make("awx"))
+    result.append(make("awx-jobs", after=("lab-image",)))
     result.append(make("events"))
     result.append(make("report-test"))
     result.append(make("rulebook"))

@@ -52,7 +52,13 @@ CONFINED_IMPORTS = {
     "time": ("adapters/", "agent/"),
     "ansible": (),
 }
-ANSIBLE_SHELL = ("plugins/module_utils/module.py", "plugins/modules/", "plugins/action/", "plugins/inventory/")
+ANSIBLE_SHELL = (
+    "plugins/module_utils/module.py",
+    "plugins/modules/",
+    "plugins/action/",
+    "plugins/inventory/",
+    "plugins/lookup/",
+)
 
 
 def repository_files() -> list[str]:
