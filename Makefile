@@ -29,7 +29,7 @@ export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.ansible/collections
 export VMOPS_LAB_CACHE ?= $(CURDIR)/.build/lab/images
 
 .PHONY: help venv generate generate-check docs docs-check lint sanity units scenarios fuzz fuzz-small fuzz-mutants attributes \
-  contracts events rulebook oracle lab-image adversary lab-test molecule tutorial demo bench chaos clock-test \
+  contracts awx awx-jobs events report-test rulebook oracle lab-image adversary lab-test molecule tutorial demo bench chaos clock-test \
   dist galaxy-importer test test-all clean-room clean
 
 help: ## Show the targets
@@ -86,9 +86,20 @@ contracts: $(READY) ## The same cases on the fakes and on real adapters
 	hack/bootstrap contracts
 	$(PYTEST) tests/contracts
 
+awx: $(READY) ## The role for AWX and its surveys against the modules of awx.awx, and the execution environment
+	hack/awx_collection
+	$(PYTEST) tests/awx
+
+awx-jobs: lab-image ## Every job template's playbook as AWX runs it, by ansible-runner, on a lab host
+	$(PYTEST) tests/awx_jobs
+
 events: $(READY) ## A hundred events a second for a minute, and a supervisor that is killed meanwhile [SEED=n]
 	hack/bootstrap contracts
 	SEED="$(SEED)" $(PYTEST) -s tests/events
+
+report-test: $(READY) ## The inventory plugin and the report on real libvirt hosts, and the page in Debian's Chromium
+	hack/bootstrap contracts browser
+	$(PYTEST) tests/report
 
 rulebook: $(READY) ## The event source and its rulebook, with the real ansible-rulebook and real QEMU
 	hack/bootstrap contracts
@@ -117,6 +128,7 @@ demo: $(READY) ## A lab host, four VMs, and the timer that removes the expired o
 	tests/demo/run
 
 bench: $(READY) ## Benchmarks; writes build/bench.json
+	hack/bootstrap contracts
 	@mkdir -p build
 	python tests/bench/run.py
 

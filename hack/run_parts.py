@@ -67,7 +67,10 @@ def parts(everything: bool) -> list[Part]:
         for name in ("generate-check", "lint", "docs", "units", "scenarios", "fuzz-small", "oracle", "sanity", "dist")
     ]
     result.append(make("contracts", after=("lab-image",)))
+    result.append(make("awx"))
+    result.append(make("awx-jobs", after=("lab-image",)))
     result.append(make("events"))
+    result.append(make("report-test"))
     result.append(make("rulebook"))
     result.append(make("adversary", after=("lab-image",)))
     result.append(make("tutorial", after=("lab-image",)))
@@ -79,7 +82,7 @@ def parts(everything: bool) -> list[Part]:
         result.append(make("lab-test", after=("lab-image",)))
         result.append(make("lab-test", "RELEASE=trixie", after=("lab-image-trixie",), name="lab-test-trixie"))
         result += [make("chaos", after=("lab-image",), limit=1800), make("clock-test", after=("lab-image",))]
-        result += [make("demo"), make("galaxy-importer"), make("bench", limit=1800)]
+        result += [make("demo"), make("galaxy-importer"), make("bench", limit=3600)]
     return result
 
 

@@ -75,14 +75,17 @@ options:
       - recovery
       - snapshot
       - snapshot_history
+      - host_history
     description:
-      - What is reported of managed VMs besides, since it takes longer.
+      - What is reported besides, of managed VMs and of the host, since it takes longer.
       - V(recovery) - what is on record of each VM to make it again, with its definition, as M(vmops.lifecycle.vm_recovery)
         returns it.
       - V(snapshot) - what each VM does and uses at this moment, measured for all of them in one look. Nothing is
         recorded.
       - V(snapshot_history) - the snapshots that are on record, the newest 100 of each VM. The host's feature C(snapshots)
         takes them.
+      - V(host_history) - what is on record of the host, whatever VMs are named - its last sweep, its last boot,
+        and the newest 200 operations.
   missing:
     type: str
     choices:

@@ -64,6 +64,11 @@ EXAMPLES = r"""
   register: usage
   failed_when: usage.vms | selectattr('snapshot') | selectattr('snapshot.cpu_usage_percent', '>', 90) | length > 0
 
+- name: When the last sweep ran, and what was done to VMs lately
+  vmops.lifecycle.vm_lifecycle_info:
+    include: [host_history]
+  register: lately
+
 - name: Show both
   ansible.builtin.debug:
     msg:
@@ -121,6 +126,48 @@ plans:
       returned: always
     vms:
       description: The VMs of the plan (name, uuid), and whether each is confirmed.
+      type: list
+      elements: dict
+      returned: always
+history:
+  description: What is on record of the host.
+  type: dict
+  returned: when O(include) has V(host_history)
+  contains:
+    now:
+      description: The time by the clock of the host, in ISO 8601.
+      type: str
+      returned: always
+    cleanup:
+      description:
+        - Of the clean-up policy in force what says whether a sweep is to be expected (cleanup_enabled, dry_run_mode,
+          check_interval_minutes).
+        - It is null while the file of the policy is not valid.
+      type: dict
+      returned: always
+    sweep:
+      description:
+        - How the last sweep of the timer ended; null when there was none.
+        - It has ended_at (in ISO 8601), outcome (V(done), V(failed) or V(refused)), removed, kept, failed, waiting (numbers of VMs),
+          and message.
+      type: dict
+      returned: always
+    boot:
+      description:
+        - How the last boot in order went, as C(vm-lifecycle boot --timeline --json) tells it.
+        - It has boot (boot_id, began_at, seconds and over; null when there was none), vms in the order of their turns, and the
+          names of the critical_path.
+      type: dict
+      returned: always
+    warnings:
+      description: What the host itself warns of, such as records that can't be read, or a policy that is not valid.
+      type: list
+      elements: str
+      returned: always
+    operations:
+      description:
+        - The newest 200 operations on VMs, newest first, and of each message the first 1000 characters.
+        - Each has at (in ISO 8601), uuid, name, operation, outcome and message.
       type: list
       elements: dict
       returned: always

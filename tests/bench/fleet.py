@@ -32,7 +32,7 @@ from tests.bench.on_host import NAMESPACE, names
 
 FEW, MANY, VMS = 10, 200, 50
 FORKS = 10
-REPEATS = 3
+REPEATS = 2
 #: Seconds until a daemon answers, on a machine that starts many of them.
 PATIENCE = 120.0
 RECAP = re.compile(r"^h[0-9]+ +: ok=1 +changed=1 +unreachable=0 +failed=0", re.MULTILINE)
@@ -184,18 +184,34 @@ def converge(made: Fleet, directory: Path, collections: Path, count: int, vms: i
 
 
 def fleet_rows(directory: Path, say: Say, few: int = FEW, many: int = MANY, vms: int = VMS) -> list[Row]:
-    """The row, from runs in turns. directory has the collection below collections."""
-    samples: dict[int, list[float]] = {few: [], many: []}
+    """The rows, from runs in turns. directory has the collection below collections."""
+    samples: dict[int, list[float]] = {few: [], many // 2: [], many: []}
     with fleet(many, vms) as made:
         say(f"{many} hosts with {vms} VMs each are up")
         converge(made, directory, directory / "collections", few, vms)  # caches of the controller
         for _each in range(REPEATS):
             for count, taken in samples.items():
-                taken.append(converge(made, directory, directory / "collections", count, vms) / count)
-                say(f"{count} hosts: {taken[-1] * count:.1f} s, {taken[-1]:.3f} s a host")
-    return [_row(samples, few, many, vms)]
+                taken.append(converge(made, directory, directory / "collections", count, vms))
+                say(f"{count} hosts: {taken[-1]:.1f} s, {taken[-1] / count:.3f} s a host")
+    return _rows(list(samples.items()), vms)
 
 
-def _row(samples: dict[int, Sequence[float]] | dict[int, list[float]], few: int, many: int, vms: int) -> Row:
-    against = f"a host's share of the same with {few} hosts; {vms} VMs each, forks={FORKS}"
-    return overhead(f"fleet_{many}", samples[many], samples[few], against, many * vms)
+Taken = tuple[int, list[float]]
+
+
+def _rows(taken: Sequence[Taken], vms: int) -> list[Row]:
+    """What a host costs, with its share of what each run begins with; and what each further one does, without that."""
+    few, half, many = taken
+    what = f"{vms} VMs each, forks={FORKS}"
+    mine, other = ([seconds / count for seconds in each] for count, each in (many, few))
+    later, earlier = _further(half, many), _further(few, half)
+    against = f"a host's share of the same with {few[0]} hosts; {what}"
+    further = f"each further host from {few[0]} to {half[0]}; ours from there on; {what}"
+    return [
+        overhead(f"fleet_{many[0]}", mine, other, against, many[0] * vms),
+        overhead(f"fleet_{many[0]}_further", later, earlier, further, many[0] * vms),
+    ]
+
+
+def _further(less: Taken, more: Taken) -> list[float]:
+    return [(longer - shorter) / (more[0] - less[0]) for shorter, longer in zip(less[1], more[1], strict=True)]

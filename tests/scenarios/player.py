@@ -176,6 +176,7 @@ def outcome_lines(task: str, outcome: dict[str, Any]) -> Iterator[str]:
     if task == "vm_lifecycle_info":
         yield _json({key: outcome[key] for key in ("clock", "interrupted", "features")})
         yield from (f"{key} {_json(each)}" for key in ("undo", "plans") for each in outcome[key])
+        yield from _history(outcome["history"]) if "history" in outcome else ()
     if task == "snapshot":
         yield _json({key: outcome[key] for key in ("taken_at", "clock", "counts", "last_sweep")})
     if outcome.get("plan_id"):
@@ -191,6 +192,14 @@ def outcome_lines(task: str, outcome: dict[str, Any]) -> Iterator[str]:
             yield from _vm_row(row)
     yield from _boot_plan(outcome.get("boot_plan"))
     yield from (f"warning: {_one_line(text)}" for text in outcome["warnings"])
+
+
+def _history(history: dict[str, Any]) -> Iterator[str]:
+    yield _one_line(f"history at {history['now']}: {_json({word: history[word] for word in ('cleanup', 'sweep', 'warnings')})}")
+    boot = history["boot"]
+    yield _one_line(f"  boot {_json(boot['boot'])} {' -> '.join(boot['critical_path'])}".rstrip())
+    for line in history["operations"]:
+        yield _one_line(f"  {line['at']} {line['name']} {line['operation']} {line['outcome']} {line['message']}".rstrip())
 
 
 def _boot_plan(plan: dict[str, Any] | None) -> Iterator[str]:

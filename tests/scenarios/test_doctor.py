@@ -79,6 +79,17 @@ def test_definitions_and_flags() -> None:
     assert [code for code, _subject in found(host(crashing))] == expected
 
 
+def test_disks_whose_errors_nobody_sees() -> None:
+    """That matters where something is to happen when they are full."""
+    disks = "".join(
+        f"<devices><disk><driver error_policy='{policy}'/><target dev='{target}'/></disk></devices>"
+        for target, policy in (("vda", "stop"), ("vdb", "report"))
+    )
+    for value, expected in (("none", []), ("suspend", ["disk_errors_unseen"])):
+        machine = host(vm("a", habits=disks, declared={"policy": {"on_disk_full": value}}, panic=True))
+        assert [code for code, _subject in found(machine)] == expected
+
+
 def test_vms_that_nobody_shuts_down() -> None:
     """Those that run."""
     assert found(host({"name": "legacy"}, {"name": "off", "state": "shutoff"})) == [("unmanaged_running", "legacy")]

@@ -311,6 +311,23 @@ def test_a_reboot_of_what_was_killed() -> None:
     assert states(machine) == {"vm": "running"}
 
 
+@pytest.mark.parametrize("how", ["shutdown", "save-state", "destroy"])
+def test_a_shutdown_meanwhile(how: str) -> None:
+    """What we suspended goes on first, so that its guest hears of it, and runs when its saved memory is loaded; what others did stays."""
+    policy = {"on_memory_pressure": "suspend", "on_host_shutdown": how}
+    machine = host(vm("vm", declared={"policy": policy}), vm("other", declared={"policy": policy}))
+    Watching(machine).run(60.0, (2.0, does("pause", vm="other")), (5.0, does("strain", **SHORT)))
+    assert states(machine) == {"vm": "paused", "other": "paused"}
+    act(machine, {"do": "go_down"})
+    play(machine, [{"task": "shutdown"}], [])
+    done = {
+        "shutdown": [("resume", "vm"), ("request_shutdown", "vm"), ("power_off", "other")],
+        "save-state": [("resume", "vm"), ("save_memory", "vm"), ("save_memory", "other")],
+        "destroy": [("power_off", "vm"), ("power_off", "other")],
+    }[how]
+    assert sorted(deeds(machine, "resume", "request_shutdown", "save_memory", "power_off")) == sorted(done)
+
+
 STORY = ((5.0, does("strain", **SHORT)), (40.0, does("strain", **WELL)))
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Collection
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,12 @@ import pytest
 from vm_lifecycle.agent.supervisor import MOST_EVENTS, insist, watch
 from vm_lifecycle.boots import PowerEvent
 from vm_lifecycle.errors import EffectError, LifecycleError, refuse
+from vm_lifecycle.model import Record
 from vm_lifecycle.policy.looking import next_look, rest
 from vm_lifecycle.recorder import ASKED_FOR, Recorder
 
 from tests.fakes.build import build, uuid_of
+from tests.fakes.store import MemoryStore
 from tests.fakes.world import Machine, ports
 
 DB, STRANGER = uuid_of(1), uuid_of(2)
@@ -49,6 +53,48 @@ def test_a_look() -> None:
     host.stop(host.named("db"))
     assert recorder.look() == 1
     assert last(host) == ("shutoff", "unknown", "running")
+
+
+class CountingStore(MemoryStore):
+    """Counts how often all records are read. silent: it can't tell whether anything was written."""
+
+    silent, reads = False, 0
+
+    def stamp(self) -> object:
+        return None if self.silent else super().stamp()
+
+    def records(self, uuids: Collection[str] | None = None) -> dict[str, Record]:
+        self.reads += 1
+        return super().records(uuids)
+
+
+@pytest.mark.parametrize(("silent", "reads"), [(False, [1, 0, 1, 0]), (True, [1, 1, 1, 1])])
+def test_a_store_that_nobody_wrote_to_is_not_read_again(silent: bool, reads: list[int]) -> None:
+    host = machine()
+    world = ports(host)
+    store = CountingStore(host)
+    store.silent = silent
+    recorder = Recorder(replace(world, store=store))
+    recorder.look()
+    found = []
+    for deed in ("", "", "written", ""):
+        if deed:
+            host.store["pools"][deed] = 0
+        before = store.reads
+        assert recorder.catch_up() == 0
+        found.append(store.reads - before)
+    assert found == reads
+
+
+def test_a_vm_that_was_declared_meanwhile_is_looked_at() -> None:
+    """Also when the store was read before without any news."""
+    host = machine()
+    recorder = Recorder(ports(host))
+    recorder.look()
+    assert (recorder.catch_up(), recorder.catch_up()) == (0, 0)
+    host.store["states"].clear()
+    assert recorder.catch_up() == 1
+    assert last(host)[0] == "running"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from . import documents, writers
+from . import controller_data, documents, surveys, writers
 from .errors import GenerationError, Location
 from .loader import load
 from .model import Package
@@ -20,9 +20,20 @@ TEMPLATES = "tools/templates"
 JSON_SCHEMAS = "schemas/json"
 ENGINE = "plugins/module_utils/vm_lifecycle/_generated"
 FRAGMENTS = "plugins/doc_fragments"
-ROLE = "roles/vm_lifecycle/meta/argument_specs.yml"
+ROLES = "roles/{}/meta/argument_specs.yml"
+AWX_VARIABLES = "roles/vm_lifecycle_awx/vars/main/surveys.yml"
+PROJECT = "examples/awx-project"
+CONTROLLER_DATA = f"{PROJECT}/controller/vm_lifecycle.yml"
 # Whatever matches these was generated: a file that is generated no longer must go.
-OWNED = (f"{JSON_SCHEMAS}/*", f"{ENGINE}/*.py", f"{FRAGMENTS}/generated_*.py", ROLE)
+OWNED = (
+    CONTROLLER_DATA,
+    f"{PROJECT}/playbooks/*.yml",
+    f"{JSON_SCHEMAS}/*",
+    f"{ENGINE}/*.py",
+    f"{FRAGMENTS}/generated_*.py",
+    ROLES.format("*"),
+    AWX_VARIABLES,
+)
 
 
 def read_package(root: str) -> Package:
@@ -35,17 +46,36 @@ def generate(root: str) -> dict[str, str]:
     package = read_package(root)
     files = _schema_files(package)
     specs: dict[str, tuple[str, Any]] = {}
+    modules: dict[str, Options] = {}
     for path in sorted(glob.glob(os.path.join(root, TEMPLATES, "modules", "*.yml"))):
         name = os.path.splitext(os.path.basename(path))[0]
         expander = Expander(package, "suboptions")
-        options = expander.expand(_template(path)["options"], _location(path, root))
+        options = modules[name] = expander.expand(_template(path)["options"], _location(path, root))
         title = f"Options of {name}: those of the schemas, and its own."
         files[f"{FRAGMENTS}/generated_{name}.py"] = writers.fragment_text(title, options)
         specs[name.upper()] = ("Dict[str, Any]", argument_spec(options, "suboptions"))
     files[f"{ENGINE}/argument_specs.py"] = writers.python_text("Argument specifications of the modules.", specs)
-    role = os.path.join(root, TEMPLATES, "roles", "vm_lifecycle.yml")
-    files[ROLE] = writers.role_text(_role(package, role, root))
-    return files
+    for path in sorted(glob.glob(os.path.join(root, TEMPLATES, "roles", "*.yml"))):
+        name = os.path.splitext(os.path.basename(path))[0]
+        files[ROLES.format(name)] = writers.role_text(_role(package, path, root))
+    return {**files, **_awx_files(package, modules, root)}
+
+
+def _awx_files(package: Package, modules: dict[str, Options], root: str) -> dict[str, str]:
+    path = os.path.join(root, TEMPLATES, "awx.yml")
+    variables = surveys.role_variables(_template(path), surveys.Surveys(package, modules, _location(path, root)))
+    # AWX selects no playbook of a collection: a project has one of its own for each.
+    wrappers = {
+        f"{PROJECT}/playbooks/{job['playbook']}.yml": writers.role_text(
+            [{"name": job["description"], "ansible.builtin.import_playbook": f"vmops.lifecycle.{job['playbook']}"}]
+        )
+        for job in variables["vm_lifecycle_awx_job_template_list"]
+    }
+    return {
+        **wrappers,
+        AWX_VARIABLES: writers.role_text(variables),
+        CONTROLLER_DATA: writers.role_text(controller_data.controller_data(variables)),
+    }
 
 
 def _schema_files(package: Package) -> dict[str, str]:

@@ -16,7 +16,7 @@ PRINTED = re.compile(r"(?<!: )(?<!\w)\[([a-z]+(?:_[a-z]+)*)(?:, used by [^\]]*)?
 #: Blocks that show what a host or a command prints.
 BLOCK = re.compile(r"^```(?:text|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 #: Ansible's own words.
-ANSIBLE = frozenset(["become", "import_role", "set_stats", "tasks_from"])
+ANSIBLE = frozenset(["ansible_host", "become", "group_vars", "import_role", "set_stats", "tasks_from"])
 #: An identifier of the project's own files: options, results, functions, names of files.
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -57,11 +57,9 @@ def _texts() -> dict[str, str]:
 
 def _names() -> set[str]:
     """Every name that a page may speak of, but for codes: options, fields of results and events, variables of roles and playbooks."""
-    places = [
-        ENGINE / "_generated",
-        *(ROOT / name for name in ("plugins/modules", "roles", "playbooks", "extensions/eda", "tests/bench")),
-    ]
-    names = {path.name for path in (ROOT / "tests").iterdir()} | ANSIBLE
+    own = ("plugins/modules", "plugins/inventory", "playbooks", "roles", "extensions/eda", "tests/bench")
+    places = [ENGINE / "_generated", *(ROOT / name for name in own)]
+    names = {path.name for folder in ("tests", "plugins") for path in (ROOT / folder).iterdir()} | ANSIBLE
     for place in places:
         for path in place.rglob("*"):
             if path.suffix in (".py", ".yml", ".j2"):

@@ -162,6 +162,11 @@ FINDINGS: Dict[str, Ailment] = {
         "VMs are declared with limits that this host can't apply, so they have none.",
         "Give libvirt the control groups that are missing, or declare enforce_memory_limit and enforce_cpu_limit as false.",
     ),
+    "disk_errors_unseen": Ailment(
+        "warning",
+        "Its policy has on_disk_full, and a disk of it gives errors to the guest, so QEMU does not stop it when there is no space.",
+        "Take error_policy out of the disk's driver element with virsh edit, or set it to enospace; it counts from the next start on.",
+    ),
     "no_panic_device": Ailment(
         "info",
         "It has no panic device, so a guest that crashes looks like one that runs.",

@@ -87,7 +87,7 @@ class Recorder:
             if state != last:
                 count += 1
                 changes += _changes(state, record, starts.get(domain.uuid), clock, began=False)
-        self._save([*changes, *self._definitions(records), *(turn.changes if turn is not None else ())])
+        self._save([*changes, *self._definitions(records, domains), *(turn.changes if turn is not None else ())])
         if turn is not None and self.restarts is not None:
             self.restarts.settle(turn)
         self.missing = frozenset(records) - {domain.uuid for domain in domains}
@@ -152,10 +152,10 @@ class Recorder:
         except EffectError:
             return "unknown"  # it went away meanwhile
 
-    def _definitions(self, records: Mapping[str, Record]) -> List[StoreChange]:
+    def _definitions(self, records: Mapping[str, Record], domains: Sequence[Domain]) -> List[StoreChange]:
         """What is kept of each VM, where it is not that any more; and VMs that somebody removed since this host booted."""
         kept, states = self.world.store.recoveries(), self.world.store.states()
-        existing = {domain.uuid: domain for domain in self.world.hypervisor.domains()}
+        existing = {domain.uuid: domain for domain in domains}
         boot_id = self.world.host.clock().boot_id
         found = [
             change

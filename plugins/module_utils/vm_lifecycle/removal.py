@@ -24,6 +24,8 @@ from .times import iso, unix
 
 #: Reasons for which a volume is looked at again by the next sweep; for any other it is kept, and that is the end of it.
 UNFINISHED = ("delete_failed", "pool_inactive", "chain_unreadable", "storage_problem")
+#: Disks and users of a disk that a line of the operation log names.
+MENTIONED = 10
 #: Error of a deletion that was refused in the last moment -> why the volume is kept.
 REFUSED = {"changed_meanwhile": "identity_changed", "open_elsewhere": "open_elsewhere"}
 
@@ -198,13 +200,25 @@ def _intent(run: Run, chain: Chain, uuid: str) -> Intent:
     return chain.intent
 
 
+def _kept(chain: Chain) -> str:
+    """Which disks stayed, and why, for whoever finds them later; the first of them, as a line is no list."""
+    kept = [verdict for verdict in chain.verdicts if verdict.path not in chain.deleted]
+    said = [
+        f"{f'{each.pool}/{each.name}' if each.pool else each.path} ["
+        f"{each.reason}{', used by ' + ', '.join(each.used_by[:MENTIONED]) if each.used_by else ''}]"
+        for each in kept[:MENTIONED]
+    ]
+    more = [f"and {len(kept) - MENTIONED} more"] if len(kept) > MENTIONED else []
+    return f" ({', '.join([*said, *more])})" if kept else ""
+
+
 def _finish(run: Run, chain: Chain, action: do.Finish) -> None:
     intent = _intent(run, chain, action.uuid)
     schedule = schedules.completed(intent.schedule)
     run.now = run.world.host.clock().now
     gone = len(chain.deleted)
     said = f"removed {gone} volumes, kept {len(chain.verdicts) - gone}"
-    line = run.log(chain.entry, "remove", "done", f"{said} for an undo" if intent.undo_until else said)
+    line = run.log(chain.entry, "remove", "done", said + (" for an undo" if intent.undo_until else _kept(chain)))
     # Its revision stays known: should somebody define the VM again as it was, its metadata counts as reverted.
     last = Remember(Record(action.uuid, intent.name, intent.revision, ""))
     run.save_now(Forget(action.uuid), last, RememberSchedule(action.uuid, schedule), line)

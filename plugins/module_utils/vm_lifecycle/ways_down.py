@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import List
 
 from . import actions as do
@@ -14,6 +15,7 @@ from .errors import DomainGone, EffectError
 from .loading import begin_manifest, end_manifest
 from .model import Domain
 from .patience import AWAY, POLL, patiently
+from .policy.pressure import in_force
 from .ports import World
 
 #: Seconds for which libvirt's daemon may be away: it is being restarted.
@@ -33,6 +35,8 @@ def go_down(world: World, chain: Chain, action: do.Stop, domain: Domain, off: fl
     if domain.power_state == "crashed":  # and was preserved: there is no guest any more that could be asked, or saved
         _power_off(world, action)
         return "powered off, since it had crashed"
+    if action.how != "destroy" and domain.power_state == "paused" and _gave_way(world, domain.uuid):
+        domain = replace(domain, power_state="running")
     if action.how == "save-state":
         problem = _save(world, action, domain, off)
         if not problem:
@@ -47,6 +51,18 @@ def go_down(world: World, chain: Chain, action: do.Stop, domain: Domain, off: fl
     _power_off(world, action)
     chain.fell_back = bool(said)
     return "; ".join([*said, "powered off"])
+
+
+def _gave_way(world: World, uuid: str) -> bool:
+    """Whether it stands still only because its host was short of something; then it goes on, to hear that its host goes down."""
+    try:
+        record = world.store.pressed().get(uuid)
+        if not in_force(record, world.host.clock().boot_id):
+            return False
+        world.hypervisor.resume(uuid)
+    except EffectError:
+        return False  # as any other VM that is paused
+    return True
 
 
 def _save(world: World, action: do.Stop, domain: Domain, off: float) -> str:

@@ -69,7 +69,7 @@ class ControlGroups:
         """Remove what a killed supervisor left, wherever in the hierarchies it was started from."""
         for hierarchy in self._hierarchies:
             # Groups of other labs may vanish while they are walked through, which ends a glob.
-            found = [Path(place) for place, _, _ in os.walk(hierarchy.mountpoint) if Path(place).name == self._name]
+            found = [Path(each[0]) for each in os.walk(hierarchy.mountpoint) if Path(each[0]).name == self._name]
             for group in found:
                 if not wait_until(lambda group=group: _removed(group), 5):  # type: ignore[misc]
                     say(f"control group {group} cannot be removed")

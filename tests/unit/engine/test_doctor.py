@@ -86,6 +86,9 @@ CASES: Dict[str, Tuple[Examination, Seen, str]] = {
     "insane_clock": (HEALTHY, replace(SEEN, clock_problem="it jumped"), "this host"),
     "store_damage": (HEALTHY, replace(SEEN, damage=("undo/u.json can't be understood",)), "/var/lib/vm-lifecycle"),
     "not_examined": (replace(HEALTHY, problems=("qemu.conf: Permission denied",)), SEEN, "this host"),
+    "disk_errors_unseen": (
+        HEALTHY, replace(SEEN, habits={"u1": Habits(silent_disks=("vda",))}, disk_full=frozenset({"u1"})), "db1"
+    ),
     "no_panic_device": (HEALTHY, replace(SEEN, habits={"u1": Habits(panic_device=False)}), "db1"),
 }  # fmt: skip
 

@@ -67,9 +67,11 @@ def test_a_changed_source_is_drift(copy: pathlib.Path) -> None:
     source = copy / "schemas/vm_lifecycle.k"
     source.write_text(source.read_text().replace("ttl_hours: int = 24", "ttl_hours: int = 48"))
     assert set(outputs.drifted(str(copy))) == {
+        "examples/awx-project/controller/vm_lifecycle.yml",
         "plugins/doc_fragments/generated_vm_persistence.py",
         "plugins/module_utils/vm_lifecycle/_generated/schemas.py",
         "roles/vm_lifecycle/meta/argument_specs.yml",
+        "roles/vm_lifecycle_awx/vars/main/surveys.yml",
         "schemas/json/VmMetadata.schema.json",
         "schemas/json/VmPersistence.schema.json",
         "schemas/json/VmPersistenceInput.schema.json",

@@ -89,6 +89,12 @@ VM_CLEANUP: Dict[str, Any] = {
     'uri': {'type': 'str', 'default': 'qemu:///system'},
 }
 
+VM_LIFECYCLE_COLLECT: Dict[str, Any] = {
+    'directory': {'type': 'path', 'required': True},
+    'include': {'type': 'list', 'elements': 'str', 'choices': ['snapshot', 'host_history', 'cleanup']},
+    'uri': {'type': 'str', 'default': 'qemu:///system'},
+}
+
 VM_LIFECYCLE_INFO: Dict[str, Any] = {
     'name': {'type': 'str'},
     'uuid': {'type': 'str'},
@@ -104,9 +110,21 @@ VM_LIFECYCLE_INFO: Dict[str, Any] = {
             'expires_within_hours': {'type': 'int'},
         },
     },
-    'include': {'type': 'list', 'elements': 'str', 'choices': ['recovery', 'snapshot', 'snapshot_history']},
+    'include': {
+        'type': 'list',
+        'elements': 'str',
+        'choices': ['recovery', 'snapshot', 'snapshot_history', 'host_history'],
+    },
     'missing': {'type': 'str', 'default': 'fail', 'choices': ['fail', 'skip']},
     'uri': {'type': 'str', 'default': 'qemu:///system'},
+}
+
+VM_LIFECYCLE_REPORT: Dict[str, Any] = {
+    'source': {'type': 'path', 'required': True},
+    'dest': {'type': 'path', 'required': True},
+    'hosts': {'type': 'list', 'elements': 'str', 'required': True},
+    'title': {'type': 'str', 'default': 'Fleet report'},
+    'timezone': {'type': 'str', 'default': 'UTC'},
 }
 
 VM_PERSISTENCE: Dict[str, Any] = {

@@ -23,6 +23,8 @@ from .habits import RESTARTING
 IDLE = ("none", "0", "")
 #: Those that only say how, not whether.
 MANNERS = ("auto_shutdown_wait", "auto_shutdown_restore", "auto_save_bypass_cache")
+#: error_policy of a disk by which a guest that was refused space goes on.
+SILENT = ("report", "ignore")
 #: Limit -> elements of a definition that need its control group at each start.
 LIMITING = {
     MEMORY: ("memtune/hard_limit", "memtune/soft_limit", "memtune/swap_hard_limit"),
@@ -52,6 +54,8 @@ class Habits:
     #: Limits that it has, whoever set them, and KiB of the one of memory.
     limits: FrozenSet[str] = frozenset()
     memory_kib: int = 0
+    #: Targets of disks whose errors go to the guest, so that QEMU does not stop it for want of space.
+    silent_disks: Tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,8 @@ class Seen:
     controllers: Controllers = field(default_factory=Controllers)
     #: Limit -> VMs whose policy asks for it.
     limited: Mapping[str, Tuple[str, ...]] = field(default_factory=dict)
+    #: UUIDs of VMs whose policy says what happens when their disks are full.
+    disk_full: FrozenSet[str] = frozenset()
 
 
 def habits(xml: str) -> Habits:
@@ -93,6 +99,13 @@ def habits(xml: str) -> Habits:
         root.find("devices/panic") is not None,
         frozenset(kind for kind, paths in LIMITING.items() if any(root.findtext(path, "0") != "0" for path in paths)),
         int(root.findtext("memtune/hard_limit", "0")),
+        tuple(
+            target.get("dev", "")
+            for disk in root.findall("devices/disk")
+            for driver in disk.findall("driver")
+            if driver.get("error_policy") in SILENT
+            for target in disk.findall("target")
+        ),
     )
 
 
@@ -222,6 +235,12 @@ def _definitions(seen: Seen) -> Iterator[Raw]:
             yield "on_poweroff_restart", domain.name, f"its on_poweroff is {own.on_poweroff}"
         if not own.panic_device:
             yield "no_panic_device", domain.name, "its definition has no <panic> device"
+        if own.silent_disks and domain.uuid in seen.disk_full:
+            yield (
+                "disk_errors_unseen",
+                domain.name,
+                f"the error_policy of {_some(own.silent_disks)} gives errors to the guest",
+            )
 
 
 def _limits(seen: Seen) -> Iterator[Raw]:

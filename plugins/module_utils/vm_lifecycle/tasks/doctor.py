@@ -19,11 +19,12 @@ from ..findings import SEVERITIES
 from ..giving_way import pressure_policy
 from ..limits import Controllers
 from ..model import Document, Domain, Observed
-from ..policy import boot_order, clock, doctor
+from ..policy import boot_order, clock, doctor, pressure
 from ..policy.doctor import Habits, Seen
 from ..policy.limits import OPTIONS
 from ..policy.schedule import current, given_up
 from ..ports import World
+from ..pressures import DISK
 from ..restarts import RestartRecord
 from ..run import Task
 from ..stopping import SLACK
@@ -145,6 +146,7 @@ def _seen(observed: Diagnosed) -> Seen:
         configuration=observed.configuration,
         controllers=observed.controllers,
         limited=_limited(observed),
+        disk_full=frozenset(domain.uuid for domain, document in declared if pressure.deed(document, DISK)),
     )
 
 

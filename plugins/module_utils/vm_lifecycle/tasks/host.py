@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Collection, Dict, List, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Collection, Dict, List, Mapping, Optional, Tuple
 
 from .. import metadata
 from ..boots import BootRun, LastState, StartRecord
@@ -40,6 +40,8 @@ class HostSeen(Observed):
     recovery: Mapping[str, Document] = field(default_factory=dict)
     #: How limits of VMs with a policy stand, by UUID, where somebody asked for them.
     limited: Mapping[str, Document] = field(default_factory=dict)
+    #: What is on record of the host, where somebody asked for it.
+    on_record: Mapping[str, Any] = field(default_factory=dict)
 
 
 def whole(world: World, needs_store: bool = True, stopping: bool = False) -> HostSeen:

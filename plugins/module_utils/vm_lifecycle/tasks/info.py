@@ -38,7 +38,7 @@ FILTERS: Mapping[str, Tuple[str, ...]] = {
     "expires_within_hours": (),
 }
 #: What is asked for besides, since it takes longer.
-INCLUDED = ("recovery", "snapshot", "snapshot_history")
+INCLUDED = ("recovery", "snapshot", "snapshot_history", "host_history")
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,10 @@ def observe(request: Request, world: World) -> HostSeen:
         from .on_record import with_recovery
 
         seen = with_recovery(seen, world, request.named)
+    if "host_history" in request.include:
+        from .host_history import with_history
+
+        seen = with_history(seen, world, request.policy, request.warnings)
     if not request.include & {"snapshot", "snapshot_history"}:
         return seen
     from .measured import look
@@ -165,6 +169,7 @@ def report(request: Request, observed: Observed, chains: List[Chain]) -> Documen
             if kept.uuid not in domains
         ],
         "plans": [_plan(plan, now) for plan in observed.plans if not is_over(plan, now)],
+        **({"history": observed.on_record} if isinstance(observed, HostSeen) and observed.on_record else {}),
         "vms": [
             {**_row(request, observed, domains[chain.entry.uuid]), **included(chain.entry.uuid)} for chain in chains
         ],
