@@ -56,7 +56,7 @@ def version(name: str) -> str:
         return str(json.load(file)["collection_info"]["version"])
 
 
-class LookupModule(LookupBase):  # type: ignore[misc]
+class LookupModule(LookupBase):
     def run(self, terms: List[str], variables: Any = None, **kwargs: Any) -> List[str]:
         self.set_options(var_options=variables, direct=kwargs)
         return [version(term) for term in terms]
