@@ -232,8 +232,8 @@ def test_bars_fill_the_boot() -> None:
     assert host.boot is not None
     made = host_views.bars(host.boot)
     assert len(made) == 6
-    assert all(0 <= since <= 100 and 0 < width <= 100 for bar in made for _word, since, width in bar.parts)
-    assert max(since + width for bar in made for _word, since, width in bar.parts) == pytest.approx(100)
+    assert all(0 <= since <= 100 and 0 < width <= 100 for strip in made for _word, since, width in strip.parts)
+    assert max(since + width for strip in made for _word, since, width in strip.parts) == pytest.approx(100)
 
 
 def test_words_for_times_and_numbers() -> None:
