@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 import libvirt
 import pytest
+from vm_lifecycle.adapters import durable_files
 from vm_lifecycle.adapters.libvirt.configurations import summary
 from vm_lifecycle.errors import DomainGone, EffectError
 
@@ -273,3 +274,35 @@ def test_twenty_definitions(qemu: QemuBench, name: str) -> None:
     again = qemu.daemon.open().lookupByUUIDString(A)
     assert again.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE) == before
     assert qemu.hypervisor.configuration(A) == kept
+
+
+def test_marks_of_definitions(qemu: QemuBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They change with whatever changes the definition, also where libvirt tells of no event; none is told of what was just written."""
+    qemu.define(A, "a")
+    domain = qemu.hypervisor.domain(A)
+    assert domain is not None
+    assert qemu.hypervisor.definition_mark(domain) is None
+    monkeypatch.setattr(durable_files, "QUIET", 0.0)
+    marks = [qemu.hypervisor.definition_mark(domain) for _time in range(2)]
+    handle = qemu.connection.lookupByUUIDString(A)
+    handle.setMetadata(libvirt.VIR_DOMAIN_METADATA_TITLE, "title", None, None, libvirt.VIR_DOMAIN_AFFECT_CONFIG)
+    marks.append(qemu.hypervisor.definition_mark(domain))
+    handle.attachDeviceFlags(
+        "<disk type='file' device='floppy'><target dev='fdb' bus='fdc'/></disk>", libvirt.VIR_DOMAIN_AFFECT_CONFIG
+    )
+    marks.append(qemu.hypervisor.definition_mark(domain))
+    handle.create()
+    handle.suspend()
+    marks.append(qemu.hypervisor.definition_mark(domain))
+    assert None not in marks
+    assert marks[0] == marks[1] and marks[3] == marks[4]
+    assert len(set(map(str, marks))) == 3
+    handle.destroy()
+
+
+def test_no_mark(own: LibvirtBench) -> None:
+    """Where there is no such file, as with libvirt's test driver, every look reads the definition."""
+    own.define(A, "a")
+    domain = own.hypervisor.domain(A)
+    assert domain is not None
+    assert own.hypervisor.definition_mark(domain) is None

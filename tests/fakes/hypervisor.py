@@ -321,6 +321,13 @@ class FakeHypervisor:
             tuple(self.addresses(domain["uuid"])),
         )  # fmt: skip
 
+    def definition_mark(self, domain: Domain) -> object | None:
+        """Whatever differs in it: it can always be told here, unless a test says otherwise."""
+        if self._machine.state["refuse"].get("definition_mark"):
+            return None
+        kept = self._get(domain.uuid)
+        return json.dumps({key: kept[key] for key in kept if key not in PASSING}, sort_keys=True)
+
     def memory_cost(self, uuid: str) -> MemoryCost:
         self._machine.refuse("memory_cost")
         domain = self._get(uuid)

@@ -131,6 +131,9 @@ class MemoryStore:
         stored = self._contents()["boot"]
         return BootRun(**stored) if stored else None
 
+    def recoverable(self) -> frozenset[str]:
+        return frozenset(self._contents()["recoveries"])
+
     def recoveries(self, uuids: Collection[str] | None = None) -> dict[str, Recovery]:
         return {uuid: decode_recovery(copy.deepcopy(each)) for uuid, each in self._of("recoveries", uuids).items()}
 

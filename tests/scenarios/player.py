@@ -195,11 +195,15 @@ def outcome_lines(task: str, outcome: dict[str, Any]) -> Iterator[str]:
 
 
 def _history(history: dict[str, Any]) -> Iterator[str]:
-    yield _one_line(f"history at {history['now']}: {_json({word: history[word] for word in ('cleanup', 'sweep', 'warnings')})}")
+    yield _one_line(
+        f"history at {history['now']}: {_json({word: history[word] for word in ('cleanup', 'sweep', 'warnings')})}"
+    )
     boot = history["boot"]
     yield _one_line(f"  boot {_json(boot['boot'])} {' -> '.join(boot['critical_path'])}".rstrip())
     for line in history["operations"]:
-        yield _one_line(f"  {line['at']} {line['name']} {line['operation']} {line['outcome']} {line['message']}".rstrip())
+        yield _one_line(
+            f"  {line['at']} {line['name']} {line['operation']} {line['outcome']} {line['message']}".rstrip()
+        )
 
 
 def _boot_plan(plan: dict[str, Any] | None) -> Iterator[str]:

@@ -463,3 +463,29 @@ def test_what_no_waiting_helps() -> None:
 
     with pytest.raises(LifecycleError):
         insist(ports(machine()).host, threading.Event(), attempt)
+
+
+def test_definitions_that_did_not_change_are_not_read() -> None:
+    """Only of those that did, and of those that nobody can tell of; and again when what was kept could not be written, or is gone."""
+    host = Machine(build({"domains": [{"name": "a", "declared": {}}, {"name": "b", "declared": {}}], "features": ["supervisor"]}))
+    recorder = Recorder(ports(host))
+    read: list[str] = []
+    configuration = recorder.world.hypervisor.configuration
+    recorder.world.hypervisor.configuration = lambda uuid: (read.append(uuid), configuration(uuid))[1]  # type: ignore[method-assign]
+    host.store["problem"] = "no space left on device"
+    with pytest.raises(EffectError):
+        recorder.look()
+    host.store["problem"] = ""
+    recorder.look()
+    assert read == [uuid_of(1), uuid_of(2)]
+    recorder.look()
+    assert read[2:] == []
+    host.named("b")["memory_mib"] = 4096
+    recorder.look()
+    assert read[2:] == [uuid_of(2)]
+    del host.store["recoveries"][uuid_of(1)]
+    recorder.look()
+    assert read[3:] == [uuid_of(1)] and uuid_of(1) in host.store["recoveries"]
+    host.state["refuse"]["definition_mark"] = "no such file"
+    recorder.look()
+    assert read[4:] == [uuid_of(1), uuid_of(2)]

@@ -117,7 +117,10 @@ def test_a_sweep_is_shown_in_its_order() -> None:
 
 def test_a_sweep_that_returns_fewer_rows_says_where_the_rest_is() -> None:
     left = {"shown": 1, "of": 9, "file": "/results/vm_cleanup.json"}
-    assert sweep_lines(sweep(vm("a", "kept"), truncated=left))[1] == "1 of 9 VMs are shown, all of them in /results/vm_cleanup.json"
+    assert (
+        sweep_lines(sweep(vm("a", "kept"), truncated=left))[1]
+        == "1 of 9 VMs are shown, all of them in /results/vm_cleanup.json"
+    )
     assert sweep_lines(sweep(vm("a", "kept"), truncated={**left, "file": None}))[1] == "1 of 9 VMs are shown"
 
 

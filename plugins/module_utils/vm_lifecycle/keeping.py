@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Collection, Dict, Optional, Protocol
+from typing import TYPE_CHECKING, Collection, Dict, FrozenSet, Optional, Protocol
 
 if TYPE_CHECKING:
     from .boots import BootRun, LastState, StartRecord
@@ -31,6 +31,9 @@ class Keeping(Protocol):
 
     def pressed(self) -> Dict[str, Pressed]:
         """VMs that give way because their host is short of something, by UUID."""
+
+    def recoverable(self) -> FrozenSet[str]:
+        """UUIDs of the VMs of which recoveries has something; quicker than that."""
 
     def recoveries(self, uuids: Optional[Collection[str]] = None) -> Dict[str, Recovery]:
         """What is kept to make VMs again, by UUID."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Collection, Dict, List, Optional, Protocol
 
-from .model import Document
+from .model import Document, Domain
 
 if TYPE_CHECKING:
     from .snapshots import Counters, Statistics, SweepRun
@@ -21,6 +21,9 @@ class Meter(Protocol):
 
         A domain whose process does not answer is told of by what can be known without it, and keeps no other one waiting.
         """
+
+    def definition_mark(self, domain: Domain) -> Optional[object]:
+        """Equal to an earlier one if the domain's persistent definition was not written in between; None when that can't be told."""
 
 
 class Measurements(Protocol):

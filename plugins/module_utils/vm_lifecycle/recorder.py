@@ -9,7 +9,7 @@ Last state at boot needs it: what is written only at shutdown is lost by a power
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Collection, Dict, FrozenSet, List, Mapping, Optional, Sequence, Set
+from typing import AbstractSet, Collection, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
 
 from .boots import LastState, PowerEvent, StartRecord
 from .changes import Remember, RememberRecovery, RememberStart, RememberState, StoreChange
@@ -47,6 +47,8 @@ class Recorder:
     missing: FrozenSet[str] = frozenset()
     restarts: Optional[Restarts] = None
     caught_up: Optional[object] = None
+    #: What definitions were at the last look, as far as that can be told, by UUID.
+    marks: Mapping[str, Optional[object]] = field(default_factory=dict)
 
     def catch_up(self) -> int:
         """Look, if a VM was declared since: it runs perhaps, and no event tells of that. Returns how many VMs had changed."""
@@ -87,7 +89,9 @@ class Recorder:
             if state != last:
                 count += 1
                 changes += _changes(state, record, starts.get(domain.uuid), clock, began=False)
-        self._save([*changes, *self._definitions(records, domains), *(turn.changes if turn is not None else ())])
+        redefined, marks = self._definitions(records, domains)
+        self._save([*changes, *redefined, *(turn.changes if turn is not None else ())])
+        self.marks = marks
         if turn is not None and self.restarts is not None:
             self.restarts.settle(turn)
         self.missing = frozenset(records) - {domain.uuid for domain in domains}
@@ -152,22 +156,35 @@ class Recorder:
         except EffectError:
             return "unknown"  # it went away meanwhile
 
-    def _definitions(self, records: Mapping[str, Record], domains: Sequence[Domain]) -> List[StoreChange]:
-        """What is kept of each VM, where it is not that any more; and VMs that somebody removed since this host booted."""
-        kept, states = self.world.store.recoveries(), self.world.store.states()
+    def _definitions(
+        self, records: Mapping[str, Record], domains: Sequence[Domain]
+    ) -> Tuple[List[StoreChange], Mapping[str, Optional[object]]]:
+        """What is kept of each VM, where it is not that any more; and VMs that somebody removed since this host booted.
+
+        Also the marks of definitions that hold when that is on record.
+        """
         existing = {domain.uuid: domain for domain in domains}
+        managed = [domain for domain in domains if domain.uuid in records and domain.persistent]
+        marks = {domain.uuid: self.world.hypervisor.definition_mark(domain) for domain in managed}
+        known = self.world.store.recoverable()
+        fresh = {
+            uuid for uuid, mark in marks.items() if mark is None or self.marks.get(uuid) != mark or uuid not in known
+        }
+        gone = known - existing.keys()
+        if not fresh and not gone:  # as a rule, and of hundreds of VMs it takes long to see that
+            return [], marks
+        kept, states = self.world.store.recoveries(_some(fresh | gone)), self.world.store.states(_some(gone))
         boot_id = self.world.host.clock().boot_id
         found = [
             change
-            for uuid, domain in existing.items()
-            if uuid in records and domain.persistent
-            for change in self._definition(domain, records[uuid], kept.get(uuid))
+            for uuid in sorted(fresh)
+            for change in self._definition(existing[uuid], records[uuid], kept.get(uuid))
         ]
-        for uuid, recovery in kept.items():
+        for uuid in sorted(gone & kept.keys()):
             last = states.get(uuid)
-            if uuid not in existing and last is not None and last.boot_id == boot_id and not recovery.removed:
-                found.append(RememberRecovery(replace(recovery, removed=True)))
-        return found
+            if last is not None and last.boot_id == boot_id and not kept[uuid].removed:
+                found.append(RememberRecovery(replace(kept[uuid], removed=True)))
+        return found, marks
 
     def _redefined(self, events: Sequence[PowerEvent], records: Mapping[str, Record]) -> List[StoreChange]:
         changed = {event.uuid for event in events if event.kind in ("defined", "undefined", "started")}
@@ -201,7 +218,7 @@ class Recorder:
             self.world.store.save(changes)
 
 
-def _some(uuids: Set[str]) -> Optional[Set[str]]:
+def _some(uuids: AbstractSet[str]) -> Optional[AbstractSet[str]]:
     """VMs to read of, None for all when they are many."""
     return uuids if len(uuids) <= FEW else None
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Dict, FrozenSet, List, Optional, Sequence
 
 from . import pressure_rows
 from . import store_rows as rows
@@ -31,6 +31,9 @@ class KeepingBooks:
 
     def restarts(self) -> Dict[str, RestartRecord]:
         return decoded(self._read("SELECT uuid, restart FROM restarts", since=5), rows.decode_restart)
+
+    def recoverable(self) -> FrozenSet[str]:
+        return frozenset(row[0] for row in self._read("SELECT uuid FROM recoveries", since=4))
 
     def pressed(self) -> Dict[str, Pressed]:
         return pressure_rows.understood(self._read(pressure_rows.QUERY, since=pressure_rows.SINCE))

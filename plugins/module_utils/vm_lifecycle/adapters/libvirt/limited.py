@@ -16,6 +16,7 @@ from .connections import Connections
 
 if TYPE_CHECKING:
     from ...limits import DiskUsage, LimitsSeen
+    from ...model import Domain
     from ...pressures import DiskRoom
 
 try:
@@ -75,6 +76,14 @@ class Limited:
         from .disk_usage import pause
 
         self._answered(uuid, pause)
+
+    def definition_mark(self, domain: Domain) -> Optional[object]:
+        """See Meter. libvirt writes a definition anew for each change of it, under another name first."""
+        from ..durable_files import stamp
+        from .saving import definition_file
+
+        mark = stamp([definition_file(self._connections.uri, domain.name)])
+        return None if mark is None or mark == (None,) else mark
 
     def resume(self, uuid: str) -> None:
         """See Yielding."""
