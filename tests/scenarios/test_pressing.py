@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
+from vm_lifecycle.boots import PowerEvent
+from vm_lifecycle.patience import POLL
+from vm_lifecycle.pressing import LOOK_LIMIT, Pressing
+from vm_lifecycle.restarting import Restarts
 
 from tests.fakes.build import build, uuid_of
 from tests.fakes.manager import act
-from tests.fakes.world import Machine, PowerCut
+from tests.fakes.world import Machine, PowerCut, ports
 
 from .player import call, play
 from .test_restarting import Deed, Watching
@@ -283,6 +287,32 @@ def test_disks_that_can_not_be_looked_at() -> None:
     Watching(machine).run(60.0, (5.0, does("leave_room", place="/vms", mib=100)))
     assert deeds(machine) == []
     assert any("its disks can't be looked at" in message for message in machine.messages)
+
+
+def test_a_look_that_hangs() -> None:
+    """Nobody waits for it without pause, whatever is heard meanwhile; after its time another one is begun, and that is said."""
+
+    class Stuck:
+        submitted: ClassVar[list[str]] = []
+
+        def submit(self, key: str, _job: object) -> None:
+            self.submitted.append(key)
+
+        def wait(self, _seconds: float | None) -> list[tuple[str, object]]:
+            return []
+
+    machine = host(vm("a", "suspend"), memory=SHORT)
+    world = ports(machine)
+    pressing = Pressing(world, Restarts(world, Stuck()), Stuck())  # type: ignore[arg-type]
+    assert pressing.wait() == float("inf")
+    pressing.tick()
+    pressing.take([PowerEvent(uuid_of(1), "a", "starved")])
+    pressing.tick()
+    assert Stuck.submitted == ["1"] and pressing.wait() == POLL
+    machine.advance(LOOK_LIMIT)
+    pressing.tick()
+    assert Stuck.submitted == ["1", "2"]
+    assert any("does not come back" in message for message in machine.messages)
 
 
 def test_a_reboot_meanwhile() -> None:

@@ -467,7 +467,9 @@ def test_what_no_waiting_helps() -> None:
 
 def test_definitions_that_did_not_change_are_not_read() -> None:
     """Only of those that did, and of those that nobody can tell of; and again when what was kept could not be written, or is gone."""
-    host = Machine(build({"domains": [{"name": "a", "declared": {}}, {"name": "b", "declared": {}}], "features": ["supervisor"]}))
+    host = Machine(
+        build({"domains": [{"name": "a", "declared": {}}, {"name": "b", "declared": {}}], "features": ["supervisor"]})
+    )
     recorder = Recorder(ports(host))
     read: list[str] = []
     configuration = recorder.world.hypervisor.configuration

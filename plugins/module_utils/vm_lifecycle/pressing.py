@@ -11,6 +11,7 @@ from typing import Callable, FrozenSet, Mapping, Optional, Sequence, Tuple
 from .boots import PowerEvent
 from .errors import EffectError, LifecycleError
 from .giving_way import Found, look, thresholds
+from .patience import POLL
 from .policy import pressure as policy
 from .ports import Jobs, World
 from .pressures import DISK, MEMORY, Watched
@@ -91,6 +92,8 @@ class Pressing:
 
     def wait(self) -> float:
         """Seconds until the next look, if nothing happens before; a host of which nobody speaks is not waited for."""
+        if self._going is not None:
+            return POLL
         if not self.concerned and not self._gave:
             return float("inf")
         return max(self._due - self._world.host.clock().boottime, 0.0)
