@@ -27,8 +27,8 @@ def write_source(destination: Path) -> None:
         text = OUTSIDE.sub(lambda match: f"]({address}/blob/main/{match[1]}{match[2] or ''})", page.read_text("utf-8"))
         name = "index.md" if page.name == INDEX else page.name
         (destination / name).write_text(text + contents(text) if page.name == INDEX else text, encoding="utf-8")
-    if (DOCS / "images").is_dir():
-        shutil.copytree(DOCS / "images", destination / "images")
+    for picture in DOCS.glob("*.png"):
+        shutil.copy(picture, destination)
     for name in ("conf.py", "ansible-core.md"):
         shutil.copy(TEMPLATES / name, destination)
 
