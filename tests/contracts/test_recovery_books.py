@@ -227,7 +227,7 @@ def test_an_upgrade_keeps_what_was_last_seen(state: Path) -> None:
     last = LastState(UUID, "a", "running")
     store.save([RememberState(last)])
     with closing(sqlite3.connect(state / "state.db")) as database:
-        for table in ("recoveries", "restarts", "snapshots", "counters", "sweeps"):
+        for table in ("recoveries", "restarts", "snapshots", "counters", "sweeps", "pressed"):
             database.execute(f"DROP TABLE {table}")
         database.execute("PRAGMA user_version=3")
         database.commit()

@@ -111,7 +111,7 @@ def test_an_upgrade_keeps_what_was_last_seen(tmp_path: Path) -> None:
     last = LastState(UUID, "a", "running")
     store.save([RememberState(last)])
     with closing(sqlite3.connect(tmp_path / "state" / "state.db")) as database:
-        for table in ("restarts", "snapshots", "counters", "sweeps"):
+        for table in ("restarts", "snapshots", "counters", "sweeps", "pressed"):
             database.execute(f"DROP TABLE {table}")
         database.execute("PRAGMA user_version=4")
         database.commit()

@@ -75,6 +75,13 @@ FIFTH_RELEASE = """
 CREATE TABLE restarts (uuid TEXT PRIMARY KEY, restart TEXT NOT NULL);
 PRAGMA user_version=5;
 """
+SIXTH_RELEASE = """
+CREATE TABLE snapshots (id INTEGER PRIMARY KEY, uuid TEXT NOT NULL, taken_unix INTEGER NOT NULL, snapshot TEXT NOT NULL);
+CREATE INDEX snapshots_of_vm ON snapshots (uuid, id);
+CREATE TABLE counters (uuid TEXT PRIMARY KEY, counters TEXT NOT NULL);
+CREATE TABLE sweeps (id INTEGER PRIMARY KEY CHECK (id = 1), sweep TEXT NOT NULL);
+PRAGMA user_version=6;
+"""
 PLAN, NOTICE = SweepPlan("p", "d", NOW), Notice("k", "failed", "u", "n", "m", NOW)
 
 
@@ -157,7 +164,16 @@ def fifth_release(state: Path) -> None:
         database.executescript(FIFTH_RELEASE)
 
 
-RELEASES = {1: first_release, 2: second_release, 3: third_release, 4: fourth_release, 5: fifth_release}
+def sixth_release(state: Path) -> None:
+    """A store that the sixth release left, before any VM gave way."""
+    fifth_release(state)
+    with closing(sqlite3.connect(state / "state.db")) as database:
+        database.executescript(SIXTH_RELEASE)
+
+
+RELEASES = {
+    1: first_release, 2: second_release, 3: third_release, 4: fourth_release, 5: fifth_release, 6: sixth_release,
+}  # fmt: skip
 
 
 def version(state: Path) -> int:
