@@ -99,6 +99,7 @@ events: $(READY) ## A hundred events a second for a minute, and a supervisor tha
 
 report-test: $(READY) ## The inventory plugin and the report on real libvirt hosts, and the page in Debian's Chromium
 	hack/bootstrap contracts browser
+	hack/axe
 	$(PYTEST) tests/report
 
 rulebook: $(READY) ## The event source and its rulebook, with the real ansible-rulebook and real QEMU
