@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import List
+import argparse
+from typing import List, Sequence
 
 import pytest
+from vm_lifecycle.agent import arguments
 from vm_lifecycle.agent.arguments import parsed
 
 
@@ -36,3 +38,10 @@ def test_wrong_usage(words: List[str]) -> None:
     """Is told as such."""
     with pytest.raises(SystemExit, match="2"):
         parsed(words)
+
+
+@pytest.mark.parametrize("words", arguments.AT_BOOT)
+def test_what_is_known_without_a_parser(words: Sequence[str]) -> None:
+    """Is what the parser says."""
+    assert vars(arguments.parsed(words)) == vars(arguments.parser("boot").parse_args(list(words)))
+    assert isinstance(arguments.parsed([*words, "--json"]), argparse.Namespace)

@@ -9,7 +9,7 @@ from vm_lifecycle import agent
 
 #: Modules that take long to import, and that a boot of VMs whose declarations are known has no use for.
 IDLE = [
-    "jsonschema", "concurrent.futures", "subprocess", "tempfile", "urllib.request", "uuid",
+    "argparse", "jsonschema", "concurrent.futures", "subprocess", "tempfile", "urllib.request", "uuid",
     *(f"vm_lifecycle.{name}" for name in (
         "apply", "limits", "recoveries", "removal", "restarts", "snapshots", "agent.supervisor", "agent.svg", "adapters.hooks",
         "adapters.images", "adapters.libvirt.memory", "adapters.machine", "policy.cleanup_policy", "policy.doctor",
@@ -20,7 +20,7 @@ PROGRAM = """
 import sys
 before = set(sys.modules)  # an environment of Python may import things by itself
 from vm_lifecycle.agent import arguments, cli, host_verbs
-arguments.parser("boot").parse_args(["boot", "--again"])
+arguments.parsed(["boot", "--again"])
 from vm_lifecycle.adapters import jobs, journal
 from vm_lifecycle.agent import text
 from vm_lifecycle.tasks import boot

@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
-from typing import Any, Dict, Sequence
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Sequence, cast
 
 from ..tasks.targets import IGNORABLE, LOCAL_URIS
 from ..version import VERSION
+
+if TYPE_CHECKING:
+    import argparse
 
 #: A UUID with its dashes.
 UUID_LENGTH = 36
@@ -31,8 +34,17 @@ STATES = {
 HOST_VERBS = ("boot", "shutdown", "flags", "limits", "supervise", "doctor")
 
 
+#: What the unit of a booting host says, and who has its VMs started again: the VMs would wait for a parser. What it would return.
+AT_BOOT = (("boot",), ("boot", "--again"))
+PLAIN_BOOT: Mapping[str, Any] = {
+    "verb": "boot", "mark": False, "timeline": False, "svg": None, "plan": False, "dry_run": False, "json": False, "uri": LOCAL_URIS[0],
+}  # fmt: skip
+
+
 def parser(verb: str = "") -> argparse.ArgumentParser:
     """Every verb with its options; for a verb that a booting host waits for, few of them."""
+    import argparse
+
     whole = argparse.ArgumentParser(prog="vm-lifecycle", description="Lifecycles of the VMs of this host.")
     whole.add_argument("--version", action="version", version=f"vm-lifecycle {VERSION}")
     verbs = whole.add_subparsers(dest="verb", required=True, metavar="VERB", prog=whole.prog)
@@ -45,6 +57,8 @@ def parser(verb: str = "") -> argparse.ArgumentParser:
 
 def parsed(words: Sequence[str]) -> argparse.Namespace:
     """The command line's options. VMs may stand after options as well, where argparse itself looks for no more of them."""
+    if tuple(words) in AT_BOOT:
+        return cast("argparse.Namespace", SimpleNamespace(**PLAIN_BOOT, again="--again" in words))
     whole = parser(words[0] if words else "")
     options, rest = whole.parse_known_args(words)
     late = [word for word in rest if word != "--"]

@@ -8,12 +8,11 @@ Each verb imports what it alone needs when it runs: the VMs of a host that boots
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import time
 from functools import partial
-from typing import Any, Callable, Dict, List, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence
 
 from ..adapters.linux_host import printable
 from ..adapters.world import open_books, open_world
@@ -23,6 +22,9 @@ from ..run import Task, run
 from ..schema import MissingJsonschemaError, require_jsonschema
 from .arguments import document, parsed
 from .columns import encodable
+
+if TYPE_CHECKING:
+    import argparse
 
 #: Exit codes, documented in docs/command.md. 2 is argparse's own for wrong usage.
 OK, VM_FAILED, USAGE, REFUSED, UNREACHABLE = 0, 1, 2, 3, 4

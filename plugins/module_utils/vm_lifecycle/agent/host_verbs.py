@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
-import argparse
-from typing import Any, Dict, List, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Tuple
 
 from ..errors import EffectError, LifecycleError
 from ..ports import World
 from ..run import run
+
+if TYPE_CHECKING:
+    import argparse
 
 #: How often a shutdown looks for VMs that have come up since.
 MORE_LOOKS = 3
