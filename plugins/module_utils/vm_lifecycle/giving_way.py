@@ -59,10 +59,11 @@ class Look:
 
     def disks(self) -> None:
         """Each file system on which VMs have disks that speak of it. Who was refused space already is seen to at once."""
-        rooms = self._rooms()
+        victims = self._victims(DISK)
+        rooms = self._rooms(victims)
         for place in sorted({room.place for room in rooms.values()}):
             level, said = policy.disk_level([room for room in rooms.values() if room.place == place], self.bounds)
-            here = [replace(each, place=place) for each in self._victims(DISK) if _at(rooms, each.uuid) == place]
+            here = [replace(each, place=place) for each in victims if _at(rooms, each.uuid) == place]
             for victim in policy.ordered([each for each in here if rooms[each.uuid].full]):
                 if self._press(victim, DISK, "a disk of it was refused space"):
                     self.watched[f"{DISK} {place}"] = Watched(None, self.clock.boottime)
@@ -78,8 +79,8 @@ class Look:
         ]
         return [victim for victim in found if victim.deed]
 
-    def _rooms(self) -> Dict[str, DiskRoom]:
-        concerned = {victim.uuid for victim in self._victims(DISK)}
+    def _rooms(self, victims: Sequence[Victim]) -> Dict[str, DiskRoom]:
+        concerned = {victim.uuid for victim in victims}
         concerned.update(each.uuid for each in self.pressed.values() if each.cause == DISK)
         found = {}
         for uuid in sorted(concerned):

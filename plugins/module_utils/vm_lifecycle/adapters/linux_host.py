@@ -114,7 +114,9 @@ class LinuxHost:
         return document
 
     def pressure(self) -> Pressure:
-        return Pressure(*(_pressure(PRESSURE / name) for name in ("cpu", "io", "memory")))
+        from .memory_room import waited  # of clean-ups alone
+
+        return Pressure(*(waited(PRESSURE / name, "avg60") for name in ("cpu", "io", "memory")))
 
     def memory(self) -> MemoryRoom:
         from .memory_room import memory_room  # of a supervisor alone
@@ -208,15 +210,6 @@ def named_zone(name: str) -> tzinfo:
         return ZoneInfo(name)
     except (KeyError, OSError, ValueError) as error:
         raise ValueError(f"{name!r} is not a time zone that this host knows (is tzdata installed?)") from error
-
-
-def _pressure(path: Path) -> Optional[float]:
-    """Share of the last minute in which some process waited, in per cent. None where the kernel does not tell."""
-    try:
-        some = next(line for line in path.read_text("ascii").splitlines() if line.startswith("some "))
-        return float(dict(field.split("=", 1) for field in some.split()[1:])["avg60"])
-    except (OSError, ValueError, KeyError, StopIteration):
-        return None
 
 
 def _lock(path: Path) -> Optional[int]:

@@ -24,15 +24,18 @@ QUIET = 2.0
 
 def memory_room(pressure: Path = PRESSURE, meminfo: Path = MEMINFO) -> MemoryRoom:
     """What can't be read is not short of anything."""
-    return MemoryRoom(_waited(pressure), _available(meminfo))
+    return MemoryRoom(waited(pressure, "avg10"), _available(meminfo))
 
 
-def _waited(path: Path) -> Optional[float]:
-    """avg10 of the line "some"; None where the kernel has no such thing, as one that was booted with psi=0."""
+def waited(path: Path, average: str) -> Optional[float]:
+    """Share of the time in which some process waited, in per cent. average: avg10, avg60 or avg300, by its seconds.
+
+    None where the kernel does not tell, as one that was booted with psi=0.
+    """
     try:
         lines = path.read_text("ascii").splitlines()
         some = next(line for line in lines if line.startswith("some "))
-        return float(dict(field.split("=", 1) for field in some.split()[1:])["avg10"])
+        return float(dict(field.split("=", 1) for field in some.split()[1:])[average])
     except (OSError, ValueError, KeyError, StopIteration):
         return None
 

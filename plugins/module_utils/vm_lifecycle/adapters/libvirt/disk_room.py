@@ -11,6 +11,7 @@ from typing import Any, Iterator, Tuple
 from xml.etree import ElementTree
 
 from ...pressures import DiskRoom
+from .disk_usage import own_disks
 
 try:
     import libvirt
@@ -40,11 +41,9 @@ def _is_full(handle: Any) -> bool:
 
 def _rooms(connection: Any, root: ElementTree.Element) -> Iterator[Tuple[str, float]]:
     """(file system, MiB that are free on it) of each disk that is a file."""
-    for disk in root.findall("devices/disk"):
-        if disk.get("device", "disk") not in ("disk", "lun") or disk.find("readonly") is not None:
-            continue
+    for disk in own_disks(root):
         path = _path(connection, disk)
-        if not path or disk.find("shareable") is not None:
+        if not path:
             continue
         try:
             directory = os.path.dirname(os.path.realpath(path))

@@ -48,16 +48,20 @@ def _images(stats: Mapping[str, Any]) -> Iterator[Dict[str, Any]]:
         yield {key[len(start) :]: value for key, value in stats.items() if key.startswith(start)}
 
 
+def own_disks(root: ElementTree.Element) -> Iterator[ElementTree.Element]:
+    """Disks that the domain has for itself and writes to."""
+    for disk in root.findall("devices/disk"):
+        if (
+            disk.get("device", "disk") in ("disk", "lun")
+            and disk.find("readonly") is None
+            and disk.find("shareable") is None
+        ):
+            yield disk
+
+
 def _written(root: ElementTree.Element) -> Set[str]:
     """Targets of disks that the domain has for itself and writes to."""
-    return {
-        target.get("dev", "")
-        for disk in root.findall("devices/disk")
-        if disk.get("device", "disk") in ("disk", "lun")
-        and disk.find("readonly") is None
-        and disk.find("shareable") is None
-        for target in disk.findall("target")
-    }
+    return {target.get("dev", "") for disk in own_disks(root) for target in disk.findall("target")}
 
 
 def _named(xml: str) -> Set[str]:
