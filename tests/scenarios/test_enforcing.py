@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 from vm_lifecycle.boots import PowerEvent
-from vm_lifecycle.enforcing import INTERVAL, LOOK_LIMIT, SURVEY, Enforcer
+from vm_lifecycle.enforcing import INTERVAL, SURVEY, Enforcer
 from vm_lifecycle.limits import DiskUsage
+from vm_lifecycle.one_look import LOOK_LIMIT
 
 from tests.fakes.build import build, uuid_of
 from tests.fakes.manager import act

@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 
 import pytest
 from vm_lifecycle.boots import PowerEvent
+from vm_lifecycle.one_look import LOOK_LIMIT
 from vm_lifecycle.patience import POLL
-from vm_lifecycle.pressing import LOOK_LIMIT, Pressing
+from vm_lifecycle.pressing import Pressing
 from vm_lifecycle.restarting import Restarts
 
 from tests.fakes.build import build, uuid_of

@@ -11,6 +11,7 @@ from typing import Dict, FrozenSet, Optional, Sequence, Tuple
 
 from .boots import PowerEvent
 from .errors import EffectError, LifecycleError
+from .one_look import OneLook
 from .ports import Jobs, World
 from .recorder import FEW
 from .run import run
@@ -19,8 +20,6 @@ from .run import run
 INTERVAL = 60.0
 #: Seconds between two looks whether the disks of any VM are limited at all: most hosts have none, and pay for no more than this.
 SURVEY = 600.0
-#: Seconds after which a look counts as one that hangs.
-LOOK_LIMIT = 600.0
 
 
 @dataclass(frozen=True)
@@ -72,21 +71,17 @@ def _run(world: World, arguments: Dict[str, object], left: Found) -> Found:
 class Enforcer:
     """waiting: VMs that were started and not limited yet. What fails is said once, and tried again after INTERVAL.
 
-    jobs: where looks go on, one at a time and for nothing else: a QEMU that hangs keeps no event from being recorded. Without,
-    tick waits for its look.
+    jobs: as for OneLook.
     """
 
     def __init__(self, world: World, jobs: Optional[Jobs] = None) -> None:
-        self._world, self._jobs = world, jobs
+        self._world = world
+        self._looking: OneLook[Found] = OneLook(world, jobs)
         self.waiting: FrozenSet[str] = frozenset()
         self._due = 0.0
-        self._said: FrozenSet[str] = frozenset()
         self._survey, self._disks = 0.0, False
         #: VMs may have been started while nobody listened.
         self._fresh = True
-        #: The look that goes on, its key, and the moment at which it counts as one that hangs.
-        self._going: Optional[Tuple[Look, str, float]] = None
-        self._number = 0
 
     def take(self, events: Sequence[PowerEvent]) -> None:
         """Limit what was started, at once. Never raises: limits must not keep events from being recorded."""
@@ -98,9 +93,8 @@ class Enforcer:
     def tick(self) -> None:
         """Whatever is due. Never raises EffectError or LifecycleError."""
         now = self._world.host.clock().boottime
-        if self._going is not None:
-            self._collect(*self._going, now)
-        if self._going is not None or now < self._due:
+        self._settle(self._looking.ended(now))
+        if self._looking.going or now < self._due:
             return
         self._due = now + INTERVAL
         if now >= self._survey:
@@ -108,38 +102,22 @@ class Enforcer:
         look = Look(self._concerned(), self._fresh, self._disks)
         self.waiting, self._fresh = frozenset(), False
         if not (look.waiting or look.fresh or look.disks):
-            self._said = frozenset()
-        elif self._jobs is None:
-            self._settle(carry_out(look, self._world))
-        else:
-            self._number += 1
-            self._going = (look, str(self._number), now + LOOK_LIMIT)
-            self._jobs.submit(str(self._number), partial(carry_out, look, self._world))
+            self._looking.tell(())
+            return
+        said = "libvirt does not come back from a look at limits; trying again"
+        lost = Found((said,), look.waiting, look.fresh)
+        self._settle(self._looking.begin(now, partial(carry_out, look, self._world), lost))
 
     def wait(self) -> float:
         """Nothing is waited for: looks are far apart."""
         return float("inf")
 
-    def _collect(self, look: Look, key: str, limit: float, now: float) -> None:
-        """The look that goes on, if it has ended, or hangs. What comes of one of these later is nobody's."""
-        ended = dict(self._jobs.wait(0.0)) if self._jobs is not None else {}
-        if key in ended:
-            self._settle(ended[key])
-        elif now >= limit:
-            said = "libvirt does not come back from a look at limits; trying again"
-            self._settle(Found((said,), look.waiting, look.fresh))
-        else:
-            return
-        self._going = None
-
-    def _settle(self, found: Found) -> None:
-        """What came of a look."""
-        self.waiting |= found.waiting
-        self._fresh = self._fresh or found.fresh
-        for problem in found.problems:
-            if problem not in self._said:
-                self._world.host.progress(problem)
-        self._said = frozenset(found.problems)
+    def _settle(self, found: Optional[Found]) -> None:
+        """What came of a look, None for nothing yet."""
+        if found is not None:
+            self.waiting |= found.waiting
+            self._fresh = self._fresh or found.fresh
+            self._looking.tell(found.problems)
 
     def _concerned(self) -> FrozenSet[str]:
         """VMs that wait and have a policy, as far as that is known; a host may start others all the time."""

@@ -6,19 +6,20 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Callable, FrozenSet, Mapping, Optional, Sequence, Tuple
+from typing import Callable, FrozenSet, Mapping, Optional, Sequence
 
 from .boots import PowerEvent
 from .errors import EffectError, LifecycleError
 from .giving_way import Found, look, thresholds
+from .one_look import OneLook
 from .patience import POLL
 from .policy import pressure as policy
 from .ports import Jobs, World
 from .pressures import DISK, MEMORY, Watched
 from .restarting import Restarts
 
-#: Seconds between two looks at memory, of two at disks while there is space, and after which a look counts as one that hangs.
-INTERVAL, DISK_INTERVAL, LOOK_LIMIT = 5.0, 15.0, 600.0
+#: Seconds between two looks at memory, and of two at disks while there is space.
+INTERVAL, DISK_INTERVAL = 5.0, 15.0
 #: What libvirt tells of a disk that was refused space, and then of its guest: (kind, detail).
 STARVED = (("starved", -1), ("suspended", 2))
 
@@ -35,14 +36,15 @@ def _never_raising(world: World, watched: Mapping[str, Watched]) -> Found:
 class Pressing:
     """When one supervisor looks. A host no VM of which speaks of pressure is not looked at, and one that is calm costs two small files.
 
-    jobs: where looks go on, one at a time and for nothing else; without, tick waits for its look. arm: called when a VM speaks of
+    jobs: as for OneLook. arm: called when a VM speaks of
     memory, so that hurry is called when processes begin to wait for it.
     """
 
     def __init__(
         self, world: World, restarts: Restarts, jobs: Optional[Jobs] = None, arm: Callable[[], object] = bool
     ) -> None:
-        self._world, self._restarts, self._jobs, self._arm = world, restarts, jobs, arm
+        self._world, self._restarts, self._arm = world, restarts, arm
+        self._looking: OneLook[Found] = OneLook(world, jobs)
         self._watched: Mapping[str, Watched] = {}
         #: What the store was when it was read last.
         self._stamp: Optional[object] = None
@@ -50,9 +52,6 @@ class Pressing:
         self.concerned: FrozenSet[str] = frozenset()
         self._gave = False
         self._due = self._disks = 0.0
-        self._going: Optional[Tuple[str, float]] = None
-        self._number = 0
-        self._said: FrozenSet[str] = frozenset()
         self._relieved: FrozenSet[str] = frozenset()
 
     def take(self, events: Sequence[PowerEvent]) -> None:
@@ -67,11 +66,10 @@ class Pressing:
     def tick(self) -> None:
         """Whatever is due. Never raises EffectError or LifecycleError."""
         now = self._world.host.clock().boottime
-        if self._going is not None:
-            self._collect(*self._going, now)
+        self._settle(self._looking.ended(now))
         if self._relieved:
             self._come_back()
-        if self._going is not None or now < self._due:
+        if self._looking.going or now < self._due:
             return
         self._due = now + INTERVAL
         try:
@@ -83,16 +81,12 @@ class Pressing:
             return
         if disks:
             self._disks = now + DISK_INTERVAL
-        if self._jobs is None:
-            self._settle(_never_raising(self._world, self._watched))
-            return
-        self._number += 1
-        self._going = (str(self._number), now + LOOK_LIMIT)
-        self._jobs.submit(str(self._number), partial(_never_raising, self._world, self._watched))
+        lost = Found(self._watched, ("libvirt does not come back from a look for pressure; trying again",))
+        self._settle(self._looking.begin(now, partial(_never_raising, self._world, self._watched), lost))
 
     def wait(self) -> float:
         """Seconds until the next look, if nothing happens before; a host of which nobody speaks is not waited for."""
-        if self._going is not None:
+        if self._looking.going:
             return POLL
         if not self.concerned and not self._gave:
             return float("inf")
@@ -122,21 +116,9 @@ class Pressing:
     def _is_short(self) -> bool:
         return policy.memory_level(self._world.host.memory(), thresholds(self._world.host)[0])[0] != policy.CALM
 
-    def _collect(self, key: str, limit: float, now: float) -> None:
-        """The look that goes on, if it has ended, or hangs. What comes of one of these later is on record, and seen by the next."""
-        ended = dict(self._jobs.wait(0.0)) if self._jobs is not None else {}
-        if key in ended:
-            self._settle(ended[key])
-        elif now >= limit:
-            self._settle(Found(self._watched, ("libvirt does not come back from a look for pressure; trying again",)))
-        else:
-            return
-        self._going = None
-
-    def _settle(self, found: Found) -> None:
-        self._watched = found.watched
-        self._relieved |= found.relieved
-        for line in found.said:
-            if line not in self._said:
-                self._world.host.progress(line)
-        self._said = frozenset(found.said)
+    def _settle(self, found: Optional[Found]) -> None:
+        """What came of a look, None for nothing yet."""
+        if found is not None:
+            self._watched = found.watched
+            self._relieved |= found.relieved
+            self._looking.tell(found.said)
