@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from xml.sax.saxutils import escape
 
 import libvirt
 import pytest
 from vm_lifecycle.adapters.libvirt.hypervisor import LibvirtHypervisor, connect
-from vm_lifecycle.ports import Hypervisor
+from vm_lifecycle.adapters.sqlite_store import SqliteStore
+from vm_lifecycle.ports import Hypervisor, Store
 
 from tests.fakes.build import build, domain_of
 from tests.fakes.hypervisor import FakeHypervisor
+from tests.fakes.store import MemoryStore
 from tests.fakes.world import Machine
 
 from .real_qemu import Daemon
@@ -167,6 +169,18 @@ class QemuBench(Bench):
 
     def create(self, uuid: str, name: str) -> None:
         self.connection.createXML(self.daemon.xml(uuid, name, "obedient"), 0)
+
+
+Reopen = Callable[[], Store]
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Reopen:
+    """Opens the same store again, as the next process does."""
+    if request.param == "sqlite":
+        return lambda: SqliteStore(tmp_path / "state")
+    machine = Machine(build({}))
+    return lambda: MemoryStore(machine)
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,30 +15,17 @@ from vm_lifecycle.adapters.memory_room import MemoryAlarm
 from vm_lifecycle.adapters.sqlite_store import SqliteStore
 from vm_lifecycle.changes import Forget, ForgetPressed, Prune, RememberPressed
 from vm_lifecycle.errors import DomainGone
-from vm_lifecycle.ports import Store
 from vm_lifecycle.pressures import DiskRoom, MemoryRoom, Pressed
 
 from tests.fakes.build import build
 from tests.fakes.host import FakeHost
-from tests.fakes.store import MemoryStore
 from tests.fakes.world import Machine
 
-from .conftest import Bench, FakeBench, LibvirtBench, QemuBench
+from .conftest import Bench, FakeBench, LibvirtBench, QemuBench, Reopen
 from .real_qemu import wait_for
 
 A, B = "00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"
 NOW = 1795575600
-
-Reopen = Callable[[], Store]
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Reopen:
-    """Opens the same store again, as the next process does."""
-    if request.param == "sqlite":
-        return lambda: SqliteStore(tmp_path / "state")
-    machine = Machine(build({}))
-    return lambda: MemoryStore(machine)
 
 
 def pressed(uuid: str = A, name: str = "web\n1 ü") -> Pressed:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sqlite3
 import stat
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -17,29 +16,15 @@ from vm_lifecycle.changes import Forget, ForgetRecovery, Prune, Remember, Rememb
 from vm_lifecycle.errors import EffectError
 from vm_lifecycle.model import Record
 from vm_lifecycle.policy.memory import mismatch
-from vm_lifecycle.ports import Store
 from vm_lifecycle.recoveries import Configuration, DiskMark, Machine, Manifest, Memory, MemoryFacts, Recovery
 
-from tests.fakes.build import build
-from tests.fakes.store import MemoryStore
-from tests.fakes.world import Machine as World
+from .conftest import Reopen
 
 UUID, OTHER = "00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002"
 NAMES = ["ci-1", "two\nlines", "quo\"te's", "\x1b[31mred", "../../etc", "${HOME} $(id)", "ü€𝄞", "x" * 200]
 NOW = 1795575600
 MACHINE = Machine(7002022, "pc-i440fx-7.2", "custom Nehalem")
 MEMORY = Memory("/save/ü.save", 2**40, 2**62, managed=False)
-
-Reopen = Callable[[], Store]
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Reopen:
-    """Opens the same store again, as the next process does."""
-    if request.param == "sqlite":
-        return lambda: SqliteStore(tmp_path / "state")
-    machine = World(build({}))
-    return lambda: MemoryStore(machine)
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,26 +14,12 @@ from vm_lifecycle.boots import LastState
 from vm_lifecycle.changes import Forget, Prune, Remember, RememberRestart, RememberState
 from vm_lifecycle.errors import EffectError
 from vm_lifecycle.model import Record
-from vm_lifecycle.ports import Store
 from vm_lifecycle.restarts import RestartRecord
 
-from tests.fakes.build import build
-from tests.fakes.store import MemoryStore
-from tests.fakes.world import Machine as World
+from .conftest import Reopen
 
 UUID, OTHER, THIRD = (f"00000000-0000-4000-8000-00000000000{number}" for number in (1, 2, 3))
 NOW = 1795575600
-
-Reopen = Callable[[], Store]
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Reopen:
-    """Opens the same store again, as the next process does."""
-    if request.param == "sqlite":
-        return lambda: SqliteStore(tmp_path / "state")
-    machine = World(build({}))
-    return lambda: MemoryStore(machine)
 
 
 def restart(uuid: str = UUID, name: str = "web\n1 ü") -> RestartRecord:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -12,29 +11,15 @@ import pytest
 from vm_lifecycle.adapters.sqlite_store import SqliteStore
 from vm_lifecycle.changes import Forget, Prune, Remember, RememberSnapshot, RememberSweep
 from vm_lifecycle.model import Record
-from vm_lifecycle.ports import Store
 from vm_lifecycle.snapshots import Counters, Sample, SweepRun
 from vm_lifecycle.times import iso
 
-from tests.fakes.build import build
-from tests.fakes.store import MemoryStore
-from tests.fakes.world import Machine
+from .conftest import Reopen
 
 UUID, OTHER = "00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002"
 NOW = 1795575600
 COUNTERS = Counters(UUID, 7, "boot", 1234.5, 2**60, 12.34, 99.5)
 SWEEP = SweepRun(NOW, "failed", 1, 2, 3, 4, 'why "so"\n')
-
-Reopen = Callable[[], Store]
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Reopen:
-    """Opens the same store again, as the next process does."""
-    if request.param == "sqlite":
-        return lambda: SqliteStore(tmp_path / "state")
-    machine = Machine(build({}))
-    return lambda: MemoryStore(machine)
 
 
 def sample(at: int, uuid: str = UUID, name: str = "ci-1") -> Sample:

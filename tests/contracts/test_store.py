@@ -23,6 +23,8 @@ from tests.fakes.build import build
 from tests.fakes.store import MemoryStore
 from tests.fakes.world import Machine
 
+from .conftest import Reopen
+
 UUID, OTHER = "00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002"
 NAMES = ["ci-1", "two\nlines", "quo\"te's", "\x1b[31mred", "../../etc", "${HOME} $(id)", "ü€𝄞", "x" * 200]
 DOCUMENT = {"version": 1, "persistence": {"mode": "temporary", "nested": [1, None, True, 1.5]}}
@@ -31,17 +33,6 @@ VOLUMES = (
     VolumeVerdict("/pool/a", True, "only_user", "default", "a", "vda", (), IDENTITY),
     VolumeVerdict("/pool/b", False, "in_use", "default", "b", "vdb", ("x", "y"), None),
 )
-
-Reopen = Callable[[], Store]
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Reopen:
-    """Opens the same store again, as the next process does."""
-    if request.param == "sqlite":
-        return lambda: SqliteStore(tmp_path / "state")
-    machine = Machine(build({}))
-    return lambda: MemoryStore(machine)
 
 
 def settled(store: Store) -> object:
