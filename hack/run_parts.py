@@ -22,6 +22,10 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 LOGS = ROOT / ".build" / "logs"
 SKIP_PATTERN = re.compile(r"^=*.*\b[1-9]\d* skipped\b|All targets skipped|no tests ran", re.MULTILINE)
 LANES = 2
+# Where the tools say what went wrong: Ansible's failed task, pytest's summary, a traceback, our own parts.
+TROUBLE = re.compile(r"^[\s│]*(?:fatal: |failed: |FAILED |ERROR |E   |FAIL\b|Traceback |\[ERROR\])|: error: ")
+TROUBLE_LINES = 24  # as many of these, each with a few lines of what surrounds it
+SURROUNDINGS = (6, 14)
 TAIL_LINES = 80
 
 
@@ -126,11 +130,30 @@ def verdict(run: Run) -> str:
     return f"something was skipped: {skipped.group(0).strip()}" if skipped else ""
 
 
+def excerpt(lines: list[str]) -> list[str]:
+    """What to show of a failed part's log: its last lines, and the places before them that tell what went wrong.
+
+    A molecule scenario ends with pages of its own clean-up, long after the task that failed.
+    """
+    start = max(len(lines) - TAIL_LINES, 0)
+    before, after = SURROUNDINGS
+    told = [number for number in range(start) if TROUBLE.search(lines[number])][:TROUBLE_LINES]
+    shown = sorted({near for number in told for near in range(max(number - before, 0), min(number + after, start))})
+    result: list[str] = []
+    last = -1
+    for number in [*shown, *range(start, len(lines))]:
+        if number != last + 1:
+            result.append("[...]")
+        result.append(lines[number])
+        last = number
+    return result
+
+
 def report(part: Part, problem: str, seconds: float) -> None:
     print(f"{'FAILED' if problem else 'passed'}  {part.name:<28} {seconds:7.1f} s  {problem}", flush=True)
     if problem and log_path(part).exists():
-        lines = log_path(part).read_text(errors="replace").splitlines()[-TAIL_LINES:]
-        print("\n".join(f"    | {line}" for line in lines), flush=True)
+        lines = log_path(part).read_text(errors="replace").splitlines()
+        print("\n".join(f"    | {line}" for line in excerpt(lines)), flush=True)
 
 
 def finished(running: list[Run]) -> list[tuple[Run, str]]:

@@ -9,10 +9,12 @@ import ctypes
 import os
 import signal
 import sys
+from pathlib import Path
+from unittest import mock
 
 sys.path.insert(0, "/usr/local/lib/vm-lifecycle/current")
 from vm_lifecycle.adapters.libvirt.hypervisor import LibvirtHypervisor
-from vm_lifecycle.adapters.linux_host import PRESSURE, _pressure
+from vm_lifecycle.adapters.linux_host import LinuxHost
 from vm_lifecycle.agent.cli import main
 
 
@@ -35,8 +37,8 @@ def main_with_fault(victim: str) -> int:
         if uuid == victim:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    LibvirtHypervisor.undefine = undefine_and_die
-    return main(["cleanup", "--scheduled"])
+    with mock.patch.object(LibvirtHypervisor, "undefine", undefine_and_die):
+        return main(["cleanup", "--scheduled"])
 
 
 if __name__ == "__main__":
@@ -44,6 +46,7 @@ if __name__ == "__main__":
     print("sandbox: may write", [place for place in places if writable(place)], flush=True)
     state = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.create_string_buffer(512))
     print("sandbox: clock", "readable" if state >= 0 else "hidden", flush=True)
-    print("sandbox: pressure", "readable" if _pressure(PRESSURE / "io") is not None else "hidden", flush=True)
+    pressure = LinuxHost(Path("/run/lock"), Path("/etc/vm-lifecycle")).pressure()
+    print("sandbox: pressure", "readable" if pressure.io is not None else "hidden", flush=True)
     print("sandbox: image in /tmp", "readable" if os.path.exists(__file__) else "hidden", flush=True)
     sys.exit(main_with_fault(sys.argv[1]))
