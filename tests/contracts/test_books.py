@@ -14,20 +14,19 @@ from vm_lifecycle.boots import BootRun, LastState, StartRecord
 from vm_lifecycle.changes import (
     DropPlan,
     Forget,
-    LogOperation,
     NoticeTried,
     Prune,
     QueueNotice,
     Remember,
-    RememberBoot,
     RememberPlan,
     RememberPools,
     RememberSchedule,
-    RememberStart,
-    RememberState,
 )
-from vm_lifecycle.model import FileIdentity, Notice, Record, SavedDomain, SeenVm, SweepPlan, UndoRecord, VolumeVerdict
+from vm_lifecycle.disks import FileIdentity, SavedDomain, VolumeVerdict
+from vm_lifecycle.host_changes import LogOperation, RememberBoot, RememberStart, RememberState
+from vm_lifecycle.model import Record
 from vm_lifecycle.ports import Store
+from vm_lifecycle.removals import Notice, SeenVm, SweepPlan, UndoRecord
 from vm_lifecycle.times import iso
 
 from tests.fakes.build import build

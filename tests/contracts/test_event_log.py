@@ -17,9 +17,10 @@ from vm_lifecycle.adapters.event_log import Cursor, EventLog, cursor_of
 from vm_lifecycle.adapters.libvirt.events import EventSource
 from vm_lifecycle.adapters.sqlite_store import SqliteStore
 from vm_lifecycle.agent.event_stream import Stream
-from vm_lifecycle.changes import LogOperation, Prune, QueueNotice
+from vm_lifecycle.changes import Prune, QueueNotice
 from vm_lifecycle.errors import EffectError, LifecycleError
-from vm_lifecycle.model import Notice
+from vm_lifecycle.host_changes import LogOperation
+from vm_lifecycle.removals import Notice
 
 from .conftest import QemuBench
 from .real_qemu import wait_for

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from vm_lifecycle.adapters.hooks import LAST_WORDS, deliver
 from vm_lifecycle.adapters.linux_host import LinuxHost
-from vm_lifecycle.model import Hooks
+from vm_lifecycle.removals import Hooks
 
 EVENT = {"event": "expiring", "vm_name": "two\nlines \x1b[31m ü€𝄞 \ud800 $(id)", "message": "m", "at": None}
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 from vm_lifecycle.adapters.linux_host import UNIT_LINKS, LinuxHost
-from vm_lifecycle.changes import LogOperation
 from vm_lifecycle.errors import LifecycleError
-from vm_lifecycle.model import Hooks
+from vm_lifecycle.host_changes import LogOperation
 from vm_lifecycle.ports import Host
+from vm_lifecycle.removals import Hooks
 
 from tests.fakes.build import build
 from tests.fakes.host import FakeHost

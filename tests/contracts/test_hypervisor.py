@@ -17,10 +17,11 @@ import pytest
 from vm_lifecycle.adapters.libvirt import redefinition
 from vm_lifecycle.adapters.libvirt.connections import Connections, SharedLook
 from vm_lifecycle.adapters.libvirt.hypervisor import connect
+from vm_lifecycle.disks import SavedDomain, Storage, VolumeVerdict
 from vm_lifecycle.errors import DomainGone, EffectError, LifecycleError
-from vm_lifecycle.model import SavedDomain, Storage, UndoRecord, VolumeVerdict
 from vm_lifecycle.policy.storage import Usage, still_unused, verdicts
 from vm_lifecycle.ports import Hypervisor
+from vm_lifecycle.removals import UndoRecord
 
 from tests.fakes.manager import overlay
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from vm_lifecycle.adapters import journal, linux_host
 from vm_lifecycle.adapters.linux_host import LinuxHost, TalkingHost
-from vm_lifecycle.changes import LogOperation
+from vm_lifecycle.host_changes import LogOperation
 from vm_lifecycle.model import Pressure
 
 UUID = "00000000-0000-4000-8000-000000000001"

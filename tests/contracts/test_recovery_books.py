@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from vm_lifecycle.adapters.sqlite_store import SCHEMA_VERSION, SqliteStore
 from vm_lifecycle.boots import LastState
-from vm_lifecycle.changes import Forget, ForgetRecovery, Prune, Remember, RememberRecovery, RememberState
+from vm_lifecycle.changes import Forget, ForgetRecovery, Prune, Remember, RememberRecovery
 from vm_lifecycle.errors import EffectError
+from vm_lifecycle.host_changes import RememberState
 from vm_lifecycle.model import Record
 from vm_lifecycle.policy.memory import mismatch
 from vm_lifecycle.recoveries import Configuration, DiskMark, Machine, Manifest, Memory, MemoryFacts, Recovery

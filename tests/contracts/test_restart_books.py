@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from vm_lifecycle.adapters.sqlite_store import SCHEMA_VERSION, SqliteStore
 from vm_lifecycle.boots import LastState
-from vm_lifecycle.changes import Forget, Prune, Remember, RememberRestart, RememberState
+from vm_lifecycle.changes import Forget, Prune, Remember, RememberRestart
 from vm_lifecycle.errors import EffectError
+from vm_lifecycle.host_changes import RememberState
 from vm_lifecycle.model import Record
 from vm_lifecycle.restarts import RestartRecord
 

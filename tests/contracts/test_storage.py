@@ -15,8 +15,8 @@ import pytest
 from vm_lifecycle.adapters import open_files
 from vm_lifecycle.adapters.images import Images, identity
 from vm_lifecycle.adapters.libvirt.pools import Pools
+from vm_lifecycle.disks import Attachment, Image, Storage, VolumeVerdict
 from vm_lifecycle.errors import EffectError
-from vm_lifecycle.model import Attachment, Image, Storage, VolumeVerdict
 from vm_lifecycle.policy.storage import Usage, verdicts
 
 from .conftest import LibvirtBench

@@ -14,10 +14,13 @@ from typing import Any
 
 import pytest
 from vm_lifecycle.adapters.sqlite_store import SqliteStore
-from vm_lifecycle.changes import Forget, LogOperation, Remember, RememberClock, RememberSchedule
+from vm_lifecycle.changes import Forget, Remember, RememberSchedule
+from vm_lifecycle.disks import FileIdentity, VolumeVerdict
 from vm_lifecycle.errors import EffectError
-from vm_lifecycle.model import ClockMemory, ClockReading, FileIdentity, Intent, Record, VolumeVerdict
+from vm_lifecycle.host_changes import LogOperation, RememberClock
+from vm_lifecycle.model import ClockMemory, ClockReading, Record
 from vm_lifecycle.ports import Store
+from vm_lifecycle.removals import Intent
 
 from tests.fakes.build import build
 from tests.fakes.store import MemoryStore

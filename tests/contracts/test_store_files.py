@@ -19,22 +19,21 @@ import pytest
 from vm_lifecycle.adapters.sqlite_store import SCHEMA_VERSION, SqliteStore
 from vm_lifecycle.boots import BootRun, LastState, StartRecord
 from vm_lifecycle.changes import (
-    LogOperation,
     Prune,
     QueueNotice,
     Remember,
-    RememberBoot,
     RememberPlan,
     RememberPools,
     RememberRecovery,
     RememberSchedule,
-    RememberStart,
-    RememberState,
     RememberSweep,
 )
+from vm_lifecycle.disks import SavedDomain
 from vm_lifecycle.errors import EffectError
-from vm_lifecycle.model import Intent, Notice, Record, SavedDomain, SweepPlan, UndoRecord
+from vm_lifecycle.host_changes import LogOperation, RememberBoot, RememberStart, RememberState
+from vm_lifecycle.model import Record
 from vm_lifecycle.recoveries import Configuration, Recovery
+from vm_lifecycle.removals import Intent, Notice, SweepPlan, UndoRecord
 from vm_lifecycle.snapshots import SweepRun
 
 NOW = 1795575600

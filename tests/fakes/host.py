@@ -8,12 +8,13 @@ from datetime import tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from vm_lifecycle.changes import LogOperation
 from vm_lifecycle.errors import refuse
 from vm_lifecycle.examination import Examination, Unit
+from vm_lifecycle.host_changes import LogOperation
 from vm_lifecycle.limits import Controllers
-from vm_lifecycle.model import ClockReading, Hooks, Pressure
+from vm_lifecycle.model import ClockReading, Pressure
 from vm_lifecycle.pressures import MemoryRoom
+from vm_lifecycle.removals import Hooks
 
 from .turns import Turns
 from .world import Machine

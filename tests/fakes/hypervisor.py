@@ -12,23 +12,15 @@ from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
 from vm_lifecycle.boots import MemoryCost, Need
+from vm_lifecycle.disks import Attachment, FileIdentity, Image, SavedDomain, Storage, Volume, VolumeVerdict
 from vm_lifecycle.errors import DomainGone, EffectError
 from vm_lifecycle.limits import CPU, KINDS, MEMORY, PERIOD, Bounds, DiskUsage, LimitsSeen, Side, Size
-from vm_lifecycle.model import (
-    Attachment,
-    Domain,
-    FileIdentity,
-    Image,
-    SavedDomain,
-    Storage,
-    UndoRecord,
-    Volume,
-    VolumeVerdict,
-)
+from vm_lifecycle.model import Domain
 from vm_lifecycle.policy.disk_rules import BESIDE, BLOCK, LOGICAL, UNPOOLED
 from vm_lifecycle.pressures import DiskRoom
 from vm_lifecycle.recoveries import Configuration, DiskMark, Memory, MemoryFacts
 from vm_lifecycle.recoveries import Machine as MachineType
+from vm_lifecycle.removals import UndoRecord
 from vm_lifecycle.snapshots import Statistics
 
 from .turns import Turns

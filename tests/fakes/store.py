@@ -9,20 +9,17 @@ from dataclasses import asdict
 from typing import Any, TypeVar
 
 from vm_lifecycle.adapters.durable_files import NOT_UNDERSTOOD
-from vm_lifecycle.adapters.store_rows import decode_intent, decode_plan, decode_undo
+from vm_lifecycle.adapters.removal_rows import decode_intent, decode_plan, decode_undo
 from vm_lifecycle.boots import BootRun, LastState, StartRecord
 from vm_lifecycle.changes import (
     DropPlan,
     Forget,
     ForgetPressed,
     ForgetRecovery,
-    LogOperation,
     NoticeTried,
     Prune,
     QueueNotice,
     Remember,
-    RememberBoot,
-    RememberClock,
     RememberPlan,
     RememberPools,
     RememberPressed,
@@ -30,16 +27,16 @@ from vm_lifecycle.changes import (
     RememberRestart,
     RememberSchedule,
     RememberSnapshot,
-    RememberStart,
-    RememberState,
     RememberSweep,
     StoreChange,
 )
 from vm_lifecycle.errors import EffectError
-from vm_lifecycle.model import ClockMemory, ClockReading, Document, Intent, Notice, Record, SweepPlan, UndoRecord
+from vm_lifecycle.host_changes import LogOperation, RememberBoot, RememberClock, RememberStart, RememberState
+from vm_lifecycle.model import ClockMemory, ClockReading, Document, Record
 from vm_lifecycle.pressures import Pressed
 from vm_lifecycle.recoveries import Configuration, DiskMark, Manifest, Memory, Recovery
 from vm_lifecycle.recoveries import Machine as MachineType
+from vm_lifecycle.removals import Intent, Notice, SweepPlan, UndoRecord
 from vm_lifecycle.restarts import RestartRecord
 from vm_lifecycle.snapshots import Counters, SweepRun
 from vm_lifecycle.times import iso, unix

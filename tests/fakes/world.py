@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from vm_lifecycle.changes import LogOperation
 from vm_lifecycle.errors import EffectError
+from vm_lifecycle.host_changes import LogOperation
 from vm_lifecycle.policy.power import STOPPED
 from vm_lifecycle.ports import World
 

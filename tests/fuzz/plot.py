@@ -5,11 +5,11 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
-from vm_lifecycle.changes import RememberClock
 from vm_lifecycle.errors import EffectError, LifecycleError
-from vm_lifecycle.model import Hooks
+from vm_lifecycle.host_changes import RememberClock
 from vm_lifecycle.policy.clock import accept as accepted
 from vm_lifecycle.ports import World
+from vm_lifecycle.removals import Hooks
 from vm_lifecycle.tasks import notify
 
 from tests.fakes.world import ports

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from vm_lifecycle.adapters.sqlite_store import SqliteStore
 from vm_lifecycle.boots import BootRun, StartRecord
-from vm_lifecycle.changes import RememberBoot, RememberStart
+from vm_lifecycle.host_changes import RememberBoot, RememberStart
 
 from .hosts import GONE, Controller, LocalHost
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from vm_lifecycle.disks import VolumeVerdict
 from vm_lifecycle.errors import EffectError
-from vm_lifecycle.model import VolumeVerdict
 
 from tests.fakes.build import build, uuid_of
 from tests.fakes.hypervisor import FakeHypervisor, identity

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 from vm_lifecycle.changes import RememberPlan
-from vm_lifecycle.model import Intent, SeenVm, SweepPlan, UndoRecord, VolumeVerdict
+from vm_lifecycle.disks import VolumeVerdict
+from vm_lifecycle.removals import Intent, SeenVm, SweepPlan, UndoRecord
 
 from tests.fakes.build import build, uuid_of
 from tests.fakes.hypervisor import FakeHypervisor, identity

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 from vm_lifecycle import actions as do
-from vm_lifecycle.actions import Entry
 from vm_lifecycle.apply import apply
 from vm_lifecycle.chain import Chain, Run
 from vm_lifecycle.errors import EffectError
 from vm_lifecycle.model import ClockMemory
+from vm_lifecycle.plans import Entry
 from vm_lifecycle.removal import REMOVAL
 from vm_lifecycle.tasks.cleanup import TASK
 

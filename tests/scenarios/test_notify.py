@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from vm_lifecycle.errors import LifecycleError
-from vm_lifecycle.model import Hooks
+from vm_lifecycle.removals import Hooks
 from vm_lifecycle.tasks.notify import attempt
 
 from tests.fakes.build import build

@@ -64,5 +64,5 @@ def _names() -> set[str]:
         for path in place.rglob("*"):
             if path.suffix in (".py", ".yml", ".j2"):
                 names |= set(IDENTIFIER.findall(path.read_text(encoding="utf-8")))
-    names |= set(module("tasks.notify").event(module("model").Notice("", "", "", "", "", 0)))
+    names |= set(module("tasks.notify").event(module("removals").Notice("", "", "", "", "", 0)))
     return names

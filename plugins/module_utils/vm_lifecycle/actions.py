@@ -5,32 +5,20 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field
-from typing import FrozenSet, Mapping, Optional, Tuple, Union
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Mapping, Optional, Tuple, Union
 
-from .changes import StoreChange
-from .host_actions import (
-    Bring,
-    Capture,
-    DropRecovery,
-    Guard,
-    Pause,
-    Redefine,
-    Retry,
-    SetLimit,
-    SetPanicDevice,
-    Start,
-    StayDown,
-    Stop,
-)
-from .model import Document, Intent, Pressure, Record, VolumeVerdict
+from .host_actions import Retry, Start, StayDown, Stop
+from .plans import Bookkeeping, Conduct, Entry, Guard, Plan, Removing
+
+if TYPE_CHECKING:
+    from .disks import VolumeVerdict
+    from .model import Document, Record
+    from .recoveries import Recovery
+    from .removals import Intent
 
 # What this module offers of others; its own names need not be listed.
-__all__ = [
-    "Bring", "Capture", "DropRecovery", "Guard", "Pause", "Redefine", "Retry", "SetLimit", "SetPanicDevice", "Start", "StayDown",
-    "Stop",
-]  # fmt: skip
+__all__ = ["Conduct", "Entry", "Guard", "Plan", "Retry", "Start", "StayDown", "Stop"]
 
 
 @dataclass(frozen=True)
@@ -67,7 +55,7 @@ class SetActions:
 
 
 @dataclass(frozen=True)
-class KeepRecord:
+class KeepRecord(Bookkeeping):
     """The store mirrors what was declared or seen. doomed: it is deleted at boot from now on, but not at one that has begun."""
 
     record: Record
@@ -75,7 +63,7 @@ class KeepRecord:
 
 
 @dataclass(frozen=True)
-class DropRecord:
+class DropRecord(Bookkeeping):
     """The store forgets what was declared for a VM, but not which revision that was.
 
     A snapshot from before may come back with its metadata, long after the VM was declared anew from revision 1.
@@ -87,7 +75,7 @@ class DropRecord:
 
 
 @dataclass(frozen=True)
-class DropIntent:
+class DropIntent(Bookkeeping):
     """A removal that never became irreversible is rolled back, or one that was completed is put away: nothing else."""
 
     uuid: str
@@ -95,7 +83,7 @@ class DropIntent:
 
 
 @dataclass(frozen=True)
-class Begin:
+class Begin(Removing):
     """Destructive chain, first step: the intent is durable before anything is done.
 
     Not begun before not_before, the deadline (a clock may be set back), nor from not_after on; epoch seconds.
@@ -162,7 +150,7 @@ class Finish:
 
 
 @dataclass(frozen=True)
-class Purge:
+class Purge(Removing):
     """Destructive chain, first step: the time for an undo is over, so the undo record becomes an armed intent.
 
     volumes: the record's verdicts, as they are now.
@@ -181,8 +169,75 @@ class Define:
 
 
 @dataclass(frozen=True)
-class DropUndo:
+class DropUndo(Bookkeeping):
     """The undo record is not needed any more: the VM is back, or another one has its UUID."""
+
+    uuid: str
+
+
+@dataclass(frozen=True)
+class SetLimit:
+    """A limit of the persistent definition, or of the running VM, becomes amount; 0 lifts it. guard: as for SetPanicDevice.
+
+    kind: memory (KiB) or cpu (microseconds of each tenth of a second).
+    """
+
+    uuid: str
+    kind: str
+    amount: int
+    persistent: bool
+    guard: Optional[Guard] = None
+
+
+@dataclass(frozen=True)
+class Pause:
+    """A running VM's processors stand still, until a person resumes it."""
+
+    guard: Guard
+
+
+@dataclass(frozen=True)
+class SetPanicDevice:
+    """The definition has a panic device, or none any more. guard None: the declaration that asks for it is written just before."""
+
+    uuid: str
+    present: bool
+    guard: Optional[Guard] = None
+
+
+@dataclass(frozen=True)
+class Capture:
+    """What is needed to make the VM again is kept. The guard is its metadata. path: where its memory goes, too; "" for libvirt's own place.
+
+    memory: whether that is saved, which stops the VM.
+    """
+
+    guard: Guard
+    created_unix: int
+    memory: bool = False
+    path: str = ""
+
+
+@dataclass(frozen=True)
+class Redefine:
+    """A VM that is missing is defined from what is kept of it, unless name, UUID or disks are taken."""
+
+    recovery: Recovery
+
+
+@dataclass(frozen=True)
+class Bring:
+    """A VM comes to the state that is on record: running, paused or stopped. path: memory to load; "" for libvirt's own, or none."""
+
+    uuid: str
+    state: str
+    path: str = ""
+    on_restore_failure: str = "fail"
+
+
+@dataclass(frozen=True)
+class DropRecovery:
+    """Nothing is kept of the VM any more; the VM itself, and memory that was saved, stay."""
 
     uuid: str
 
@@ -218,73 +273,3 @@ Action = Union[
     Bring,
     DropRecovery,
 ]
-
-#: Actions that only keep the engine's own books: they never make a result "changed".
-BOOKKEEPING: FrozenSet[type] = frozenset({KeepRecord, DropRecord, DropIntent, DropUndo})
-
-
-@dataclass(frozen=True)
-class Entry:
-    """What is planned for one VM: why, and the actions in their order. decision is the word that the result will use."""
-
-    uuid: str
-    name: str
-    decision: str
-    reason: str
-    message: str
-    actions: Tuple[Action, ...] = ()
-    #: The declaration as it will be (after) and as it was (before), without the recorded state of the host.
-    before: Optional[Document] = None
-    after: Optional[Document] = None
-    verdicts: Tuple[VolumeVerdict, ...] = ()
-    schedule: Optional[Document] = None
-    #: Epoch seconds from which the VM may go, as far as its own deadline is concerned.
-    due_unix: Optional[float] = None
-    warnings: Tuple[str, ...] = ()
-    #: How its limits stand now and afterwards; None when nobody asked.
-    limits: Optional[Tuple[Document, Document]] = None
-
-    @property
-    def changes(self) -> bool:
-        """Whether carrying this out changes the host, and not only our own books."""
-        return any(type(action) not in BOOKKEEPING for action in self.actions)
-
-    @property
-    def removes(self) -> bool:
-        """Whether it begins to remove something, which takes one of the host's places for that."""
-        return any(type(action) in (Begin, Purge) for action in self.actions)
-
-
-@dataclass(frozen=True)
-class Conduct:
-    """How a plan is carried out. The defaults are those of a plan that removes nothing.
-
-    batch_size: removals after which the host is looked at again. workers: removals at once, over all runs of the host.
-    """
-
-    batch_size: int = 1
-    workers: int = 1
-    #: Pressure above which no further batch begins.
-    limits: Pressure = field(default_factory=Pressure)
-    max_attempts: int = 5
-    #: Whether operations that succeed are logged.
-    log: bool = True
-    #: Whether failures are told to the hooks.
-    alert: bool = False
-    #: Whether files outside pools may go.
-    unpooled: bool = False
-    #: Whether nothing is done at all when the store can't be written. Without it that is a failure, but stops nothing.
-    needs_store: bool = True
-    #: Moment of the boot, in seconds, at which it has to be over; infinity for no limit.
-    until: float = math.inf
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a run would do. An empty plan, or one that is not applied, changes nothing."""
-
-    entries: Tuple[Entry, ...] = ()
-    warnings: Tuple[str, ...] = ()
-    #: What is written to the store first, all of it or nothing.
-    books: Tuple[StoreChange, ...] = ()
-    conduct: Conduct = field(default_factory=Conduct)

@@ -15,14 +15,17 @@ from typing import Any, Callable, Dict, Iterator, List, Sequence, Type
 from . import actions as do
 from .boots import LastState
 from .chain import Chain, Handler, Handlers, Run
-from .changes import Forget, QueueNotice, Remember, RememberSchedule, RememberState
+from .changes import Forget, QueueNotice, Remember, RememberSchedule
 from .errors import DomainGone, EffectError
+from .host_changes import RememberState
 from .metadata import digest
-from .model import ClockMemory, Intent, Record
+from .model import ClockMemory, Record
 from .patience import POLL, SLOT_WAIT
+from .plans import Bookkeeping
 from .policy import notice, schedule
 from .policy.cleanup_policy import pressed
 from .ports import Hypervisor, World
+from .removals import Intent
 
 #: Decision of an entry -> the word for it in the operation log.
 OPERATIONS = {
@@ -163,7 +166,7 @@ def _flush(run: Run, chains: List[Chain]) -> None:
         run.save_now()
     except EffectError as error:
         for chain in chains:
-            if chain.error is None and any(type(action) in do.BOOKKEEPING for action in chain.done):
+            if chain.error is None and any(isinstance(action, Bookkeeping) for action in chain.done):
                 chain.error = error
 
 

@@ -9,13 +9,13 @@ policy/boot_run.py decides; here is what it decides about: starts and waits for 
 from __future__ import annotations
 
 from functools import partial
-from typing import Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
 
-from . import actions as do
 from .boots import LastState, Place, StartRecord
 from .chain import Chain, Handlers, Run
-from .changes import RememberStart, RememberState, StoreChange
 from .errors import DomainGone, EffectError
+from .host_actions import Start, Stop
+from .host_changes import RememberStart, RememberState
 from .loading import activate_needs, load
 from .metadata import digest, read
 from .model import ClockMemory, Domain
@@ -23,7 +23,11 @@ from .patience import AWAY, POLL, SLOT_WAIT, patiently
 from .policy.boot_run import Moves, Order, Step
 from .policy.host_boot import decide
 from .policy.power import UP, heard_since, seen, stopped_meanwhile
-from .ports import Jobs, World
+
+if TYPE_CHECKING:
+    from .changes import StoreChange
+    from .plans import Plan
+    from .ports import Jobs, World
 
 #: A job's result: (code, message) of what went wrong, the code empty when nothing did; and whether the VM runs.
 Outcome = Tuple[str, str, bool]
@@ -34,7 +38,7 @@ START_LIMIT, PROBE_LIMIT = 1800.0, 120.0
 RESTART = 30.0
 
 
-def carry_out(plan: do.Plan, world: World, clock: ClockMemory, _handlers: Handlers) -> List[Chain]:
+def carry_out(plan: Plan, world: World, clock: ClockMemory, _handlers: Handlers) -> List[Chain]:
     """Start what the plan starts; returns a chain for each entry, with a record of how its start went."""
     chains = [Chain(entry) for entry in plan.entries]
     run = Run(world, clock, world.host.clock().now, plan.conduct)
@@ -44,8 +48,8 @@ def carry_out(plan: do.Plan, world: World, clock: ClockMemory, _handlers: Handle
     return chains
 
 
-def _start_of(chain: Chain) -> Optional[do.Start]:
-    return next((action for action in chain.entry.actions if isinstance(action, do.Start)), None)
+def _start_of(chain: Chain) -> Optional[Start]:
+    return next((action for action in chain.entry.actions if isinstance(action, Start)), None)
 
 
 class Boot:
@@ -67,7 +71,7 @@ class Boot:
         self._said: Dict[str, str] = {}
 
     def work(self, jobs: Jobs) -> None:
-        """Until nothing is left to do."""
+        """Until nothing is left to"""
         while True:
             before, moves = self._steps, self._order.advance(self._steps, self._now())
             self._steps = dict(moves.steps)
@@ -176,7 +180,7 @@ def _runs(world: World, uuid: str) -> bool:
     return domain is not None and domain.power_state in UP
 
 
-def _start(world: World, action: do.Start) -> str:
+def _start(world: World, action: Start) -> str:
     """Returns what there is to say of a start that went well.
 
     Everything that was true when the plan was made is looked at again: minutes may lie between.
@@ -191,7 +195,7 @@ def _start(world: World, action: do.Start) -> str:
         world.host.sleep(POLL)
 
 
-def _start_claimed(world: World, action: do.Start) -> str:
+def _start_claimed(world: World, action: Start) -> str:
     uuid = action.guard.uuid
     domain = world.hypervisor.domain(uuid)
     if domain is None:
@@ -243,8 +247,6 @@ def _addresses(world: World, uuid: str) -> List[str]:
         return []
 
 
-def placed(plan: do.Plan) -> List[Place]:
+def placed(plan: Plan) -> List[Place]:
     """Places of the VMs that a plan starts, or stops."""
-    return [
-        action.place for entry in plan.entries for action in entry.actions if isinstance(action, (do.Start, do.Stop))
-    ]
+    return [action.place for entry in plan.entries for action in entry.actions if isinstance(action, (Start, Stop))]

@@ -9,15 +9,19 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Callable, List, Mapping, Optional, Set, Tuple, Type
 
-from . import actions as do
-from .boots import StartRecord
-from .changes import LogOperation, StoreChange
 from .errors import EffectError
-from .model import ClockMemory, Document, Intent, VolumeVerdict
-from .ports import World
+from .host_changes import LogOperation
+from .plans import Conduct, Entry
 
 if TYPE_CHECKING:
+    from .actions import Action
+    from .boots import StartRecord
+    from .changes import StoreChange
+    from .disks import VolumeVerdict
+    from .model import ClockMemory, Document
+    from .ports import World
     from .recoveries import Recovery
+    from .removals import Intent
 
 #: Failures that mean "not now": when nothing was begun, the VM waits for the next run.
 POSTPONING = (
@@ -35,8 +39,8 @@ POSTPONING = (
 class Chain:
     """One VM's actions while they are carried out: what was done, and what is known by now."""
 
-    entry: do.Entry
-    done: List[do.Action] = field(default_factory=list)
+    entry: Entry
+    done: List[Action] = field(default_factory=list)
     error: Optional[EffectError] = None
     intent: Optional[Intent] = None
     verdicts: Tuple[VolumeVerdict, ...] = ()
@@ -83,7 +87,7 @@ class Run:
     world: World
     clock: ClockMemory
     now: float
-    conduct: do.Conduct = field(default_factory=do.Conduct)
+    conduct: Conduct = field(default_factory=Conduct)
     pending: List[StoreChange] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -109,7 +113,7 @@ class Run:
         """log_cleanup_operations off: failures are kept all the same."""
         return self.conduct.log or not isinstance(change, LogOperation) or change.outcome == "failed"
 
-    def log(self, entry: do.Entry, operation: str, outcome: str, message: str = "") -> LogOperation:
+    def log(self, entry: Entry, operation: str, outcome: str, message: str = "") -> LogOperation:
         """A line of the operation log, stamped with the latest time that the run has read."""
         return LogOperation(int(self.now), entry.uuid, entry.name, operation, outcome, message)
 

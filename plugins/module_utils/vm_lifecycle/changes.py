@@ -8,11 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, FrozenSet, Mapping, Union
 
+from .host_changes import LogOperation, RememberBoot, RememberClock, RememberStart, RememberState
+
 if TYPE_CHECKING:
-    from .boots import BootRun, LastState, StartRecord
-    from .model import ClockMemory, Document, Notice, Record, SweepPlan
+    from .model import Document, Record
     from .pressures import Pressed
     from .recoveries import Recovery
+    from .removals import Notice, SweepPlan
     from .restarts import RestartRecord
     from .snapshots import Sample, SweepRun
 
@@ -40,13 +42,6 @@ class RememberSchedule:
 
     uuid: str
     schedule: Document
-
-
-@dataclass(frozen=True)
-class RememberClock:
-    """The clock's memory."""
-
-    memory: ClockMemory
 
 
 @dataclass(frozen=True)
@@ -102,27 +97,6 @@ class DropPlan:
 
 
 @dataclass(frozen=True)
-class RememberState:
-    """What a VM was last seen to be."""
-
-    state: LastState
-
-
-@dataclass(frozen=True)
-class RememberStart:
-    """How a VM's start went."""
-
-    start: StartRecord
-
-
-@dataclass(frozen=True)
-class RememberBoot:
-    """The boot whose VMs are, or were, started in order."""
-
-    run: BootRun
-
-
-@dataclass(frozen=True)
 class RememberRecovery:
     """What is kept to make a VM again; replaces what was kept of it."""
 
@@ -170,18 +144,6 @@ class RememberSweep:
     """How the timer's last sweep ended."""
 
     sweep: SweepRun
-
-
-@dataclass(frozen=True)
-class LogOperation:
-    """One line of the operation log. at_unix in epoch seconds."""
-
-    at_unix: int
-    uuid: str
-    name: str
-    operation: str
-    outcome: str
-    message: str = ""
 
 
 StoreChange = Union[

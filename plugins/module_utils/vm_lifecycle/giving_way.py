@@ -11,8 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Callable, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
 
-from .changes import ForgetPressed, LogOperation, RememberPressed
+from .changes import ForgetPressed, RememberPressed
 from .errors import EffectError, LifecycleError, Problem
+from .host_changes import LogOperation
 from .metadata import digest, read
 from .model import ClockReading, Document, Domain
 from .policy import pressure as policy

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Optional, Tuple
 
 from .errors import DomainGone, EffectError
-from .model import Domain
-from .ports import World
 
 if TYPE_CHECKING:
+    from .model import Domain
+    from .ports import World
     from .recoveries import Memory
 
 #: Directory of the state for memory that was kept aside.

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from .disks import Storage
 from .errors import EffectError
-from .model import Storage
 from .ports import World
 
 #: Looks that are tried while other runs remove VMs.

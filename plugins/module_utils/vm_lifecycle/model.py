@@ -6,7 +6,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Dict, FrozenSet, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, FrozenSet, Mapping, Optional, Tuple
+
+if TYPE_CHECKING:
+    from .disks import Storage
+    from .removals import Intent, Notice, SweepPlan, UndoRecord
 
 #: A JSON object that was validated against its schema, e.g. a VmPersistence.
 Document = Dict[str, Any]
@@ -37,158 +41,12 @@ class Domain:
 
 
 @dataclass(frozen=True)
-class FileIdentity:
-    """What tells a file from another one under the same path. size in bytes, changed_ns = ctime in nanoseconds.
-
-    A block device has device -1, its device number as inode, and as serial what its pool knows it by (a logical volume's UUID).
-    """
-
-    device: int
-    inode: int
-    size: int = 0
-    changed_ns: int = 0
-    links: int = 1
-    serial: str = ""
-
-    @property
-    def file(self) -> Tuple[int, int]:
-        """Device and inode: equal for every name of one file."""
-        return (self.device, self.inode)
-
-    @property
-    def lasting(self) -> Tuple[object, ...]:
-        """What stays the same across reboots, when the kernel numbers devices anew."""
-        if self.serial:
-            return ("serial", self.serial)
-        return ("file", self.inode, self.size, self.changed_ns, self.links)
-
-
-@dataclass(frozen=True)
-class Image:
-    """A file (or device) that something refers to, and the files below it in its backing chain, nearest first."""
-
-    path: str
-    identity: Optional[FileIdentity] = None
-    #: Paths and identities of its backing files and external data files.
-    chain: Tuple[Tuple[str, Optional[FileIdentity]], ...] = ()
-    #: Why the chain could not be read in full; then nothing can be said to be unused.
-    chain_error: str = ""
-    #: It is a medium that configures a cloud image at its first boot (cloud-init's cidata, config-2).
-    seed: bool = False
-
-
-@dataclass(frozen=True)
-class Attachment:
-    """One reference from a domain to storage. role: disk, cdrom, floppy, kernel, initrd, nvram, snapshot, share, other."""
-
-    uuid: str
-    vm: str
-    role: str
-    image: Image
-    target: str = ""
-    kind: str = "file"
-    read_only: bool = False
-    shareable: bool = False
-
-
-@dataclass(frozen=True)
-class Volume:
-    """A file below a pool's directory, or a volume of another pool type. pool_type "folder" and "inactive" are nobody's volumes."""
-
-    pool: str
-    pool_type: str
-    name: str
-    image: Image
-    symlink: bool = False
-
-
-@dataclass(frozen=True)
-class Storage:
-    """All that could use a file on this host: every volume, every attachment of every domain, in one view."""
-
-    volumes: Tuple[Volume, ...] = ()
-    attachments: Tuple[Attachment, ...] = ()
-    #: Names of the pools that answered: a volume missing from one of these is gone, from another it is only out of sight.
-    pools: Tuple[str, ...] = ()
-    #: What could not be looked at (a pool that does not answer, a domain whose XML can't be read).
-    problems: Tuple[str, ...] = ()
-    #: Names of pools that are defined and not active.
-    inactive_pools: Tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class VolumeVerdict:
-    """Whether a disk goes with its VM, and why. reason is a code of reasons.VERDICTS."""
-
-    path: str
-    remove: bool
-    reason: str
-    pool: str = ""
-    name: str = ""
-    target: str = ""
-    used_by: Tuple[str, ...] = ()
-    identity: Optional[FileIdentity] = None
-
-
-@dataclass(frozen=True)
-class SavedDomain:
-    """A domain as it can be defined again: inactive XML with secrets, XML of its snapshots (parents first), autostart flag."""
-
-    xml: str
-    snapshots: Tuple[str, ...] = ()
-    autostart: bool = False
-
-
-@dataclass(frozen=True)
 class Pressure:
     """Per cent of the last minute in which some process waited (PSI, avg60); None where the kernel does not tell."""
 
     cpu: Optional[float] = None
     io: Optional[float] = None
     memory: Optional[float] = None
-
-
-@dataclass(frozen=True)
-class Hooks:
-    """Whom to tell: a command that reads an event as JSON on its standard input, an address that takes it by POST."""
-
-    command: Tuple[str, ...] = ()
-    webhook: str = ""
-
-
-@dataclass(frozen=True)
-class Notice:
-    """A message for the hooks. kind: expiring, failed or confirmation. delivered_unix 0: not arrived yet."""
-
-    key: str
-    kind: str
-    uuid: str
-    name: str
-    message: str
-    queued_unix: int
-    delivered_unix: int = 0
-    attempts: int = 0
-    error: str = ""
-
-
-@dataclass(frozen=True)
-class SeenVm:
-    """A VM in a plan as a person saw it. digest: over UUID, deadline and verdicts. confirmed_unix 0: not confirmed."""
-
-    uuid: str
-    name: str
-    digest: str
-    confirmed_unix: int = 0
-
-
-@dataclass(frozen=True)
-class SweepPlan:
-    """A plan that waits for confirmation, or that was confirmed, as a whole or for some of its VMs."""
-
-    plan_id: str
-    digest: str
-    created_unix: int
-    vms: Tuple[SeenVm, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -227,44 +85,6 @@ class Record:
     power_state: str = ""
     #: Epoch seconds at which power_state was first seen.
     last_state_change: int = 0
-
-
-@dataclass(frozen=True)
-class Intent:
-    """A removal that has begun. armed: the VM is about to be undefined; once it is, the removal is finished."""
-
-    uuid: str
-    name: str
-    #: Digest of the metadata text that the removal was planned on.
-    digest: str
-    #: The VM's inactive definition, so that nothing but the disks' content is lost.
-    definition: str
-    volumes: Tuple[VolumeVerdict, ...] = ()
-    armed: bool = False
-    started_unix: int = 0
-    schedule: Document = field(default_factory=dict)
-    #: Epoch seconds until which the disks are kept for an undo; 0: they go with the VM.
-    undo_until: int = 0
-    #: The VM was removed before, for an undo, whose time is over now.
-    purge: bool = False
-    #: Revision of its declaration: a VM that comes back with it, by somebody's hand, is not removed again.
-    revision: int = 0
-
-
-@dataclass(frozen=True)
-class UndoRecord:
-    """A VM that was removed and whose disks are still there. volumes: verdicts on them, as they will be purged."""
-
-    uuid: str
-    name: str
-    removed_unix: int
-    until_unix: int
-    saved: SavedDomain
-    #: Digest of its metadata text, and the document in it.
-    digest: str = ""
-    document: Document = field(default_factory=dict)
-    volumes: Tuple[VolumeVerdict, ...] = ()
-    schedule: Document = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

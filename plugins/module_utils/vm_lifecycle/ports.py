@@ -23,33 +23,21 @@ from typing import (
     Tuple,
 )
 
-from .boots import MemoryCost, Need
-from .changes import LogOperation, StoreChange
 from .keeping import Keeping
 from .measuring import Measurements, Meter
-from .model import (
-    ClockMemory,
-    ClockReading,
-    Document,
-    Domain,
-    Hooks,
-    Intent,
-    Notice,
-    Pressure,
-    Record,
-    SavedDomain,
-    Storage,
-    SweepPlan,
-    UndoRecord,
-    VolumeVerdict,
-)
 from .ports_limits import Limiting
 from .ports_pressure import Strained, Yielding
 
 if TYPE_CHECKING:
+    from .boots import MemoryCost, Need
+    from .changes import StoreChange
+    from .disks import SavedDomain, Storage, VolumeVerdict
     from .examination import Examination
+    from .host_changes import LogOperation
     from .limits import Controllers
+    from .model import ClockMemory, ClockReading, Document, Domain, Pressure, Record
     from .recoveries import Configuration, MemoryFacts
+    from .removals import Hooks, Intent, Notice, SweepPlan, UndoRecord
 
 
 class Hypervisor(Limiting, Yielding, Meter, Protocol):

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, replace
 from typing import AbstractSet, Collection, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
 
 from .boots import LastState, PowerEvent, StartRecord
-from .changes import Remember, RememberRecovery, RememberStart, RememberState, StoreChange
+from .changes import Remember, RememberRecovery, StoreChange
 from .errors import EffectError
+from .host_changes import RememberStart, RememberState
 from .model import ClockReading, Domain, Record
 from .policy.power import following, seen, stopped
 from .policy.restart import owed

@@ -12,14 +12,16 @@ from . import actions as do
 from .apply import DECLARATIONS, check
 from .chain import Chain, Handler, Run
 from .changes import Forget, Remember, RememberSchedule
+from .disks import VolumeVerdict
 from .errors import EffectError
 from .looks import storage
-from .model import Intent, Record, UndoRecord, VolumeVerdict
+from .model import Record
 from .patience import POLL
 from .policy import schedule as schedules
 from .policy.clock import judge
 from .policy.storage import Usage, doubtful, must_keep_nvram, narrowed, obstacles, still_unused, verdicts
 from .policy.undo import leaving_before, own_nvram, without
+from .removals import Intent, UndoRecord
 from .times import iso, unix
 
 #: Reasons for which a volume is looked at again by the next sweep; for any other it is kept, and that is the end of it.

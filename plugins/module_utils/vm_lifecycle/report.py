@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Sequence
 
+from .disks import VolumeVerdict
 from .metadata import Declaration
-from .model import Document, Domain, Record, VolumeVerdict
+from .model import Document, Domain, Record
 from .policy.cleanup_policy import CleanupPolicy
 from .schema import with_defaults
 from .times import iso

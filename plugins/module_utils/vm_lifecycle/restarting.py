@@ -14,9 +14,10 @@ from functools import partial
 from typing import Collection, Dict, List, Mapping, Optional, Set, Tuple
 
 from .boots import LastState, PowerEvent
-from .changes import ForgetPressed, LogOperation, RememberRestart, StoreChange
+from .changes import ForgetPressed, RememberRestart, StoreChange
 from .errors import EffectError
 from .guarded import start_again
+from .host_changes import LogOperation
 from .model import ClockReading, Domain, Record
 from .patience import POLL
 from .policy.power import STOPS, UP

@@ -6,15 +6,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, Mapping, Tuple, Type
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Tuple, Type
 
-from .actions import Plan
 from .chain import Chain, Handler, Handlers
-from .changes import RememberClock
 from .errors import EffectError, refuse
-from .model import ClockMemory, Document, Observed
+from .host_changes import RememberClock
 from .policy.clock import ClockVerdict, judge
-from .ports import World
+
+if TYPE_CHECKING:
+    from .model import ClockMemory, Document, Observed
+    from .plans import Plan
+    from .ports import World
 
 
 def _one_by_one(plan: Plan, world: World, clock: ClockMemory, handlers: Handlers) -> List[Chain]:

@@ -18,6 +18,7 @@ from typing import Any, Dict, Iterator, List, Mapping, Set, Tuple
 from ._generated.schemas import ADDITIONAL, DEFAULTS, SCHEMAS
 
 MESSAGE = "x-kcl-message"
+MISSING = "The Python package jsonschema (python3-jsonschema, 3.2.0 or later) is missing."
 _SMALLEST, _LARGEST = -(2**63), 2**63 - 1
 _LONGEST_SHOWN = 80
 _NOUNS = {
@@ -109,8 +110,14 @@ def _copied(value: Any) -> Any:
 
 
 def require_jsonschema() -> None:
-    """Raises MissingJsonschemaError unless documents can be judged here."""
-    _validator_class()
+    """Raises MissingJsonschemaError unless documents can be judged here.
+
+    The library is only looked for: where no document is new, nothing is judged, and it takes more memory than all the rest.
+    """
+    from importlib.util import find_spec  # no boot asks
+
+    if find_spec("jsonschema") is None:
+        raise MissingJsonschemaError(MISSING)
 
 
 def _split(document: Mapping[str, Any], added: Mapping[str, Any]) -> Tuple[Dict[str, Any], Dict[str, Any]]:
@@ -142,9 +149,7 @@ def _validator_class() -> Any:
     try:
         from jsonschema import Draft7Validator, ValidationError, validators
     except ImportError as error:
-        raise MissingJsonschemaError(
-            "The Python package jsonschema (python3-jsonschema, 3.2.0 or later) is missing."
-        ) from error
+        raise MissingJsonschemaError(MISSING) from error
 
     def all_of(validator: Any, entries: List[Mapping[str, Any]], instance: Any, schema: Any) -> Iterator[Any]:
         for index, entry in enumerate(entries):

@@ -15,8 +15,9 @@ from typing import Callable, List, Mapping, Optional, Set, Tuple
 
 from . import actions as do
 from .chain import Chain, Handlers, Run
-from .changes import RememberState, StoreChange
+from .changes import StoreChange
 from .errors import DomainGone, EffectError
+from .host_changes import RememberState
 from .model import ClockMemory, Domain
 from .patience import POLL, patiently
 from .policy.boot_order import reversed_order, sound

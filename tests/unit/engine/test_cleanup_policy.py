@@ -6,8 +6,9 @@ from datetime import timezone
 from typing import Any, Dict, List, Tuple
 
 import pytest
-from vm_lifecycle.model import Hooks, Pressure
+from vm_lifecycle.model import Pressure
 from vm_lifecycle.policy.cleanup_policy import CleanupPolicy, beside, decode, pressed
+from vm_lifecycle.removals import Hooks
 
 INFINITE = float("inf")
 NOON, NIGHT = 1795608000.0, 1795575600.0

@@ -7,9 +7,10 @@ from datetime import timezone
 from typing import Any
 
 import pytest
-from vm_lifecycle.model import FileIdentity, SeenVm, SweepPlan, VolumeVerdict
+from vm_lifecycle.disks import FileIdentity, VolumeVerdict
 from vm_lifecycle.policy import consent
 from vm_lifecycle.policy.cleanup_policy import CleanupPolicy, decode
+from vm_lifecycle.removals import SeenVm, SweepPlan
 
 NOW = 1795575600.0
 DAY = 86400

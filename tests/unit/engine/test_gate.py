@@ -7,10 +7,11 @@ from typing import Any, Dict, FrozenSet, Optional
 
 import pytest
 from vm_lifecycle.metadata import Declaration
-from vm_lifecycle.model import ClockMemory, Notice, Pressure
+from vm_lifecycle.model import ClockMemory, Pressure
 from vm_lifecycle.policy.cleanup_policy import decode
 from vm_lifecycle.policy.clock import ClockVerdict
 from vm_lifecycle.policy.gate import Circumstances, Decision, Subject, decide, may_resume, timing
+from vm_lifecycle.removals import Notice
 from vm_lifecycle.times import iso
 
 NOON = 1795608000.0  # 2026-11-25T12:00:00Z

@@ -1,4 +1,4 @@
-"""What a booting host does not wait for: the VMs of a host start no sooner than all is imported that a boot imports."""
+"""What a booting host does not wait for: its VMs start no sooner than all is imported that a boot imports. And what stays out of memory."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from vm_lifecycle import agent
 IDLE = [
     "argparse", "jsonschema", "concurrent.futures", "subprocess", "tempfile", "urllib.request", "uuid",
     *(f"vm_lifecycle.{name}" for name in (
-        "apply", "limits", "recoveries", "removal", "restarts", "snapshots", "agent.supervisor", "agent.svg", "adapters.hooks",
-        "adapters.images", "adapters.libvirt.memory", "adapters.machine", "policy.cleanup_policy", "policy.doctor",
+        "actions", "apply", "changes", "disks", "limits", "recoveries", "removal", "removals", "restarts", "snapshots",
+        "agent.supervisor", "agent.svg", "adapters.change_rows", "adapters.hooks", "adapters.images",
+        "adapters.libvirt.memory", "adapters.machine", "adapters.removal_rows", "policy.cleanup_policy", "policy.doctor",
         "policy.restart", "policy.storage", "tasks.cleanup", "tasks.doctor", "tasks.info", "tasks.persistence", "tasks.shutdown",
     )),
 ]  # fmt: skip
@@ -34,3 +35,19 @@ def test_a_boot_imports_what_it_needs() -> None:
     imported = done.stdout.decode().split()
     assert "vm_lifecycle.booting" in imported
     assert sorted(set(IDLE) & set(imported)) == []
+
+
+def test_a_supervisor_of_known_declarations_holds_no_validator() -> None:
+    """It runs as long as its host, and jsonschema with all that it imports is larger than the engine."""
+    program = (
+        "import sys\n"
+        "before = set(sys.modules)\n"
+        "from vm_lifecycle.agent import cli, supervisor\n"
+        "cli.require_jsonschema()\n"
+        "print(*set(sys.modules) - before)\n"
+    )
+    path = agent.__path__[0].rsplit("/", 2)[0]
+    done = subprocess.run([sys.executable, "-c", program], cwd=path, check=True, stdout=subprocess.PIPE)
+    imported = done.stdout.decode().split()
+    assert "vm_lifecycle.recorder" in imported
+    assert {name for name in imported if name.partition(".")[0] in ("jsonschema", "attr", "attrs")} == set()

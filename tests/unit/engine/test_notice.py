@@ -6,9 +6,9 @@ from datetime import timezone
 from typing import Any, Dict
 
 import pytest
-from vm_lifecycle.model import Notice, SeenVm, SweepPlan
 from vm_lifecycle.policy import notice
 from vm_lifecycle.policy.cleanup_policy import CleanupPolicy, decode
+from vm_lifecycle.removals import Notice, SeenVm, SweepPlan
 
 NOW = 1795575600
 

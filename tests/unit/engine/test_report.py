@@ -6,9 +6,10 @@ from datetime import timezone
 from typing import Any, Dict, FrozenSet, List, Optional
 
 import pytest
+from vm_lifecycle.disks import VolumeVerdict
 from vm_lifecycle.errors import DomainGone, EffectError, LifecycleError, Problem, refuse
 from vm_lifecycle.metadata import Declaration
-from vm_lifecycle.model import Domain, Record, VolumeVerdict
+from vm_lifecycle.model import Domain, Record
 from vm_lifecycle.policy.cleanup_policy import decode
 from vm_lifecycle.report import described, metadata_problem, persistence_of, unenforced, volumes
 from vm_lifecycle.schema import violations, with_defaults

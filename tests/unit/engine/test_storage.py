@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, Dict, Optional, Tuple
 
 import pytest
-from vm_lifecycle.model import Attachment, FileIdentity, Image, Storage, Volume, VolumeVerdict
+from vm_lifecycle.disks import Attachment, FileIdentity, Image, Storage, Volume, VolumeVerdict
 from vm_lifecycle.policy import storage as policy
 from vm_lifecycle.policy.disk_rules import BESIDE, UNPOOLED
 from vm_lifecycle.policy.storage import Usage, narrowed, still_unused, verdicts

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import List
 
 import pytest
-from vm_lifecycle.model import Attachment, FileIdentity, Image, SavedDomain, Storage, UndoRecord, Volume, VolumeVerdict
+from vm_lifecycle.disks import Attachment, FileIdentity, Image, SavedDomain, Storage, Volume, VolumeVerdict
 from vm_lifecycle.policy.storage import Usage
 from vm_lifecycle.policy.undo import changed_disks
+from vm_lifecycle.removals import UndoRecord
 
 UUID = "00000000-0000-4000-8000-000000000001"
 OWN, BASE = FileIdentity(1, 2, 512, 7), FileIdentity(1, 3, 512, 7)

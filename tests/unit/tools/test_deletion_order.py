@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from vm_lifecycle.apply import Chain, apply
-from vm_lifecycle.model import Attachment, FileIdentity, Image, Storage, Volume, VolumeVerdict
+from vm_lifecycle.disks import Attachment, FileIdentity, Image, Storage, Volume, VolumeVerdict
 from vm_lifecycle.policy.storage import Usage, still_unused, verdicts
 from vm_lifecycle.reasons import DISK_LAST, DISK_PLAN, GATE, TURN
 from vm_lifecycle.removal import REMOVAL

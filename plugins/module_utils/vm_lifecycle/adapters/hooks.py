@@ -16,7 +16,7 @@ import time
 import urllib.request
 from typing import Callable, List, Mapping, Optional, Tuple
 
-from ..model import Hooks
+from ..removals import Hooks
 
 #: Seconds that each hook has.
 TIME_LIMIT = 10.0

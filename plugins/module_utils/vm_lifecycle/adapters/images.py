@@ -18,7 +18,7 @@ from dataclasses import replace
 from typing import Any, BinaryIO, Dict, Iterator, List, Optional, Tuple
 from urllib.parse import unquote, urlsplit
 
-from ..model import FileIdentity, Image
+from ..disks import FileIdentity, Image
 from .image_headers import is_seed, references
 
 #: Longest chain that is followed.

@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import socket
 import struct
-from typing import Mapping
+from typing import TYPE_CHECKING, Mapping
 
-from ..changes import LogOperation
+if TYPE_CHECKING:
+    from ..host_changes import LogOperation
 
 #: Where journald takes entries in its native protocol (systemd.io/JOURNAL_NATIVE_PROTOCOL).
 SOCKET = "/run/systemd/journal/socket"

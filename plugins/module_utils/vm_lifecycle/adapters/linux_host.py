@@ -16,19 +16,20 @@ import time
 from collections import deque
 from contextlib import contextmanager
 from datetime import datetime, timezone, tzinfo
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, FrozenSet, Iterator, List, Mapping, Optional, Sequence
 
-from ..changes import LogOperation
 from ..errors import refuse
-from ..model import ClockReading, Hooks, Pressure
-from ..ports import Jobs
+from ..model import ClockReading, Pressure
 
 if TYPE_CHECKING:
     from ..examination import Examination
+    from ..host_changes import LogOperation
     from ..limits import Controllers
+    from ..ports import Jobs
     from ..pressures import MemoryRoom
+    from ..removals import Hooks
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 #: In it a unit is told by systemd which boot this is. Its sandbox may have a /proc of its own, and on a host that is a container
@@ -47,8 +48,14 @@ UNIT_LINKS = {
 def _boot_id() -> str:
     told = os.environ.get(BOOT_ID_VARIABLE, "").replace("-", "").lower()
     if not BOOT_ID_DIGITS.fullmatch(told):
-        return BOOT_ID.read_text("ascii").strip()
+        return _kernels(BOOT_ID)
     return "-".join((told[:8], told[8:12], told[12:16], told[16:20], told[20:]))  # systemd leaves out the dashes
+
+
+@cache
+def _kernels(path: Path) -> str:
+    """What the kernel says in a file that stays the same as long as this process lives."""
+    return path.read_text("ascii").strip()
 
 
 class LinuxHost:
@@ -60,11 +67,12 @@ class LinuxHost:
         self._units = units
 
     def clock(self) -> ClockReading:
+        boottime = time.clock_gettime(time.CLOCK_BOOTTIME)
         return ClockReading(
             now=time.time(),
-            boottime=time.clock_gettime(time.CLOCK_BOOTTIME),
+            boottime=boottime,
             boot_id=_boot_id(),
-            synchronised=_synchronised(),
+            synchronised=_synchronised(int(boottime)),
         )
 
     def zone(self, name: str = "") -> tzinfo:
@@ -247,8 +255,9 @@ def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)
 
 
-def _synchronised() -> bool:
-    """Whether the kernel says that something keeps the clock right (as timedatectl does)."""
+@lru_cache(maxsize=1)
+def _synchronised(_second: int) -> bool:
+    """Whether the kernel says that something keeps the clock right (as timedatectl does); asked once in a second of the boot."""
     state: int = _libc().adjtimex(ctypes.byref(_Timex()))
     return state not in (-1, TIME_ERROR)
 

@@ -5,12 +5,8 @@
 
 from __future__ import annotations
 
-import json
-import sqlite3
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Dict
 
-from ..changes import ForgetPressed, RememberPressed
 from .durable_files import decoded
 from .plain_rows import plain
 
@@ -29,15 +25,3 @@ def understood(rows: Any) -> Dict[str, Pressed]:
     from ..pressures import Pressed
 
     return decoded(rows, lambda stored: plain(Pressed, stored))
-
-
-def _remember_pressed(database: sqlite3.Connection, change: RememberPressed) -> None:
-    row = (change.pressed.uuid, json.dumps(asdict(change.pressed)))
-    database.execute("INSERT OR REPLACE INTO pressed VALUES (?, ?)", row)
-
-
-def _forget_pressed(database: sqlite3.Connection, change: ForgetPressed) -> None:
-    database.execute("DELETE FROM pressed WHERE uuid = ?", (change.uuid,))
-
-
-WRITERS: Dict[type, Any] = {RememberPressed: _remember_pressed, ForgetPressed: _forget_pressed}

@@ -17,18 +17,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Sequence, TypeVar
 
-from ..changes import LogOperation, StoreChange
 from ..errors import EffectError
-from ..model import ClockMemory, Document, Intent, Notice, Record, SweepPlan, UndoRecord
+from ..host_changes import LogOperation
+from ..model import ClockMemory, Document, Record
 from . import store_rows as rows
 from .durable_files import JsonFiles, decoded, make_directory, sync_directory
 from .keeping_books import KeepingBooks
 from .manifest_files import ManifestFiles
-from .snapshot_rows import SnapshotBooks
+from .snapshot_books import SnapshotBooks
 from .store_tables import TABLES
 
 if TYPE_CHECKING:
+    from ..changes import StoreChange
     from ..recoveries import Manifest, Recovery
+    from ..removals import Intent, Notice, SweepPlan, UndoRecord
 
 #: Version of the database; an older one is upgraded where it stands.
 SCHEMA_VERSION = max(TABLES)
@@ -44,8 +46,8 @@ class SqliteStore(KeepingBooks, SnapshotBooks):
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._database = directory / "state.db"
-        self._intents: JsonFiles[Intent] = JsonFiles(directory / "intents", rows.decode_intent)
-        self._undo: JsonFiles[UndoRecord] = JsonFiles(directory / "undo", rows.decode_undo)
+        self._intents: JsonFiles[Intent] = JsonFiles(directory / "intents", rows.intent)
+        self._undo: JsonFiles[UndoRecord] = JsonFiles(directory / "undo", rows.undo)
         self._manifests = ManifestFiles(directory / "manifests")
 
     def records(self, uuids: rows.Uuids = None) -> Dict[str, Record]:
@@ -64,12 +66,15 @@ class SqliteStore(KeepingBooks, SnapshotBooks):
         return [LogOperation(*row) for row in found]
 
     def plans(self) -> List[SweepPlan]:
+        from .removal_rows import decode_plan
+
         found = self._read("SELECT plan_id, plan FROM plans ORDER BY created_unix, plan_id", since=2)
-        return list(decoded(found, rows.decode_plan).values())
+        return list(decoded(found, decode_plan).values())
 
     def notices(self) -> List[Notice]:
-        found = self._read(f"SELECT {rows.NOTICE_COLUMNS} FROM notices ORDER BY id", since=2)
-        return [rows.decode_notice(row) for row in found]
+        from .removal_rows import NOTICE_COLUMNS, decode_notice
+
+        return [decode_notice(row) for row in self._read(f"SELECT {NOTICE_COLUMNS} FROM notices ORDER BY id", since=2)]
 
     def pools(self) -> Dict[str, int]:
         return dict(self._read("SELECT name, missed_since FROM pools", since=2))

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence
 from ..adapters.linux_host import printable
 from ..adapters.world import open_books, open_world
 from ..errors import EffectError, LifecycleError, refuse
-from ..ports import Host, Store, World
 from ..run import Task, run
 from ..schema import MissingJsonschemaError, require_jsonschema
 from .arguments import document, parsed
@@ -25,6 +24,8 @@ from .columns import encodable
 
 if TYPE_CHECKING:
     import argparse
+
+    from ..ports import Host, Store, World
 
 #: Exit codes, documented in docs/command.md. 2 is argparse's own for wrong usage.
 OK, VM_FAILED, USAGE, REFUSED, UNREACHABLE = 0, 1, 2, 3, 4
@@ -165,7 +166,7 @@ def _explain(options: argparse.Namespace) -> int:
 
 
 def _accept_clock(options: argparse.Namespace, store: Store, host: Host) -> int:
-    from ..changes import RememberClock
+    from ..host_changes import RememberClock
     from ..policy.clock import accept
     from ..version import RELEASED_UNIX
 

@@ -14,13 +14,15 @@ import os
 import select
 import sys
 import time
-from typing import Any, Callable, Dict, List, Optional, Protocol, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Protocol, Sequence
 
-from ..adapters.event_log import Cursor, EventLog
-from ..boots import PowerEvent
 from ..errors import EffectError, LifecycleError
-from ..model import Domain
 from ..times import iso
+
+if TYPE_CHECKING:
+    from ..adapters.event_log import Cursor, EventLog
+    from ..boots import PowerEvent
+    from ..model import Domain
 
 #: Seconds between two looks at the store, and between two tries to reach libvirt.
 LOOK, AGAIN = 0.5, 5.0

@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Dict, List, Tuple
 
 from ..errors import EffectError, LifecycleError
-from ..ports import World
 from ..run import run
 
 if TYPE_CHECKING:
     import argparse
+
+    from ..ports import World
 
 #: How often a shutdown looks for VMs that have come up since.
 MORE_LOOKS = 3

@@ -6,16 +6,18 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any, Dict, Mapping
+from typing import TYPE_CHECKING, Any, Dict, Mapping
 
 from ..adapters.textfile import publish
 from ..errors import EffectError
-from ..ports import World
 from ..run import run
 from ..tasks.measured import snapshot_policy
 from ..tasks.snapshots import TASK
 from ..tasks.targets import wishes
 from .metrics import metrics
+
+if TYPE_CHECKING:
+    from ..ports import World
 
 
 def take(options: argparse.Namespace, arguments: Mapping[str, Any], world: World) -> Dict[str, Any]:

@@ -7,22 +7,25 @@ from __future__ import annotations
 
 import signal
 import threading
-from typing import Callable, List, Optional, Protocol, Sequence
+from typing import TYPE_CHECKING, Callable, List, Optional, Protocol, Sequence
 
 from ..adapters.journal import notify
 from ..adapters.memory_room import MemoryAlarm
-from ..boots import PowerEvent
 from ..enforcing import Enforcer
 from ..errors import EffectError, LifecycleError
 from ..patience import AWAY
 from ..policy.looking import PACE, next_look, rest
-from ..ports import Host, World
 from ..pressing import Pressing
 from ..recorder import Recorder
 from ..restarting import Restarts
 
-#: Seconds for which events are waited for, between two looks at whether the host is to stop.
-WAIT = 5.0
+if TYPE_CHECKING:
+    from ..boots import PowerEvent
+    from ..ports import Host, World
+
+#: Seconds for which events are waited for. Whatever ends the supervisor or its connection is heard at once; between two turns it
+#: only has systemd's watchdog and VMs that were declared meanwhile to see to.
+WAIT = 20.0
 #: Seconds between two tries to reach libvirt: at first, and at most.
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
 #: What systemd hears at each turn of the loop. The unit's WatchdogSec is longer than any turn may take.

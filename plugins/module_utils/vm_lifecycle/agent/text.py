@@ -5,16 +5,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Sequence
 
 from ..adapters.linux_host import printable
-from ..changes import LogOperation
 from ..times import iso
 from .columns import table
 from .notes import note
 from .trees import left_why, plan_tree, stop_tree
 from .usage import snapshot, usage
 from .words import advice, counted, remedies, why
+
+if TYPE_CHECKING:
+    from ..host_changes import LogOperation
 
 Result = Mapping[str, Any]
 

@@ -11,10 +11,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
-from typing import Collection, Dict, FrozenSet, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import TYPE_CHECKING, Collection, Dict, FrozenSet, List, Mapping, Optional, Sequence, Set, Tuple
 
-from ..boots import Place
 from ..errors import Problem
+
+if TYPE_CHECKING:
+    from ..boots import Place
 
 #: Seconds between two starts of a VM under on_start_failure: retry.
 RETRY_PAUSE = 5.0

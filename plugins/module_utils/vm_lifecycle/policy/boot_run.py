@@ -10,10 +10,12 @@ is tried again), up (it runs), probing (for SSH), and at the end ready, failed o
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from ..boots import Place
 from .boot_order import RETRY_PAUSE, waits_for
+
+if TYPE_CHECKING:
+    from ..boots import Place
 
 DONE = ("ready", "failed", "skipped")
 #: Failures that another start does not change: somebody wants it otherwise.

@@ -10,7 +10,8 @@ from datetime import tzinfo
 from typing import List, Mapping, Optional, Tuple
 
 from ..errors import Problem
-from ..model import Document, Hooks, Pressure
+from ..model import Document, Pressure
+from ..removals import Hooks
 from ..schema import violations, with_defaults
 from .window import Window, closing_time, next_open, parse_clock_time
 

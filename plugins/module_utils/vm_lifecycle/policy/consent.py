@@ -13,7 +13,8 @@ import json
 from dataclasses import replace
 from typing import Dict, FrozenSet, List, Mapping, Optional, Sequence, Set
 
-from ..model import SeenVm, SweepPlan, VolumeVerdict
+from ..disks import VolumeVerdict
+from ..removals import SeenVm, SweepPlan
 from .cleanup_policy import CleanupPolicy
 
 #: Seconds for which a plan can be confirmed, and for which a confirmation holds: the next window comes within them.

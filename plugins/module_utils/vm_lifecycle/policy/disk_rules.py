@@ -8,7 +8,7 @@ from __future__ import annotations
 import posixpath
 from typing import Optional, Tuple
 
-from ..model import Attachment, FileIdentity, Volume
+from ..disks import Attachment, FileIdentity, Volume
 
 #: How a file is known: by device and inode where it exists, else by its path.
 Key = Tuple[object, ...]

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import FrozenSet, NamedTuple, Optional, Tuple
 
 from ..metadata import Declaration
-from ..model import Document, Notice, Pressure
+from ..model import Document, Pressure
+from ..removals import Notice
 from ..times import iso
 from .cleanup_policy import CleanupPolicy, pressed
 from .clock import ClockVerdict

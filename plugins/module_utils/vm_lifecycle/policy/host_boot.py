@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional
+from typing import TYPE_CHECKING, Optional
 
 from ..boots import LastState, Place, over
-from ..model import Document, Domain
 from ..schema import with_defaults
 from .power import UP, before
+
+if TYPE_CHECKING:
+    from ..model import Document, Domain
 
 #: Reasons for which a VM is started, those of one that runs already included.
 STARTING = ("auto_start", "autostart", "was_running", "saved_memory", "already_running")

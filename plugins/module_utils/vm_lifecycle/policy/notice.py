@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Mapping, Optional, Sequence
 
-from ..model import HOUR, Document, Notice, SweepPlan
+from ..model import HOUR, Document
+from ..removals import Notice, SweepPlan
 from ..times import iso
 from .cleanup_policy import CleanupPolicy
 

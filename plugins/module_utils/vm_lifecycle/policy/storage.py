@@ -9,7 +9,7 @@ import posixpath
 from dataclasses import replace
 from typing import Dict, Iterable, List, Optional, Set, Tuple
 
-from ..model import Attachment, Image, Volume, VolumeVerdict
+from ..disks import Attachment, Image, Volume, VolumeVerdict
 from .disk_rules import UNPOOLED, Key, judged, key_of, own_reason, plain
 from .usage import Upper, Usage
 from .usage import image_key as _key

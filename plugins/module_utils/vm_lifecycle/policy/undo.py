@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Dict, FrozenSet, Iterable, List, Optional, Tuple
 
-from ..model import FileIdentity, Storage, UndoRecord, VolumeVerdict
+from ..disks import FileIdentity, Storage, VolumeVerdict
+from ..removals import UndoRecord
 from .storage import Usage, key_of, must_keep_nvram, still_unused
 
 #: Reasons to keep a disk that end when its other users are gone.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import posixpath
 from typing import Dict, List, NamedTuple, Optional, Set
 
-from ..model import Attachment, FileIdentity, Image, Storage, Volume
+from ..disks import Attachment, FileIdentity, Image, Storage, Volume
 from .disk_rules import BESIDE, UNPOOLED, Key, key_of, rank
 
 

@@ -11,9 +11,10 @@ from typing import Dict, List, Sequence, Tuple
 from .. import actions as do
 from ..changes import QueueNotice, RememberPlan, StoreChange
 from ..errors import refuse
-from ..model import Observed, SeenVm
+from ..model import Observed
 from ..policy import consent, notice
 from ..policy.gate import Circumstances
+from ..removals import SeenVm
 from .scope import Request, plan_of, targets
 
 Entries = Dict[str, do.Entry]

@@ -6,23 +6,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
 
-from .. import actions as do
 from .. import booting
 from ..boots import BootRun, Place
-from ..chain import Chain
-from ..changes import RememberBoot
+from ..host_actions import Start
+from ..host_changes import RememberBoot
 from ..metadata import digest
-from ..model import Document, Domain, Observed
+from ..plans import Conduct, Entry, Guard, Plan
 from ..policy import boot_order, host_boot, power
 from ..policy.host_boot import AtBoot
 from ..policy.power import before
-from ..ports import World
 from ..reasons_order import BOOT_REASONS
 from ..run import Task
 from . import host as reads
 from .host import HostSeen
+
+if TYPE_CHECKING:
+    from ..actions import Action
+    from ..chain import Chain
+    from ..model import Document, Domain, Observed
+    from ..ports import World
 
 WORDS = {"start": "started", "leave": "kept", "destroy": "kept"}
 
@@ -54,30 +58,28 @@ def observe(request: Request, world: World) -> HostSeen:
     return reads.whole(world, needs_store=request.mark)
 
 
-def plan(request: Request, observed: Observed) -> do.Plan:
+def plan(request: Request, observed: Observed) -> Plan:
     """An entry for each managed VM. What is wrong with the order refuses nothing here: who can come up does."""
     seen = _seen(observed)
     clock, over = seen.clock, is_over(seen)
     if request.mark:
         run = BootRun(clock.boot_id, int(clock.now), max(int(clock.now), 1))
         everybody = [domain.uuid for domain in seen.domains]
-        return do.Plan(books=(RememberBoot(run), *reads.states_now(seen, everybody)))
+        return Plan(books=(RememberBoot(run), *reads.states_now(seen, everybody)))
     if over and not request.again and not request.preview:
-        return do.Plan()
+        return Plan()
     warnings = request.remarks + tuple(
         str(problem) for problem in boot_order.problems(reads.declared(seen), reads.strangers(seen))
     )
     if over and not request.again:
-        return do.Plan(tuple(_entries(reads.upcoming(seen), request)), (*observed.damage, *warnings))
+        return Plan(tuple(_entries(reads.upcoming(seen), request)), (*observed.damage, *warnings))
     entries = _entries(seen, request)
     began = seen.boot.began_unix if _resumed(seen) and seen.boot else int(clock.now)
     run_books = () if over else (RememberBoot(BootRun(clock.boot_id, began)),)
     leaving = [entry.uuid for entry in entries if entry.decision == "kept"]
     starting = [entry.uuid for entry in entries if entry.decision == "started"]
     books = (*run_books, *reads.states_now(seen, leaving, starting))
-    return do.Plan(
-        tuple(entries), (*observed.damage, *warnings), books, do.Conduct(workers=request.cap, needs_store=False)
-    )
+    return Plan(tuple(entries), (*observed.damage, *warnings), books, Conduct(workers=request.cap, needs_store=False))
 
 
 def _seen(observed: Observed) -> HostSeen:
@@ -126,7 +128,7 @@ def _stopped_since(uuid: str, observed: HostSeen, again: bool) -> bool:
     return power.ran_before(observed.states.get(uuid), boot_id, run.began_unix)
 
 
-def _entries(observed: HostSeen, request: Request) -> List[do.Entry]:
+def _entries(observed: HostSeen, request: Request) -> List[Entry]:
     decided = decisions(observed, request.again)
     managed = reads.managed(observed)
     places = {domain.uuid: host_boot.place(domain, document) for domain, document in managed}
@@ -179,19 +181,19 @@ def _with_dependants(starting: List[Place], found: Dict[str, str]) -> Dict[str, 
 
 def _entry(
     domain: Domain, document: Document, decision: AtBoot, place: Place, observed: HostSeen, missing: str
-) -> do.Entry:
-    actions: tuple[do.Action, ...] = ()
+) -> Entry:
+    actions: tuple[Action, ...] = ()
     if decision.action == "start":
-        guard = do.Guard(domain.uuid, digest(domain.metadata))
+        guard = Guard(domain.uuid, digest(domain.metadata))
         last = observed.states.get(domain.uuid)
         paused = decision.reason == "was_running" and before(last, observed.clock.boot_id) == "paused"
         paused = paused and domain.uuid not in observed.pressed  # nobody wanted that
         if paused:
             place = replace(place, wait_for_ssh=False)  # whose processors stand still answers nobody
         choice = host_boot.policy_of(document)["on_restore_failure"]
-        actions = (do.Start(guard, place, last, missing, paused, choice),)
+        actions = (Start(guard, place, last, missing, paused, choice),)
     word = WORDS[decision.action]
-    return do.Entry(
+    return Entry(
         domain.uuid, domain.name, word, decision.reason, f"{domain.name}: {BOOT_REASONS[decision.reason].meaning}", actions,
         before=document, after=document,
     )  # fmt: skip
@@ -201,7 +203,7 @@ def report(request: Request, observed: Observed, chains: List[Chain]) -> Documen
     """waves, the critical path with its worst case, and what became of each VM."""
     seen = _seen(observed)
     starts = [
-        each.place for chain in chains for each in chain.entry.actions if isinstance(each, do.Start) and not each.unmet
+        each.place for chain in chains for each in chain.entry.actions if isinstance(each, Start) and not each.unmet
     ]
     rows = [_row(chain, seen) for chain in chains]
     return {
@@ -228,7 +230,7 @@ def picture(places: List[Place]) -> Document:
 
 def _row(chain: Chain, observed: HostSeen) -> Dict[str, Any]:
     entry, start = chain.entry, chain.start
-    action: Optional[do.Start] = next((each for each in entry.actions if isinstance(each, do.Start)), None)
+    action: Optional[Start] = next((each for each in entry.actions if isinstance(each, Start)), None)
     row: Dict[str, Any] = {
         "name": entry.name, "uuid": entry.uuid, "decision": entry.decision, "reason": entry.reason,
         "message": entry.message, "changed": chain.touched or _would_start(chain), **_placed(None),
@@ -268,7 +270,7 @@ def _placed(place: Optional[Place]) -> Document:
 
 
 def _would_start(chain: Chain) -> bool:
-    starts = [action for action in chain.entry.actions if isinstance(action, do.Start)]
+    starts = [action for action in chain.entry.actions if isinstance(action, Start)]
     return chain.predicted and any(not start.place.running and not start.unmet for start in starts)
 
 
@@ -289,4 +291,4 @@ def finish(world: World) -> None:
         world.store.save([RememberBoot(BootRun(known.boot_id, known.began_unix, max(int(clock.now), 1)))])
 
 
-TASK = Task("boot", decode, observe, plan, report, {do.Start: lambda *_: None}, booting.carry_out)
+TASK = Task("boot", decode, observe, plan, report, {Start: lambda *_: None}, booting.carry_out)

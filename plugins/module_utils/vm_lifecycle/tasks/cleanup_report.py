@@ -11,9 +11,11 @@ from typing import Any, Dict, List, Optional
 
 from ..actions import Begin
 from ..chain import Chain
-from ..model import Document, Observed, SeenVm, VolumeVerdict
+from ..disks import VolumeVerdict
+from ..model import Document, Observed
 from ..policy import consent
 from ..policy import schedule as schedules
+from ..removals import SeenVm
 from ..report import volumes
 from ..times import iso
 from .asking import seen_vm

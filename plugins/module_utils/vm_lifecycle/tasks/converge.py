@@ -9,18 +9,9 @@ from dataclasses import replace
 from typing import Any, List, Mapping, Optional, Tuple
 
 from .. import metadata
-from ..actions import (
-    Action,
-    DropRecord,
-    Entry,
-    Guard,
-    KeepRecord,
-    RemoveMetadata,
-    SetActions,
-    SetAutostart,
-    WriteMetadata,
-)
+from ..actions import Action, DropRecord, Guard, KeepRecord, RemoveMetadata, SetActions, SetAutostart, WriteMetadata
 from ..model import Document, Domain, Record
+from ..plans import Entry
 from ..policy import declaration as policy
 from ..policy import habits
 from ..policy.host_boot import doomed

@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import Any, Collection, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from .. import metadata
-from ..actions import Entry, SetLimit, WriteMetadata
+from ..actions import SetLimit, WriteMetadata
 from ..chain import Chain
 from ..errors import Problem
 from ..model import Document, Domain, Observed, Record
+from ..plans import Entry
 from ..policy.cleanup_policy import CleanupPolicy
 from ..policy.order_check import Order, judge
 from ..report import described

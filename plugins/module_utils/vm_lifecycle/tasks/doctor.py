@@ -11,7 +11,7 @@ from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
 from xml.etree import ElementTree
 
 from .. import metadata
-from ..actions import Plan, Stop
+from ..actions import Stop
 from ..chain import Chain
 from ..errors import DomainGone, EffectError, LifecycleError, Problem, refuse
 from ..examination import Examination
@@ -19,6 +19,7 @@ from ..findings import SEVERITIES
 from ..giving_way import pressure_policy
 from ..limits import Controllers
 from ..model import Document, Domain, Observed
+from ..plans import Plan
 from ..policy import boot_order, clock, doctor, pressure
 from ..policy.doctor import Habits, Seen
 from ..policy.limits import OPTIONS

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from typing import Any, List, Mapping
 
-from ..actions import Action, Entry, Guard, Plan, SetAutostart
+from ..actions import Action, Guard, SetAutostart
 from ..apply import DECLARATIONS
 from ..chain import Chain
 from ..metadata import digest
 from ..model import Document, Domain, Observed
+from ..plans import Entry, Plan
 from ..policy.declaration import flag
 from ..ports import World
 from ..run import Task

@@ -9,16 +9,16 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Collection, Dict, List, Mapping, Optional, Tuple
 
 from .. import metadata
-from ..boots import BootRun, LastState, StartRecord
-from ..changes import RememberState
 from ..errors import EffectError, LifecycleError, Problem, refuse
+from ..host_changes import RememberState
 from ..model import Document, Domain, Observed
 from ..policy import boot_order, host_boot, power
-from ..ports import Host, World
 from ..schema import violations, with_defaults
 from . import observe as reads
 
 if TYPE_CHECKING:
+    from ..boots import BootRun, LastState, StartRecord
+    from ..ports import Host, World
     from ..pressures import Pressed
     from ..restarts import RestartRecord
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import List, Optional, Sequence
 
-from ..changes import LogOperation
 from ..errors import EffectError, refuse
+from ..host_changes import LogOperation
 from ..model import Document
 from ..policy.cleanup_policy import CleanupPolicy
 from ..ports import World

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any, Callable, Dict, FrozenSet, List, Mapping, Optional, Tuple
 
 from .. import metadata
-from ..actions import Entry, Plan
 from ..boots import StartRecord
 from ..chain import Chain
 from ..errors import LifecycleError, refuse
-from ..model import Document, Domain, Observed, SweepPlan
+from ..model import Document, Domain, Observed
+from ..plans import Entry, Plan
 from ..policy.cleanup_policy import CleanupPolicy
 from ..policy.clock import judge
 from ..policy.consent import confirmed, is_over
@@ -22,6 +22,7 @@ from ..policy.power import UP
 from ..policy.restart import present
 from ..policy.schedule import current, given_up, next_try
 from ..ports import World
+from ..removals import SweepPlan
 from ..report import described, metadata_problem
 from ..restarts import Moment, RestartRecord
 from ..run import Task

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, replace
 from typing import Collection, Dict, List, Mapping, Optional, Tuple
 
 from .. import metadata
-from ..actions import Action, Entry, Guard, SetLimit, SetPanicDevice, WriteMetadata
+from ..actions import Action, Guard, SetLimit, SetPanicDevice, WriteMetadata
 from ..errors import DomainGone, EffectError, refuse
 from ..limits import Controllers, DiskUsage, LimitsSeen
 from ..model import Document, Domain, Observed
+from ..plans import Entry
 from ..policy import disk_limit, panic_device
 from ..policy import limits as policy
 from ..ports import World

@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Tuple
 
 from .. import metadata
-from ..actions import Action, Entry, Guard, Pause, Plan, SetLimit
+from ..actions import Action, Guard, Pause, SetLimit
 from ..apply import LIMITS
 from ..chain import Chain
 from ..limits import DiskUsage
 from ..metadata import digest
 from ..model import Document, Domain, Observed
+from ..plans import Entry, Plan
 from ..policy import disk_limit
 from ..ports import World
 from ..run import Task

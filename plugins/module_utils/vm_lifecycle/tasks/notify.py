@@ -9,9 +9,9 @@ from typing import Any, Dict, List
 
 from ..changes import NoticeTried
 from ..errors import refuse
-from ..model import Hooks, Notice
 from ..policy.notice import trial
 from ..ports import Host, Store
+from ..removals import Hooks, Notice
 from ..times import iso
 
 #: Deliveries of one notice that are tried; a hook that is down for longer has missed it.

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Callable, Generic, List, Mapping, Optional, Tu
 
 from ..errors import EffectError, LifecycleError, Problem, refuse
 from ..model import ClockMemory, Observed
-from ..ports import Host, World
 
 if TYPE_CHECKING:
     from ..policy.cleanup_policy import CleanupPolicy
+    from ..ports import Host, World
 
 Seen = TypeVar("Seen")
 

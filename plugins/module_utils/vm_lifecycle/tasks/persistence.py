@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from typing import Any, List, Mapping, Optional, Tuple
 
 from .._generated.schemas import SCHEMAS
-from ..actions import Entry, Plan
 from ..apply import DECLARATIONS
 from ..chain import Chain
 from ..errors import LifecycleError, Problem
 from ..model import Document, Domain, Observed
+from ..plans import Entry, Plan
 from ..policy.cleanup_policy import CleanupPolicy
 from ..policy.clock import judge
 from ..policy.declaration import Refusal

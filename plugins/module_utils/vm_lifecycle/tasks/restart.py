@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 from typing import Any, List, Mapping, Tuple
 
 from .. import metadata
-from ..actions import Entry, Plan, Retry, StayDown
+from ..actions import Retry, StayDown
 from ..boots import LastState
 from ..chain import Chain, Handlers, Run
-from ..changes import RememberState
 from ..errors import EffectError, LifecycleError, Problem, refuse
 from ..guarded import start_claimed
+from ..host_changes import RememberState
 from ..model import Document, Domain, Observed
+from ..plans import Entry, Plan
 from ..policy.power import BY_SOMEBODY, UP
 from ..policy.restart import rule
 from ..ports import World

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import FrozenSet, List, Mapping, Optional, Tuple
 
 from ..errors import LifecycleError, refuse
-from ..model import Observed, SweepPlan
+from ..model import Observed
 from ..policy import alarm, consent
 from ..policy.cleanup_policy import CleanupPolicy
 from ..policy.clock import judge
 from ..policy.gate import Circumstances
+from ..removals import SweepPlan
 from ..times import iso
 from .targets import Wish, resolve, unknown_problems
 

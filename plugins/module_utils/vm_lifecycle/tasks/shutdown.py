@@ -13,7 +13,8 @@ from .. import actions as do
 from .. import stopping
 from ..boots import Place, over
 from ..chain import Chain
-from ..changes import RememberBoot, RememberState, StoreChange
+from ..changes import StoreChange
+from ..host_changes import RememberBoot, RememberState
 from ..metadata import digest
 from ..model import Document, Observed
 from ..policy import host_boot

@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
-from ..actions import Entry, Plan
 from ..apply import DECLARATIONS
 from ..chain import Chain
 from ..changes import RememberSnapshot
 from ..errors import LifecycleError
 from ..metadata import read
 from ..model import Document, Domain, Observed
+from ..plans import Entry, Plan
 from ..policy.clock import judge
 from ..ports import World
 from ..run import Task

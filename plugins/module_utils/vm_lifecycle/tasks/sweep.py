@@ -11,13 +11,14 @@ from typing import Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Tuple
 from .. import actions as do
 from .. import metadata
 from ..changes import QueueNotice, StoreChange
-from ..model import HOUR, Document, Domain, Intent, Notice, Observed
+from ..model import HOUR, Document, Domain, Observed
 from ..policy import departure, notice
 from ..policy import schedule as schedules
 from ..policy.gate import Circumstances, Decision, Subject, decide, may_resume, timing
 from ..policy.host_boot import doomed
 from ..policy.storage import Usage, doubtful, verdicts
 from ..policy.undo import leaving_before, without
+from ..removals import Intent, Notice
 from ..times import iso
 from .asking import ask, waits
 from .converge import observed_record

@@ -9,12 +9,14 @@ from typing import Dict, FrozenSet, List, Sequence, Tuple
 
 from .. import actions as do
 from .. import metadata
+from ..disks import VolumeVerdict
 from ..errors import LifecycleError, Problem
-from ..model import Domain, Observed, Record, UndoRecord, VolumeVerdict
+from ..model import Domain, Observed, Record
 from ..policy import declaration, departure
 from ..policy.gate import Circumstances, may_resume, timing
 from ..policy.storage import Usage, doubtful
 from ..policy.undo import SHARED, changed_disks, still_own
+from ..removals import UndoRecord
 from ..times import iso
 from .scope import Request, circumstances
 from .sweep import resumption

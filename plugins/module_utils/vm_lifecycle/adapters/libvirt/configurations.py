@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Optional
+from typing import TYPE_CHECKING, Any, Dict, Optional
 from xml.etree import ElementTree
 
-from ...model import Document
 from ...recoveries import Configuration
+
+if TYPE_CHECKING:
+    from ...model import Document
 
 try:
     import libvirt

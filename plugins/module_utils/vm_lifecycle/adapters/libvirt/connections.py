@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import threading
 import weakref
-from typing import Any, Callable, Dict, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Tuple
 
-from ...model import Storage
+if TYPE_CHECKING:
+    from ...disks import Storage
 
 try:
     import libvirt

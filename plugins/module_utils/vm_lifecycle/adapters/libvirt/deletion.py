@@ -10,8 +10,8 @@ import stat
 from typing import Any, FrozenSet, Optional, Tuple
 from xml.etree import ElementTree
 
+from ...disks import FileIdentity, VolumeVerdict
 from ...errors import EffectError
-from ...model import FileIdentity, VolumeVerdict
 from ...policy.disk_rules import BLOCK, DIRECTORIES, LOGICAL
 from ..images import Images, identity
 from ..open_files import has_locks, has_snapshots, is_claimed, is_locked, is_logical_volume

@@ -40,8 +40,9 @@ POWERDOWN = "POWERDOWN"
 NO_SPACE, STARVED = "enospc", "starved"
 #: In the queue: nothing happened, but whoever waits is to go on.
 WAKE = PowerEvent("", "", "wake")
-#: Seconds without a sign of life after which the daemon is asked for one, and how often before it counts as gone.
-ALIVE_INTERVAL, ALIVE_COUNT = 5, 3
+#: Seconds without a sign of life after which the daemon is asked for one, and how often before it counts as gone. One that ends
+#: closes its socket, which is heard at once; this is for one that hangs.
+ALIVE_INTERVAL, ALIVE_COUNT = 20, 3
 
 
 class EventSource:

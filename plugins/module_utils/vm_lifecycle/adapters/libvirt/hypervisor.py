@@ -8,10 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Collection, List, Mapping, Optional, Sequence, Set, Tuple
 from xml.etree import ElementTree
 
-from ...boots import MemoryCost, Need
 from ...errors import DomainGone, EffectError, refuse
 from ...metadata import NAMESPACE
-from ...model import Domain, SavedDomain, Storage, UndoRecord, VolumeVerdict
+from ...model import Domain
 from .calls import STATES, Asked, translated
 from .connections import Connections, SharedLook
 from .definitions import metadata_element, metadata_text
@@ -20,7 +19,10 @@ from .power import activate, needs, set_actions, start, stop_reason
 from .redefinition import define, define_xml, save, undefine
 
 if TYPE_CHECKING:
+    from ...boots import MemoryCost, Need
+    from ...disks import SavedDomain, Storage, VolumeVerdict
     from ...recoveries import Configuration, MemoryFacts
+    from ...removals import UndoRecord
     from ...snapshots import Statistics
     from .reaching import Addresses
     from .storage import StorageReader

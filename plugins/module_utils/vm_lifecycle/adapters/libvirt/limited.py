@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from ...errors import EffectError
 from .calls import Asked, translated
-from .connections import Connections
 
 if TYPE_CHECKING:
     from ...limits import DiskUsage, LimitsSeen
     from ...model import Domain
     from ...pressures import DiskRoom
+    from .connections import Connections
 
 try:
     import libvirt

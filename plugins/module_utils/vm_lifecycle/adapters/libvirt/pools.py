@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Set, Tuple
 from xml.etree import ElementTree
 
-from ...model import Attachment, FileIdentity, Image, Volume
+from ...disks import Attachment, FileIdentity, Image, Volume
 from ...policy.disk_rules import BESIDE, BLOCK, LOGICAL, UNPOOLED, judged
 from ..images import Images, identity
 from ..open_files import has_snapshots, on_network

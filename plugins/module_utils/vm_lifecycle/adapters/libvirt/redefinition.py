@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from ...errors import EffectError
-from ...model import SavedDomain
 from .definitions import has_nvram, has_tpm, parents_first
+
+if TYPE_CHECKING:
+    from ...disks import SavedDomain
 
 try:
     import libvirt
@@ -86,6 +88,8 @@ def save(handle: Any) -> SavedDomain:
         for each in handle.listAllSnapshots()
     ]
     xml = handle.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE)
+    from ...disks import SavedDomain  # of removals alone
+
     return SavedDomain(xml, tuple(parents_first(snapshots)), bool(handle.autostart()))
 
 

@@ -6,14 +6,16 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Callable, Collection, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Collection, Dict, List, Mapping, NamedTuple, Optional, Tuple
 from xml.etree import ElementTree
 
 from ...errors import DomainGone, EffectError
 from ...snapshots import Statistics
 from ..processes import Process, of_guest
 from .calls import STATES, Asked, translated
-from .reaching import Addresses
+
+if TYPE_CHECKING:
+    from .reaching import Addresses
 
 try:
     import libvirt

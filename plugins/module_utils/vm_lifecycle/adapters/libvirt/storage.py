@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from typing import Any, Dict, FrozenSet, Iterator, List, Optional, Sequence, Set, Tuple
+from typing import TYPE_CHECKING, Any, Dict, FrozenSet, Iterator, List, Optional, Sequence, Set, Tuple
 from xml.etree import ElementTree
 
-from ...model import Attachment, FileIdentity, Image, Storage, UndoRecord, Volume
+from ...disks import Attachment, FileIdentity, Image, Storage, Volume
 from ..images import Images
 from ..open_files import loop_devices
 from .definitions import FileReference, domain_files, qemu_arguments, snapshot_files
 from .pools import File, Pools
+
+if TYPE_CHECKING:
+    from ...removals import UndoRecord
 
 try:
     import libvirt
