@@ -109,17 +109,6 @@ def _copied(value: Any) -> Any:
     return copy.deepcopy(value) if isinstance(value, (dict, list)) else value
 
 
-def require_jsonschema() -> None:
-    """Raises MissingJsonschemaError unless documents can be judged here.
-
-    The library is only looked for: where no document is new, nothing is judged, and it takes more memory than all the rest.
-    """
-    from importlib.util import find_spec  # no boot asks
-
-    if find_spec("jsonschema") is None:
-        raise MissingJsonschemaError(MISSING)
-
-
 def _split(document: Mapping[str, Any], added: Mapping[str, Any]) -> Tuple[Dict[str, Any], Dict[str, Any]]:
     own = {name: value for name, value in document.items() if name not in added["properties"]}
     return own, {name: value for name, value in document.items() if name in added["properties"]}

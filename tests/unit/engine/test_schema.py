@@ -9,6 +9,7 @@ from typing import Any, Dict, List
 import pytest
 from vm_lifecycle import schema
 from vm_lifecycle._generated.schemas import ADDITIONAL, DEFAULTS, SCHEMAS
+from vm_lifecycle.agent import cli
 from vm_lifecycle.schema import Violation, violations, with_defaults
 
 TEMPORARY: Dict[str, Any] = {"mode": "temporary", "ttl_hours": 4, "created_at_unix": 1700000000}
@@ -148,7 +149,8 @@ def test_a_host_without_jsonschema_is_told_so() -> None:
         "import sys\n"
         "sys.modules['jsonschema'] = None\n"
         "from vm_lifecycle import schema\n"
-        "for ask in (schema.require_jsonschema, lambda: schema.violations('VmHold', {})):\n"
+        "from vm_lifecycle.agent import cli\n"
+        "for ask in (cli.require_jsonschema, lambda: schema.violations('VmHold', {})):\n"
         "    try:\n"
         "        ask()\n"
         "    except schema.MissingJsonschemaError as error:\n"
@@ -160,7 +162,7 @@ def test_a_host_without_jsonschema_is_told_so() -> None:
         done.stdout.decode().splitlines()
         == ["The Python package jsonschema (python3-jsonschema, 3.2.0 or later) is missing."] * 2
     )
-    schema.require_jsonschema()
+    cli.require_jsonschema()
 
 
 def test_validators_are_compiled_once() -> None:

@@ -18,7 +18,7 @@ from ..adapters.linux_host import printable
 from ..adapters.world import open_books, open_world
 from ..errors import EffectError, LifecycleError, refuse
 from ..run import Task, run
-from ..schema import MissingJsonschemaError, require_jsonschema
+from ..schema import MISSING, MissingJsonschemaError
 from .arguments import document, parsed
 from .columns import encodable
 
@@ -52,6 +52,17 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         return _complain(options, error, str(error), UNREACHABLE if unreachable else REFUSED)
     except EffectError as error:
         return _complain(options, LifecycleError([]), f"{error.message} [{error.code}]", UNREACHABLE)
+
+
+def require_jsonschema() -> None:
+    """Raises MissingJsonschemaError unless documents can be judged here.
+
+    The library is only looked for: where no document is new nothing is judged, and it takes more memory than the engine.
+    """
+    from importlib.util import find_spec  # no boot asks
+
+    if find_spec("jsonschema") is None:
+        raise MissingJsonschemaError(MISSING)
 
 
 def _tell(options: argparse.Namespace, error: str) -> None:

@@ -120,8 +120,7 @@ class LibvirtHypervisor(Limited):
 
     def definition(self, uuid: str) -> str:
         with translated(uuid):
-            xml: str = self._handle(uuid).XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
-            return xml
+            return str(self._handle(uuid).XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
 
     def saved(self, uuid: str) -> SavedDomain:
         with translated(uuid):
