@@ -28,7 +28,7 @@ export ANSIBLE_HOME := $(CURDIR)/.ansible
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.ansible/collections
 export VMOPS_LAB_CACHE ?= $(CURDIR)/.build/lab/images
 
-.PHONY: help venv generate generate-check docs docs-check lint sanity units scenarios fuzz fuzz-small fuzz-mutants attributes \
+.PHONY: help venv generate generate-check docs docs-check lint sanity units scenarios fuzz fuzz-small fuzz-inputs fuzz-mutants attributes \
   contracts awx awx-jobs events report-test rulebook oracle lab-image adversary lab-test molecule tutorial demo bench chaos clock-test \
   dist galaxy-importer test test-all clean-room clean
 
@@ -76,6 +76,9 @@ fuzz: $(READY) ## Random stories of a host, judged at every effect [STEPS=100000
 fuzz-small: $(READY) ## A few thousand steps of the same, always the same ones
 	$(PYTEST) tests/fuzz
 
+fuzz-inputs: $(READY) ## Metadata, XML, disk headers, stores, configuration, command lines: by coverage [TIME=60, seconds for each] [TARGET=name]
+	PYTHONPATH=.:plugins/module_utils python -m tests.fuzz.guided --seconds $(or $(TIME),60) --seed $(or $(SEED),1) $(TARGET)
+
 fuzz-mutants: $(READY) ## Damage a copy of the engine in many ways; the stories must notice each
 	PYTHONPATH=.:plugins/module_utils python -m tests.fuzz.mutants
 
@@ -106,8 +109,9 @@ rulebook: $(READY) ## The event source and its rulebook, with the real ansible-r
 	hack/bootstrap contracts
 	bin="$$(hack/rulebook)" && PATH="$$PATH:$$bin" $(PYTEST) tests/rulebook
 
-oracle: $(READY) ## The generated schemas against KCL itself
-	$(PYTEST) -s tests/oracle
+oracle: $(READY) ## The generated schemas against KCL itself [DOCUMENTS=105000] [SCHEMAS=100] [SEED=n]
+	$(if $(DOCUMENTS),VMOPS_ORACLE_DOCUMENTS=$(DOCUMENTS)) $(if $(SCHEMAS),VMOPS_ORACLE_SCHEMAS=$(SCHEMAS)) \
+	  $(if $(SEED),VMOPS_ORACLE_SEED=$(SEED)) $(PYTEST) -s tests/oracle
 
 lab-image: $(READY) ## Build the lab's host and guest images [RELEASE=bookworm|trixie]
 	tests/lab/lab build --release $(RELEASE)
