@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass, field
 from typing import Any, List, Optional
 
-from ._generated.schemas import ADDITIONAL, SCHEMAS
+from ._generated.defaults import ADDITIONAL
 from .model import Document, Domain, Record
 from .schema import violations, with_defaults
+from .sha256 import sha256
 
 NAMESPACE = "urn:vmops:lifecycle:1"
 VERSION = 1
@@ -28,6 +28,8 @@ def encode(document: Document) -> str:
     """
     policy = document.get("policy")
     if policy:
+        from ._generated.schemas import SCHEMAS  # whoever only reads needs none
+
         names = SCHEMAS[ADDITIONAL["VmLifecyclePolicy"]]["properties"]
         added = {name: value for name, value in policy.items() if name in names}
         own = {name: value for name, value in policy.items() if name not in names}
@@ -37,7 +39,7 @@ def encode(document: Document) -> str:
 
 def digest(text: Optional[str]) -> Optional[str]:
     """Digest of a metadata text, None for none. surrogatepass: damaged text has a digest too."""
-    return None if text is None else hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return None if text is None else sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @dataclass(frozen=True)

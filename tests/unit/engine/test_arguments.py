@@ -40,7 +40,7 @@ def test_wrong_usage(words: List[str]) -> None:
         parsed(words)
 
 
-@pytest.mark.parametrize("words", arguments.AT_BOOT)
+@pytest.mark.parametrize("words", sorted(arguments.KNOWN))
 def test_what_is_known_without_a_parser(words: Sequence[str]) -> None:
     """Is what the parser says."""
     assert vars(arguments.parsed(words)) == vars(arguments.parser("boot").parse_args(list(words)))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, Dict, List, Optional
 
 import pytest
+from vm_lifecycle._generated.schemas import SCHEMAS
 from vm_lifecycle.agent.metrics import METRICS, STATES, metrics
-from vm_lifecycle.schema import SCHEMAS
 
 from tests.prometheus_text import parse
 

@@ -8,7 +8,8 @@ from typing import Any, Dict, List
 
 import pytest
 from vm_lifecycle import schema
-from vm_lifecycle._generated.schemas import ADDITIONAL, DEFAULTS, SCHEMAS
+from vm_lifecycle._generated.defaults import ADDITIONAL, DEFAULTS
+from vm_lifecycle._generated.schemas import SCHEMAS
 from vm_lifecycle.agent import cli
 from vm_lifecycle.schema import Violation, violations, with_defaults
 

@@ -69,7 +69,7 @@ def test_a_changed_source_is_drift(copy: pathlib.Path) -> None:
     assert set(outputs.drifted(str(copy))) == {
         "examples/awx-project/controller/vm_lifecycle.yml",
         "plugins/doc_fragments/generated_vm_persistence.py",
-        "plugins/module_utils/vm_lifecycle/_generated/schemas.py",
+        "plugins/module_utils/vm_lifecycle/_generated/defaults.py",
         "roles/vm_lifecycle/meta/argument_specs.yml",
         "roles/vm_lifecycle_awx/vars/main/surveys.yml",
         "schemas/json/VmMetadata.schema.json",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Dict, Mapping, Sequence, cast
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Sequence, Tuple, cast
 
 from ..tasks.targets import IGNORABLE, LOCAL_URIS
 from ..version import VERSION
@@ -34,11 +34,16 @@ STATES = {
 HOST_VERBS = ("boot", "shutdown", "flags", "limits", "supervise", "doctor")
 
 
-#: What the unit of a booting host says, and who has its VMs started again: the VMs would wait for a parser. What it would return.
-AT_BOOT = (("boot",), ("boot", "--again"))
-PLAIN_BOOT: Mapping[str, Any] = {
+#: What units say for whom a parser is too much, and what it would return: the VMs of a booting host would wait for it, and a supervisor
+#: would keep it as long as its host runs.
+_PLAIN_BOOT: Mapping[str, Any] = {
     "verb": "boot", "mark": False, "timeline": False, "svg": None, "plan": False, "dry_run": False, "json": False, "uri": LOCAL_URIS[0],
 }  # fmt: skip
+KNOWN: Mapping[Tuple[str, ...], Mapping[str, Any]] = {
+    ("boot",): {**_PLAIN_BOOT, "again": False},
+    ("boot", "--again"): {**_PLAIN_BOOT, "again": True},
+    ("supervise",): {"verb": "supervise", "json": False, "uri": LOCAL_URIS[0]},
+}
 
 
 def parser(verb: str = "") -> argparse.ArgumentParser:
@@ -57,8 +62,9 @@ def parser(verb: str = "") -> argparse.ArgumentParser:
 
 def parsed(words: Sequence[str]) -> argparse.Namespace:
     """The command line's options. VMs may stand after options as well, where argparse itself looks for no more of them."""
-    if tuple(words) in AT_BOOT:
-        return cast("argparse.Namespace", SimpleNamespace(**PLAIN_BOOT, again="--again" in words))
+    known = KNOWN.get(tuple(words))
+    if known is not None:
+        return cast("argparse.Namespace", SimpleNamespace(**known))
     whole = parser(words[0] if words else "")
     options, rest = whole.parse_known_args(words)
     late = [word for word in rest if word != "--"]

@@ -94,8 +94,10 @@ def _dispatch(options: argparse.Namespace) -> int:
         return _timeline(options, open_books(options.uri)[0])
     acts = not (getattr(options, "plan", False) or getattr(options, "dry_run", False))
     if options.verb == "supervise":
+        from ..adapters.heap import one_heap
         from .supervisor import supervise
 
+        one_heap()
         host = open_books(options.uri, talking=True)[1]
         return supervise(options.uri, host, partial(open_world, options.uri, talking=True))
     began = time.monotonic()

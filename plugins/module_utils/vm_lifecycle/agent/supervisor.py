@@ -9,6 +9,7 @@ import signal
 import threading
 from typing import TYPE_CHECKING, Callable, List, Optional, Protocol, Sequence
 
+from ..adapters import heap
 from ..adapters.journal import notify
 from ..adapters.memory_room import MemoryAlarm
 from ..enforcing import Enforcer
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 #: Seconds for which events are waited for. Whatever ends the supervisor or its connection is heard at once; between two turns it
 #: only has systemd's watchdog and VMs that were declared meanwhile to see to.
 WAIT = 20.0
+#: The same while the store can't be written to: what is due waits for that.
+AGAIN = 5.0
 #: Seconds between two tries to reach libvirt: at first, and at most.
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
 #: What systemd hears at each turn of the loop. The unit's WatchdogSec is longer than any turn may take.
@@ -63,7 +66,6 @@ def supervise(uri: str, host: Host, opened: Callable[[], World]) -> int:
     Starts and looks at limits that go on then are ended by libvirt; the next supervisor sees what became of them.
     """
     from ..adapters.libvirt.events import EventSource  # no other verb of the command needs it
-
     ending = threading.Event()
     recorder: Optional[Recorder] = None
     source: Optional[EventSource] = None
@@ -180,7 +182,8 @@ def _patience(recorder: Recorder, left: float, complained: bool, watchers: Seque
 
     A look that failed is made up for when events were waited for, and what can't be written is not tried without a pause.
     """
-    patience = min(WAIT, left) if left > 0 else WAIT
+    longest = AGAIN if complained else WAIT
+    patience = min(longest, left) if left > 0 else longest
     if recorder.restarts is not None and not complained:
         patience = min(patience, recorder.restarts.wait())
     return min([patience, *(watcher.wait() for watcher in watchers)])
@@ -188,6 +191,7 @@ def _patience(recorder: Recorder, left: float, complained: bool, watchers: Seque
 
 def _look(recorder: Recorder, first: bool) -> None:
     changed = recorder.look()
+    heap.give_back()
     if first:
         recorder.world.host.progress(f"watching; {changed} VMs had changed")
     elif changed:
