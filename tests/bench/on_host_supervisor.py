@@ -38,7 +38,7 @@ PATIENCE = 120.0
 #: The second look of a supervisor comes 10 seconds after the first one; this much later it is over.
 LOOK, SETTLED = 10.0, 5.0
 #: Seconds between two of the looks that follow, and those of the first delay of a restart.
-REGULARLY, DELAY = 300.0, 0.1
+REGULARLY, DELAY = 1200.0, 0.1
 #: Guests that are killed in turns, and seconds for which each runs before.
 GUESTS, RUNS = 5, 0.5
 
@@ -121,7 +121,7 @@ def listen(starts: bool) -> None:
 
 
 def idle(connection: Any, count: int, span: float) -> dict[str, float]:
-    """MiB, and seconds of processor an hour: what it takes while nothing happens, and the twelve looks at the host."""
+    """MiB, and seconds of processor an hour: what it takes while nothing happens, and the three looks at the host."""
     declare(connection, count, "no")
     nowhere = subprocess.DEVNULL
     with supervised() as ours:

@@ -12,7 +12,7 @@ from typing import Any
 
 import libvirt
 import pytest
-from vm_lifecycle.adapters.libvirt import saving
+from vm_lifecycle.adapters.libvirt import places, saving
 from vm_lifecycle.errors import EffectError
 
 from .conftest import LibvirtBench, QemuBench
@@ -272,11 +272,11 @@ def test_libvirt_refuses_what_was_named(qemu: QemuBench, devices: str) -> None:
 
 def test_where_it_must_be_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the directory of the daemon that is asked, or what there is of it."""
-    monkeypatch.setattr(saving, "SYSTEM_SAVES", tmp_path / "not" / "yet")
+    monkeypatch.setattr(places, "SYSTEM_SAVES", tmp_path / "not" / "yet")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "configuration"))
-    assert saving.saves("qemu:///system") == tmp_path / "not" / "yet"
-    assert saving.saves("qemu:///session") == tmp_path / "configuration" / "libvirt" / "qemu" / "save"
-    assert saving.saves("qemu+unix:///session?socket=/x/system") == tmp_path / "configuration/libvirt/qemu/save"
+    assert places.saves("qemu:///system") == tmp_path / "not" / "yet"
+    assert places.saves("qemu:///session") == tmp_path / "configuration" / "libvirt" / "qemu" / "save"
+    assert places.saves("qemu+unix:///session?socket=/x/system") == tmp_path / "configuration/libvirt/qemu/save"
     found = os.statvfs(tmp_path)
     expected = found.f_bavail * found.f_frsize / 2**20
     for directory in (tmp_path, tmp_path / "not" / "yet"):
@@ -288,4 +288,4 @@ def test_where_qemu_saves(qemu: QemuBench, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("XDG_CONFIG_HOME", str(qemu.daemon.home / "config"))
     running(qemu)
     qemu.hypervisor.save_memory(A, 30.0)
-    assert list(saving.saves(qemu.daemon.uri).iterdir()) == images(qemu.daemon) != []
+    assert list(places.saves(qemu.daemon.uri).iterdir()) == images(qemu.daemon) != []

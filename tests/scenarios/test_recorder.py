@@ -264,16 +264,16 @@ class Deaf(Script):
 def test_stops_that_are_lost() -> None:
     """A daemon that takes over tells nothing of what stopped before it was ready: a look soon after, and then regularly."""
     host = machine()
-    source = Deaf(host, 1000.0, {7.0: "stop", 12.0: "start", 250.0: "stop", 300.0: "start", 500.0: "stop"})
+    source = Deaf(host, 3000.0, {7.0: "stop", 12.0: "start", 250.0: "stop", 300.0: "start", 1500.0: "stop"})
     with pytest.raises(EffectError):
         watch(source, Recorder(ports(host)), threading.Event())
-    assert source.timeline == [(0.0, "running"), (10.0, "shutoff"), (310.0, "running"), (610.0, "shutoff")]
+    assert source.timeline == [(0.0, "running"), (10.0, "shutoff"), (1210.0, "running"), (2410.0, "shutoff")]
     told = "1 VMs had changed, and no event had told of it yet"
     assert host.messages == ["watching; 1 VMs had changed", told, told, told]
 
 
 @pytest.mark.parametrize(
-    ("looked", "expected"), [(None, 100.0), (100.0, 110.0), (109.9, 110.0), (110.0, 410.0), (400.0, 700.0)]
+    ("looked", "expected"), [(None, 100.0), (100.0, 110.0), (109.9, 110.0), (110.0, 1310.0), (400.0, 1600.0)]
 )
 def test_when_to_look(looked: float | None, expected: float) -> None:
     """At once, soon, and regularly; after a connection that was made at 100."""

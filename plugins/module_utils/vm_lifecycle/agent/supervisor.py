@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 #: Seconds for which events are waited for. Whatever ends the supervisor or its connection is heard at once; between two turns it
 #: only has systemd's watchdog and VMs that were declared meanwhile to see to.
-WAIT = 20.0
+WAIT = 30.0
 #: The same while the store can't be written to: what is due waits for that.
 AGAIN = 5.0
 #: Seconds between two tries to reach libvirt: at first, and at most.
@@ -66,6 +66,7 @@ def supervise(uri: str, host: Host, opened: Callable[[], World]) -> int:
     Starts and looks at limits that go on then are ended by libvirt; the next supervisor sees what became of them.
     """
     from ..adapters.libvirt.events import EventSource  # no other verb of the command needs it
+
     ending = threading.Event()
     recorder: Optional[Recorder] = None
     source: Optional[EventSource] = None

@@ -42,7 +42,7 @@ NO_SPACE, STARVED = "enospc", "starved"
 WAKE = PowerEvent("", "", "wake")
 #: Seconds without a sign of life after which the daemon is asked for one, and how often before it counts as gone. One that ends
 #: closes its socket, which is heard at once; this is for one that hangs.
-ALIVE_INTERVAL, ALIVE_COUNT = 20, 3
+ALIVE_INTERVAL, ALIVE_COUNT = 30, 3
 
 
 class EventSource:

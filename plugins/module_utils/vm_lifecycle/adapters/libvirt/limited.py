@@ -80,7 +80,7 @@ class Limited:
     def definition_mark(self, domain: Domain) -> Optional[object]:
         """See Meter. libvirt writes a definition anew for each change of it, under another name first."""
         from ..durable_files import stamp
-        from .saving import definition_file
+        from .places import definition_file
 
         mark = stamp([definition_file(self._connections.uri, domain.name)])
         return None if mark is None or mark == (None,) else mark

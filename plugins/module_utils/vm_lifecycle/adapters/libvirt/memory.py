@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 from ...errors import EffectError
 from ...recoveries import Machine, Memory, MemoryFacts
 from ..memory_files import disk_mark, image_problem, is_unfinished, keep_aside, memory_of
-from .saving import saves
+from .places import saves
 
 try:
     import libvirt

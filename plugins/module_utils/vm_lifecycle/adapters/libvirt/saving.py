@@ -15,16 +15,13 @@ from ...boots import MemoryCost
 from ...errors import DomainGone, EffectError
 from ..memory_files import image_problem, is_unfinished, sync_file
 from .calls import Asked
+from .places import saves
 
 try:
     import libvirt
 except ImportError:
     libvirt = None
 
-#: Where the daemon of the system keeps memory that it saved, and where that of a user does, below the user's configuration.
-SYSTEM_SAVES, SESSION_SAVES = Path("/var/lib/libvirt/qemu/save"), Path("libvirt/qemu/save")
-#: Where the daemon of the system keeps definitions; that of a user keeps them beside the memory.
-SYSTEM_DEFINITIONS = Path("/etc/libvirt/qemu")
 #: What an image takes besides the guest's memory, in MiB: firmware, video memory, the state of devices, the definition.
 OVERHEAD_MIB = 48
 #: Seconds that libvirt has to stop saving, and to let a guest go on; it takes a fraction of one.
@@ -55,22 +52,6 @@ def _obstacle(root: ElementTree.Element) -> str:
         if device.get("type") != "usb":  # libvirt takes a USB device away and gives it back
             return f"a {(device.get('type') or 'device').upper()} device of the host is passed through"
     return next((words for where, words in OBSTACLES if root.find(where) is not None), "")
-
-
-def definition_file(uri: str, name: str) -> Path:
-    """Where a local daemon keeps a domain's persistent definition."""
-    return saves(uri).parent / f"{name}.xml" if not _is_system(uri) else SYSTEM_DEFINITIONS / f"{name}.xml"
-
-
-def _is_system(uri: str) -> bool:
-    return uri.split("?", 1)[0].endswith("/system")
-
-
-def saves(uri: str) -> Path:
-    """The directory of a local daemon for memory that it saved."""
-    if _is_system(uri):
-        return SYSTEM_SAVES
-    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / SESSION_SAVES
 
 
 def _free_mib(directory: Path) -> int:
