@@ -137,9 +137,10 @@ bench: $(READY) ## Benchmarks; writes build/bench.json
 	@mkdir -p build
 	python tests/bench/run.py
 
-chaos: lab-image ## Kill sweeps and cut power on a lab host; writes build/chaos.json [RELEASE=bookworm|trixie] [KILLS=50] [CUTS=3] [SEED=n]
+chaos: lab-image ## Kill sweeps and cut power on lab hosts; writes build/chaos.json [RELEASE=bookworm|trixie] [HOSTS=1] [MINUTES=0] [KILLS=50] [CUTS=3] [SEED=n]
 	$(PYTEST) tests/chaos/test_judge.py
-	VMOPS_LAB=chaos-$(RELEASE) python tests/chaos/run.py --release $(RELEASE) --kills $(KILLS) --cuts $(CUTS) $(addprefix --seed ,$(SEED))
+	VMOPS_LAB=chaos-$(RELEASE) python tests/chaos/run.py --release $(RELEASE) --kills $(KILLS) --cuts $(CUTS) \
+	  $(addprefix --hosts ,$(HOSTS)) $(addprefix --minutes ,$(MINUTES)) $(addprefix --seed ,$(SEED))
 
 clock-test: lab-image ## Show the cleanup unit 2038, 1970 and a clock that jumps meanwhile, on a lab host [RELEASE=bookworm|trixie]
 	VMOPS_LAB=clock-$(RELEASE) tests/chaos/clock.sh $(RELEASE)

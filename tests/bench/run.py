@@ -36,6 +36,7 @@ from tests.bench.fleet import fleet_rows
 from tests.bench.lab_host import LabHost, lab_host
 from tests.bench.playbooks import OTHER, OURS, Controller
 from tests.bench.supervision import supervisor_rows
+from tests.bench.validation import validation_rows
 
 WORK = ROOT / ".build" / "bench"
 ENGINE = WORK / "collections/ansible_collections/vmops/lifecycle/plugins/module_utils/vm_lifecycle"
@@ -219,7 +220,7 @@ def everything(host: LabHost, options: argparse.Namespace, load: float) -> list[
     circumstances = document.circumstances(host, version, load)
     guests = [*boot_rows(host, say), *event_rows(host, say), *supervisor_rows(host, say)]
     rows = [*measure(host, options.small, options.large, version), *sweep_rows(host, options.sweeps), *guests]
-    rows += fleet_rows(WORK, say, many=options.fleet)
+    rows += [*validation_rows(ENGINE), *fleet_rows(WORK, say, many=options.fleet)]
     write(rows, ROOT / "build" / "bench.json")
     circumstances["load"] += f", {os.getloadavg()[0]:.1f} at its end"
     if not options.no_document:

@@ -1,14 +1,15 @@
 # Copyright: (c) 2026, vmops.lifecycle contributors
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Chaos on a lab host: sweeps that are killed at random moments, power cuts, and an independent look at what is left.
+"""Chaos on lab hosts: sweeps that are killed at random moments, power cuts, and an independent look at what is left.
 
-usage: run.py [--kills N] [--cuts N] [--daemons N] [--seed N] [--release R] [--keep]
+usage: run.py [--hosts N] [--minutes N] [--kills N] [--cuts N] [--daemons N] [--seed N] [--release R] [--keep]
 
-Rounds of thirty-odd expired VMs and those that have to survive (host/population.py), until enough sweeps were killed and
-power was cut often enough; every other round with undo_hours, purged at its end. After each round judge.py compares the
+Each host has rounds of thirty-odd expired VMs and those that have to survive (host/population.py), until enough sweeps were
+killed, power was cut often enough and so many minutes are over; every other round with undo_hours, purged at its end. Sweeps
+run beside each other, people meddle with their VMs, files can't grow, hosts reboot. After each round judge.py compares the
 host with the manifest. At the end a file that has to stay is removed by hand, which the judge has to find. Writes
-build/chaos.json; exit status 1 when there is a violation, 2 when there was not enough chaos.
+build/chaos.json, all hosts together; exit status 1 when there is a violation, 2 when there was not enough chaos.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,7 +33,6 @@ sys.path.insert(0, str(ROOT))
 from tests.chaos.judge import REMOVED, Violation, judge
 
 LAB = ROOT / "tests" / "lab" / "lab"
-HOST = "kvm1"
 PLACE = "/opt/vmops-chaos"
 ENGINE = "/usr/local/lib/vm-lifecycle/current"
 SWEEP = "/usr/local/bin/vm-lifecycle cleanup"
@@ -55,6 +56,9 @@ class Story:
     kills: list[dict[str, Any]] = field(default_factory=list)
     daemon_kills: list[dict[str, Any]] = field(default_factory=list)
     power_cuts: list[dict[str, Any]] = field(default_factory=list)
+    reboots: int = 0
+    meddled: list[dict[str, Any]] = field(default_factory=list)
+    no_room: list[dict[str, Any]] = field(default_factory=list)
     violations: list[Violation] = field(default_factory=list)
     rounds: list[dict[str, Any]] = field(default_factory=list)
 
@@ -73,71 +77,78 @@ def lab(*words: str, check: bool = True) -> str:
     return done.stdout
 
 
-def call(verb: str, *numbers: int) -> Any:
+def call(host: str, verb: str, *numbers: int) -> Any:
     """What a verb of host/main.py returns."""
-    return json.loads(lab("ssh", HOST, f"python3 {PLACE}/host/main.py {verb} {' '.join(map(str, numbers))}"))
+    return json.loads(lab("ssh", host, f"python3 {PLACE}/host/main.py {verb} {' '.join(map(str, numbers))}"))
 
 
-def install() -> None:
+def install(host: str) -> None:
     """The engine of this checkout, and our part on the host."""
-    lab("ssh", HOST, f"rm -rf {PLACE} {ENGINE}; mkdir -p {PLACE} {ENGINE}")
-    lab("copy", HOST, str(ROOT / "tests/chaos/host"), f"{HOST}:{PLACE}")
-    lab("copy", HOST, str(ROOT / "plugins/module_utils/vm_lifecycle"), f"{HOST}:{ENGINE}")
+    lab("ssh", host, f"rm -rf {PLACE} {ENGINE}; mkdir -p {PLACE} {ENGINE}")
+    lab("copy", host, str(ROOT / "tests/chaos/host"), f"{host}:{PLACE}")
+    lab("copy", host, str(ROOT / "plugins/module_utils/vm_lifecycle"), f"{host}:{ENGINE}")
     path = SWEEP.split()[0]
-    subprocess.run([str(LAB), "ssh", HOST, f"cat >{path} && chmod 755 {path}"], input=COMMAND, text=True, check=True)
-    lab("ssh", HOST, f"find {ENGINE} -name __pycache__ -prune -exec rm -r {{}} +; {path} --version")
+    subprocess.run([str(LAB), "ssh", host, f"cat >{path} && chmod 755 {path}"], input=COMMAND, text=True, check=True)
+    lab("ssh", host, f"find {ENGINE} -name __pycache__ -prune -exec rm -r {{}} +; {path} --version")
 
 
-def cut_power(chance: random.Random) -> dict[str, Any]:
+def cut_power(host: str, chance: random.Random) -> dict[str, Any]:
     """In the middle of a sweep; counts if the sweep had not ended, and the host came up as another boot.
 
     begun: removals that this sweep had put on record, when the power came back.
     """
     since = time.time()
-    boot = lab("ssh", HOST, "cat /proc/sys/kernel/random/boot_id")
+    boot = lab("ssh", host, "cat /proc/sys/kernel/random/boot_id")
     sweep = subprocess.Popen(
-        [str(LAB), "ssh", HOST, SWEEP], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL
+        [str(LAB), "ssh", host, SWEEP], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL
     )
     time.sleep(chance.uniform(0.6, 3.0))
     alive = sweep.poll() is None
-    lab("power-cut", HOST)
+    lab("power-cut", host)
     status = sweep.wait(60)
-    lab("power-on", HOST)
-    again = lab("ssh", HOST, "cat /proc/sys/kernel/random/boot_id") != boot
-    left = lab("ssh", HOST, f"find /var/lib/vm-lifecycle/intents -name '*.json' -newermt @{since:.3f} | wc -l")
+    lab("power-on", host)
+    again = lab("ssh", host, "cat /proc/sys/kernel/random/boot_id") != boot
+    left = lab("ssh", host, f"find /var/lib/vm-lifecycle/intents -name '*.json' -newermt @{since:.3f} | wc -l")
     return {"counts": alive and status != 0 and again, "begun": int(left)}
 
 
-def one_round(number: int, options: argparse.Namespace, story: Story, chance: random.Random) -> None:
+def one_round(host: str, number: int, options: argparse.Namespace, story: Story, chance: random.Random) -> None:
     """Build, mark, torment, let it come to rest, and judge."""
     undo = number % 2 == 1
-    manifest = call("build", number, 24 if undo else 0)
-    check_bait(manifest, call("mark"), number)
-    kills = min(KILLS_A_ROUND, max(options.kills - story.counted(story.kills), 1))
-    torment(story, chance, min(kills, 2), 0, purging=False)  # most of the VMs are left for the power cut
-    if story.counted(story.power_cuts) < options.cuts:
-        story.power_cuts.append(cut_power(chance))
+    manifest = call(host, "build", number, 24 if undo else 0)
+    check_bait(manifest, call(host, "mark"), number)
+    going_on = options.minutes > 0
+    kills = KILLS_A_ROUND if going_on else min(KILLS_A_ROUND, max(options.kills - story.counted(story.kills), 1))
+    torment(host, story, chance, min(kills, 2), 0, purging=False)  # most of the VMs are left for the power cut
+    if going_on or story.counted(story.power_cuts) < options.cuts:
+        story.power_cuts.append(cut_power(host, chance))
+    done = call(host, "trouble", chance.randrange(2**31))
+    story.meddled += done["meddled"]
+    story.no_room += done["no_room"]
     daemons = min(1, options.daemons - story.counted(story.daemon_kills))
-    torment(story, chance, kills - min(kills, 2), daemons, purging=False)
-    quiet = [call("quiet", 0)]
+    torment(host, story, chance, kills - min(kills, 2), daemons, purging=False)
+    if number % 3 == 2:
+        lab("reboot", host)
+        story.reboots += 1
+    quiet = [call(host, "quiet", 0)]
     found: list[Violation] = []
     if undo:
         gone = [uuid for uuid, vm in manifest["vms"].items() if vm["fate"] == REMOVED and vm["round"] == f"r{number}"]
-        found += judge(manifest, call("facts"), frozenset(gone))
-        torment(story, chance, kills // 3 + 1, 0, purging=True)
-        quiet += [call("quiet", 1), call("quiet", 0)]
-    facts = call("facts")
+        found += judge(manifest, call(host, "facts"), frozenset(gone))
+        torment(host, story, chance, kills // 3 + 1, 0, purging=True)
+        quiet += [call(host, "quiet", 1), call(host, "quiet", 0)]
+    facts = call(host, "facts")
     found += judge(manifest, facts)
     found = [each for each in dict.fromkeys(found) if each not in story.violations]
     story.violations += found
     story.rounds.append({"undo": undo, "quiet": quiet, "violations": [asdict(each) for each in found]})
-    say(f"round {number}{' with undo' if undo else ''}: {progress(story)}")
+    say(f"{host}, round {number}{' with undo' if undo else ''}: {progress(story)}")
     for each in found:
-        say(f"  {each.kind}: {each.what}")
+        say(f"  {host}: {each.kind}: {each.what}")
 
 
-def torment(story: Story, chance: random.Random, count: int, daemons: int, purging: bool) -> None:
-    done = call("kills", chance.randrange(2**31), count, max(daemons, 0), int(purging))
+def torment(host: str, story: Story, chance: random.Random, count: int, daemons: int, purging: bool) -> None:
+    done = call(host, "kills", chance.randrange(2**31), count, max(daemons, 0), int(purging))
     story.kills += done["kills"]
     story.daemon_kills += done["daemon_kills"]
 
@@ -152,11 +163,11 @@ def check_bait(manifest: dict[str, Any], marked: dict[str, Any], number: int) ->
             raise SystemExit(f"{vm['name']} was made {vm['carries']}, and the sweep says {said}")
 
 
-def self_test() -> bool:
+def self_test(host: str) -> bool:
     """Whether the judge finds a file that has to stay, once it was removed by hand."""
-    victim = call("damage")
-    manifest = json.loads(lab("ssh", HOST, "cat /var/lib/chaos/manifest.json"))
-    found = judge(manifest, call("facts"))
+    victim = call(host, "damage")
+    manifest = json.loads(lab("ssh", host, "cat /var/lib/chaos/manifest.json"))
+    found = judge(manifest, call(host, "facts"))
     return any(each.kind == "damaged_disk" and victim in each.what for each in found)
 
 
@@ -168,25 +179,43 @@ def progress(story: Story) -> str:
     )
 
 
-def report(story: Story, options: argparse.Namespace, seconds: float) -> dict[str, Any]:
-    """build/chaos.json."""
-    manifest = json.loads(lab("ssh", HOST, "cat /var/lib/chaos/manifest.json"))
-    facts = call("facts")
-    expired = [uuid for uuid, vm in manifest["vms"].items() if vm["fate"] == REMOVED]
-    kinds = Counter(each.kind for each in story.violations)
-    counted = [each for each in story.kills if each["counts"]]
+def report(stories: dict[str, Story], options: argparse.Namespace, seconds: float) -> dict[str, Any]:
+    """build/chaos.json: of all hosts together."""
+    totals: Counter[str] = Counter()
+    for host, story in stories.items():
+        totals.update(figures(host, story))
     return {
         "release": options.release,
         "seed": options.seed,
         "seconds": round(seconds),
+        "hosts": len(stories),
+        **totals,
+        "violations": [{"host": host, **asdict(each)} for host, story in stories.items() for each in story.violations],
+        "per_round": [{"host": host, **each} for host, story in stories.items() for each in story.rounds],
+    }
+
+
+def figures(host: str, story: Story) -> dict[str, int]:
+    """Numbers of one host."""
+    manifest = json.loads(lab("ssh", host, "cat /var/lib/chaos/manifest.json"))
+    facts = call(host, "facts")
+    expired = [uuid for uuid, vm in manifest["vms"].items() if vm["fate"] == REMOVED]
+    kinds = Counter(each.kind for each in story.violations)
+    counted = [each for each in story.kills if each["counts"]]
+    return {
         "rounds": len(story.rounds),
         "kills": len(counted),
         "kills_in_a_removal": sum(each["begun"] > 0 for each in counted),
         "kills_while_armed": sum(each["armed"] > 0 for each in counted),
+        "kills_beside_another_sweep": sum(each["beside"] for each in counted),
         "kills_too_late": len(story.kills) - len(counted),
         "daemon_kills": story.counted(story.daemon_kills),
         "power_cuts": story.counted(story.power_cuts),
         "power_cuts_in_a_removal": sum(each["counts"] and each["begun"] > 0 for each in story.power_cuts),
+        "reboots": story.reboots,
+        "meddled_sweeps": story.counted(story.meddled),
+        "deeds_by_hand": sum(each["deeds"] for each in story.meddled),
+        "sweeps_without_room": story.counted(story.no_room),
         "expired": len(expired),
         "removed": sum(uuid not in facts["domains"] for uuid in expired),
         "survivors": len(manifest["vms"]) - len(expired),
@@ -195,8 +224,6 @@ def report(story: Story, options: argparse.Namespace, seconds: float) -> dict[st
         "wrongly_removed": kinds["wrongly_removed"],
         "leaked_volumes": kinds["leaked_volume"],
         "damaged_disks": kinds["damaged_disk"] + kinds["undo_disk_lost"],
-        "violations": [asdict(each) for each in story.violations],
-        "per_round": story.rounds,
     }
 
 
@@ -206,35 +233,52 @@ def say(text: str) -> None:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Chaos on a lab host; see the head of this file.")
-    parser.add_argument("--kills", type=int, default=50, help="sweeps to kill")
-    parser.add_argument("--cuts", type=int, default=3, help="power cuts")
-    parser.add_argument("--daemons", type=int, default=2, help="times that libvirtd is killed")
+    parser.add_argument("--hosts", type=int, default=1, help="hosts, at the same time")
+    parser.add_argument("--minutes", type=int, default=0, help="begin rounds for so long, at least")
+    parser.add_argument("--kills", type=int, default=50, help="sweeps to kill, on each host")
+    parser.add_argument("--cuts", type=int, default=3, help="power cuts, on each host")
+    parser.add_argument("--daemons", type=int, default=2, help="times that libvirtd is killed, on each host")
     parser.add_argument("--seed", type=int, default=None, help="of all that is random; default: the time")
     parser.add_argument("--release", default="bookworm")
     parser.add_argument("--keep", action="store_true", help="leave the lab host running")
     return parser.parse_args()
 
 
-def run(options: argparse.Namespace) -> int:
-    """All rounds, the report and the verdict."""
-    began, story, chance = time.monotonic(), Story(), random.Random(options.seed)
-    install()
+def rounds(host: str, options: argparse.Namespace, until: float) -> Story:
+    """All rounds of one host."""
+    story, chance = Story(), random.Random(f"{options.seed} {host}")
+    install(host)
     most = 2 + 3 * max(options.cuts, -(-options.kills // KILLS_A_ROUND))
-    while len(story.rounds) < most and (
-        story.counted(story.kills) < options.kills
-        or story.counted(story.power_cuts) < options.cuts
-        or len(story.rounds) < 2
+    while time.monotonic() < until or (
+        len(story.rounds) < most
+        and (
+            story.counted(story.kills) < options.kills
+            or story.counted(story.power_cuts) < options.cuts
+            or len(story.rounds) < 2
+        )
     ):
-        one_round(len(story.rounds), options, story, chance)
-    result = report(story, options, time.monotonic() - began)
-    result["judge_finds_planted_damage"] = self_test()
+        one_round(host, len(story.rounds), options, story, chance)
+    return story
+
+
+def run(options: argparse.Namespace, names: list[str]) -> int:
+    """All hosts at the same time, the report and the verdict."""
+    began = time.monotonic()
+    with ThreadPoolExecutor(len(names)) as pool:
+        told = {name: pool.submit(rounds, name, options, began + 60 * options.minutes) for name in names}
+        stories = {name: story.result() for name, story in told.items()}
+    result = report(stories, options, time.monotonic() - began)
+    result["judge_finds_planted_damage"] = all(self_test(name) for name in names)
     target = ROOT / "build" / "chaos.json"
     target.parent.mkdir(exist_ok=True)
     target.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
-    say(f"seed {options.seed}: {result['removed']} of {result['expired']} expired VMs removed; {progress(story)}")
-    if story.violations or not result["judge_finds_planted_damage"]:
+    say(f"seed {options.seed}: {result['removed']} of {result['expired']} expired VMs removed")
+    for name, story in stories.items():
+        say(f"{name}: {progress(story)}")
+    if result["violations"] or not result["judge_finds_planted_damage"]:
         return 1
-    return 0 if result["kills"] >= options.kills and result["power_cuts"] >= options.cuts else 2
+    enough = result["kills"] >= options.kills * len(names) and result["power_cuts"] >= options.cuts * len(names)
+    return 0 if enough else 2
 
 
 def main() -> int:
@@ -243,9 +287,10 @@ def main() -> int:
     os.environ.setdefault("VMOPS_LAB", "chaos")
     say(f"seed {options.seed}")
     lab("down")
-    lab("up", HOST, "--release", options.release)
+    names = [f"kvm{number + 1}" for number in range(options.hosts)]
+    lab("up", *names, "--release", options.release)
     try:
-        return run(options)
+        return run(options, names)
     finally:
         if not options.keep:
             lab("down")

@@ -1,8 +1,8 @@
 # Copyright: (c) 2026, vmops.lifecycle contributors
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs on the lab host as root: main.py build ROUND UNDO_HOURS | mark | kills SEED COUNT DAEMONS PURGING | quiet PURGING |
-facts | damage. Results are JSON on standard output.
+"""Runs on the lab host as root: main.py build ROUND UNDO_HOURS | mark | kills SEED COUNT DAEMONS PURGING | trouble SEED |
+quiet PURGING | facts | damage. Results are JSON on standard output.
 """
 
 from __future__ import annotations
@@ -77,6 +77,8 @@ def main(arguments: list[str]) -> None:
     elif verb == "kills":
         seed, count, daemons, purging = numbers
         result = turmoil.kills(manifest(), seed, count, daemons, bool(purging))
+    elif verb == "trouble":
+        result = turmoil.trouble(manifest(), *numbers)
     elif verb == "quiet":
         result = turmoil.until_quiet(manifest(), bool(numbers[0]))
     elif verb == "facts":

@@ -1,7 +1,9 @@
 # Copyright: (c) 2026, vmops.lifecycle contributors
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sweeps that are killed, and those that are not. Nothing of the engine is imported: it is the installed command."""
+"""Sweeps that are killed, that are meddled with, that find no room, and those that are left alone. Nothing of the engine is
+imported: it is the installed command.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import libvirt
 from building import REMOVED, connect
 
 STATE = Path("/var/lib/vm-lifecycle")
@@ -58,13 +61,19 @@ def words(manifest: dict[str, Any], purging: bool, named: bool) -> list[str]:
     return [COMMAND, "cleanup", "--json", *(left if named else [])]
 
 
-def kill_one(command: list[str], chance: random.Random) -> dict[str, Any]:
+def begin(command: list[str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def kill_one(command: list[str], chance: random.Random, beside: bool) -> dict[str, Any]:
     """Begin a sweep and kill it at some moment. It counts if the process lived until the signal, and died of it.
 
-    begun, armed: removals that this very sweep had on record then; what earlier ones left is not counted.
+    begun, armed: removals that were put on record since it began; what earlier sweeps left is not counted. beside: another sweep
+    runs at the same time, as a timer's beside a person's, and to its end.
     """
     before, since = time.monotonic(), time.time()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    other = begin(command) if beside else None
+    process = begin(command)
     moment = chance.choices(("start", "intent", "armed"), (2, 5, 3))[0]
     while moment != "start" and process.poll() is None and time.monotonic() - before < LIMIT:
         now, armed = records(since)
@@ -76,7 +85,10 @@ def kill_one(command: list[str], chance: random.Random) -> dict[str, Any]:
     begun, armed = records(since)
     process.send_signal(signal.SIGKILL)
     status = process.wait(LIMIT)
+    if other is not None:
+        other.wait(LIMIT)
     return {
+        "beside": beside,
         "counts": alive and status == -signal.SIGKILL,
         "moment": moment,
         "begun": begun,
@@ -87,7 +99,7 @@ def kill_one(command: list[str], chance: random.Random) -> dict[str, Any]:
 
 def kill_daemon(command: list[str], chance: random.Random) -> dict[str, Any]:
     """Kill libvirtd while a sweep runs, which then ends as it can."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = begin(command)
     time.sleep(chance.uniform(0.3, 2.0))
     alive = process.poll() is None
     found = subprocess.run(["systemctl", "kill", "--signal=KILL", "libvirtd.service"], check=False)
@@ -97,6 +109,47 @@ def kill_daemon(command: list[str], chance: random.Random) -> dict[str, Any]:
             break
         time.sleep(0.2)
     return {"counts": alive and found.returncode == 0, "status": process.returncode}
+
+
+def meddle(manifest: dict[str, Any], command: list[str], chance: random.Random) -> dict[str, Any]:
+    """While a sweep runs somebody starts, ends, suspends and resumes VMs by hand. It counts if anything of that was done.
+
+    VMs that have to stay are only suspended and resumed: they are what they were.
+    """
+    process, done = begin(command), 0
+    connection = connect()
+    for _each in range(12):
+        time.sleep(chance.uniform(0.0, 0.6))
+        uuid = chance.choice(list(manifest["vms"]))
+        going = manifest["vms"][uuid]["fate"] == REMOVED
+        deed = chance.choice(("create", "destroy", "suspend", "resume") if going else ("suspend", "resume"))
+        try:
+            getattr(connection.lookupByUUIDString(uuid), deed)()
+            done += 1
+        except libvirt.libvirtError:
+            continue  # it is gone already, or is that already
+    return {"counts": done > 0, "deeds": done, "status": process.wait(LIMIT)}
+
+
+def no_room(command: list[str], chance: random.Random) -> dict[str, Any]:
+    """A sweep that can write so many bytes of a file and no more, as on a disk that is full. It counts if it noticed."""
+    size = chance.choice((0, 512, 4096, 20000, 60000))
+    status = begin(["prlimit", f"--fsize={size}", *command]).wait(LIMIT)
+    return {"counts": status != 0, "bytes": size, "status": status}
+
+
+def trouble(manifest: dict[str, Any], seed: int) -> dict[str, Any]:
+    """One of each, as long as there is something to remove."""
+    chance = random.Random(seed)
+    found: dict[str, Any] = {"meddled": [], "no_room": []}
+    for kind, work in (("no_room", no_room), ("meddled", lambda *given: meddle(manifest, *given))):
+        command = words(manifest, purging=False, named=chance.random() < 0.5)
+        if command:
+            found[kind].append(work(command, chance))
+    for domain in connect().listAllDomains():  # who has to stay goes on as it was
+        if domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED:
+            domain.resume()
+    return found
 
 
 def kills(manifest: dict[str, Any], seed: int, count: int, daemons: int, purging: bool) -> dict[str, Any]:
@@ -111,7 +164,7 @@ def kills(manifest: dict[str, Any], seed: int, count: int, daemons: int, purging
         if len(daemon) < daemons and number % 4 == 3:
             daemon.append(kill_daemon(command, chance))
             continue
-        done.append(kill_one(command, chance))
+        done.append(kill_one(command, chance, beside=number % 4 == 1))
     return {"kills": done, "daemon_kills": daemon, "left": len(expired(manifest))}
 
 
