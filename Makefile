@@ -30,7 +30,7 @@ export VMOPS_LAB_CACHE ?= $(CURDIR)/.build/lab/images
 
 .PHONY: help venv generate generate-check docs docs-check lint sanity units scenarios fuzz fuzz-small fuzz-inputs fuzz-mutants attributes \
   contracts awx awx-jobs events report-test rulebook oracle lab-image adversary lab-test molecule tutorial demo bench chaos clock-test \
-  dist galaxy-importer test test-all clean-room clean
+  dist galaxy-importer matrix test test-all clean-room clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ sanity: $(READY) ## ansible-test sanity, without ignore entries
 units: $(READY) ## Unit tests, the engine's also on every other Python found
 	$(PYTEST) tests/unit
 	python hack/engine_units.py
+
+matrix: $(READY) ## jsonschema and ansible-core in every version that is supported
+	python hack/matrix.py $(NAME)
 
 scenarios: $(READY) ## Scenario directories in virtual time, the power-cut sweep, and what both and the tables cover of the engine
 	@mkdir -p .build/logs

@@ -86,7 +86,7 @@ def parts(everything: bool) -> list[Part]:
         result.append(make("lab-test", after=("lab-image",)))
         result.append(make("lab-test", "RELEASE=trixie", after=("lab-image-trixie",), name="lab-test-trixie"))
         result += [make("chaos", after=("lab-image",), limit=1800), make("clock-test", after=("lab-image",))]
-        result += [make("demo"), make("galaxy-importer"), make("bench", limit=3600)]
+        result += [make("demo"), make("galaxy-importer"), make("matrix"), make("bench", limit=3600)]
     return result
 
 
