@@ -220,8 +220,8 @@ def seeds(target: str) -> list[bytes]:
         "journal": [json.dumps(asdict(INTENT)).encode(), json.dumps(asdict(UNDO)).encode()],
         "database": [b"\0\x10\xff", bytes(range(240))],
         "configuration": [b'{"cleanup_window_start": "22:00", "window_timezone": "Europe/Berlin"}', b'{"max_concurrent_starts": 3}'],
-        "command_line": [b"cleanup\0--dry-run\0--json\0vm1", b"boot\0--again", b"hold\0--reason\0x\0--\0-vm",
-            b"renew\0--if-less-than\x008\0vm",
+        "command_line": [
+            b"cleanup\0--dry-run\0--json\0vm1", b"boot\0--again", b"hold\0--reason\0x\0--\0-vm", b"renew\0--if-less-than\x008\0vm",
         ],
     }  # fmt: skip
     return found[target]

@@ -17,7 +17,7 @@ UNITS = {
 
 @pytest.mark.parametrize("named", NAMED)
 def test_what_the_page_names_is_there(named: str) -> None:
-    path, _, function = named.partition("::")
+    path, _separator, function = named.partition("::")
     assert (ROOT / path).exists()
     if function:
         assert f"def {function}(" in (ROOT / path).read_text("utf-8")
