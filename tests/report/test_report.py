@@ -50,6 +50,7 @@ def test_the_made_up_fleet_has_the_form_of_a_real_one(report: Path) -> None:
     mine, theirs = shape(made), shape(real)
     for whole in (mine, theirs):
         whole["info"]["history"].pop("sweep")  # no timer runs here
+        whole["info"].pop("failed", None)  # ansible-core 2.19 leaves it out of what did not fail
         whole["info"].pop("undo"), whole["info"].pop("plans"), whole["info"].pop("features")
         whole["cleanup"].pop("counts"), whole["cleanup"]["vms"][0].pop("volumes")
         boot = whole["info"]["history"]["boot"]
