@@ -69,7 +69,7 @@ def kill_one(command: list[str], chance: random.Random, beside: bool) -> dict[st
     """Begin a sweep and kill it at some moment. It counts if the process lived until the signal, and died of it.
 
     begun, armed: removals that were put on record since it began; what earlier sweeps left is not counted. beside: another sweep
-    runs at the same time, as a timer's beside a person's, and to its end.
+    runs at the same time, as a timer's beside a person's, and is killed with it.
     """
     before, since = time.monotonic(), time.time()
     other = begin(command) if beside else None
@@ -86,6 +86,7 @@ def kill_one(command: list[str], chance: random.Random, beside: bool) -> dict[st
     process.send_signal(signal.SIGKILL)
     status = process.wait(LIMIT)
     if other is not None:
+        other.kill()
         other.wait(LIMIT)
     return {
         "beside": beside,
