@@ -7,7 +7,7 @@ usage: run.py [--hosts N] [--minutes N] [--kills N] [--cuts N] [--daemons N] [--
 
 Each host has rounds of thirty-odd expired VMs and those that have to survive (host/population.py), until enough sweeps were
 killed, power was cut often enough and so many minutes are over; every other round with undo_hours, purged at its end. Sweeps
-run beside each other, people meddle with their VMs, files can't grow, hosts reboot. After each round judge.py compares the
+run beside each other, files can't grow, hosts reboot. After each round judge.py compares the
 host with the manifest. At the end a file that has to stay is removed by hand, which the judge has to find. Writes
 build/chaos.json, all hosts together; exit status 1 when there is a violation, 2 when there was not enough chaos.
 """
@@ -57,7 +57,6 @@ class Story:
     daemon_kills: list[dict[str, Any]] = field(default_factory=list)
     power_cuts: list[dict[str, Any]] = field(default_factory=list)
     reboots: int = 0
-    meddled: list[dict[str, Any]] = field(default_factory=list)
     no_room: list[dict[str, Any]] = field(default_factory=list)
     violations: list[Violation] = field(default_factory=list)
     rounds: list[dict[str, Any]] = field(default_factory=list)
@@ -123,7 +122,6 @@ def one_round(host: str, number: int, options: argparse.Namespace, story: Story,
     if going_on or story.counted(story.power_cuts) < options.cuts:
         story.power_cuts.append(cut_power(host, chance))
     done = call(host, "trouble", chance.randrange(2**31))
-    story.meddled += done["meddled"]
     story.no_room += done["no_room"]
     daemons = min(1, options.daemons - story.counted(story.daemon_kills))
     torment(host, story, chance, kills - min(kills, 2), daemons, purging=False)
@@ -213,8 +211,6 @@ def figures(host: str, story: Story) -> dict[str, int]:
         "power_cuts": story.counted(story.power_cuts),
         "power_cuts_in_a_removal": sum(each["counts"] and each["begun"] > 0 for each in story.power_cuts),
         "reboots": story.reboots,
-        "meddled_sweeps": story.counted(story.meddled),
-        "deeds_by_hand": sum(each["deeds"] for each in story.meddled),
         "sweeps_without_room": story.counted(story.no_room),
         "expired": len(expired),
         "removed": sum(uuid not in facts["domains"] for uuid in expired),
@@ -248,7 +244,7 @@ def rounds(host: str, options: argparse.Namespace, until: float) -> Story:
     """All rounds of one host."""
     story, chance = Story(), random.Random(f"{options.seed} {host}")
     install(host)
-    most = 2 + 3 * max(options.cuts, -(-options.kills // KILLS_A_ROUND))
+    most = 2 + 6 * max(options.cuts, -(-options.kills // KILLS_A_ROUND))
     while time.monotonic() < until or (
         len(story.rounds) < most
         and (

@@ -1,8 +1,8 @@
 # Copyright: (c) 2026, vmops.lifecycle contributors
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sweeps that are killed, that are meddled with, that find no room, and those that are left alone. Nothing of the engine is
-imported: it is the installed command.
+"""Sweeps that are killed, that find no room, and those that are left alone. Nothing of the engine is imported: it is the installed
+command.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import libvirt
 from building import REMOVED, connect
 
 STATE = Path("/var/lib/vm-lifecycle")
@@ -112,26 +111,6 @@ def kill_daemon(command: list[str], chance: random.Random) -> dict[str, Any]:
     return {"counts": alive and found.returncode == 0, "status": process.returncode}
 
 
-def meddle(manifest: dict[str, Any], command: list[str], chance: random.Random) -> dict[str, Any]:
-    """While a sweep runs somebody starts, ends, suspends and resumes VMs by hand. It counts if anything of that was done.
-
-    VMs that have to stay are only suspended and resumed: they are what they were.
-    """
-    process, done = begin(command), 0
-    connection = connect()
-    for _each in range(12):
-        time.sleep(chance.uniform(0.0, 0.6))
-        uuid = chance.choice(list(manifest["vms"]))
-        going = manifest["vms"][uuid]["fate"] == REMOVED
-        deed = chance.choice(("create", "destroy", "suspend", "resume") if going else ("suspend", "resume"))
-        try:
-            getattr(connection.lookupByUUIDString(uuid), deed)()
-            done += 1
-        except libvirt.libvirtError:
-            continue  # it is gone already, or is that already
-    return {"counts": done > 0, "deeds": done, "status": process.wait(LIMIT)}
-
-
 def no_room(command: list[str], chance: random.Random) -> dict[str, Any]:
     """A sweep that can write so many bytes of a file and no more, as on a disk that is full. It counts if it noticed."""
     size = chance.choice((0, 512, 4096, 12000))
@@ -140,17 +119,10 @@ def no_room(command: list[str], chance: random.Random) -> dict[str, Any]:
 
 
 def trouble(manifest: dict[str, Any], seed: int) -> dict[str, Any]:
-    """One of each, as long as there is something to remove."""
+    """A sweep without room, if there is something to remove."""
     chance = random.Random(seed)
-    found: dict[str, Any] = {"meddled": [], "no_room": []}
-    for kind, work in (("no_room", no_room), ("meddled", lambda *given: meddle(manifest, *given))):
-        command = words(manifest, purging=False, named=chance.random() < 0.5)
-        if command:
-            found[kind].append(work(command, chance))
-    for domain in connect().listAllDomains():  # who has to stay goes on as it was
-        if domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED:
-            domain.resume()
-    return found
+    command = words(manifest, purging=False, named=chance.random() < 0.5)
+    return {"no_room": [no_room(command, chance)] if command else []}
 
 
 def kills(manifest: dict[str, Any], seed: int, count: int, daemons: int, purging: bool) -> dict[str, Any]:
