@@ -58,19 +58,13 @@ def run(programs: pathlib.Path, *words: str) -> None:
     )
 
 
+def unit_tests(programs: pathlib.Path, folder: str) -> None:
+    plugins = ("-p", "hack.pytest_no_skips", "-p", "no:cacheprovider")
+    run(programs, "python", "-m", "pytest", *plugins, "-q", f"tests/unit/{folder}")
+
+
 def test_engine(programs: pathlib.Path) -> None:
-    run(
-        programs,
-        "python",
-        "-m",
-        "pytest",
-        "-p",
-        "hack.pytest_no_skips",
-        "-p",
-        "no:cacheprovider",
-        "-q",
-        "tests/unit/engine",
-    )
+    unit_tests(programs, "engine")
 
 
 def test_ansible(programs: pathlib.Path) -> None:
@@ -80,18 +74,7 @@ def test_ansible(programs: pathlib.Path) -> None:
         run(programs, "ansible-doc", "--json", "--type", "module", f"vmops.lifecycle.{path.stem}")
     for path in sorted((ROOT / "playbooks").glob("*.yml")):
         run(programs, "ansible-playbook", "--syntax-check", "--inventory", "localhost,", f"vmops.lifecycle.{path.stem}")
-    run(
-        programs,
-        "python",
-        "-m",
-        "pytest",
-        "-p",
-        "hack.pytest_no_skips",
-        "-p",
-        "no:cacheprovider",
-        "-q",
-        "tests/unit/plugin_utils",
-    )
+    unit_tests(programs, "plugin_utils")
 
 
 def main(names: list[str]) -> int:
