@@ -122,7 +122,7 @@ class FakeHypervisor:
         with self._machine.effect("define", domain["name"], domain):
             self._machine.state["domains"].append({**domain, "state": "shutoff", "stops_at": None, "saved": False})
 
-    def storage(self, removed: Sequence[UndoRecord] = ()) -> Storage:
+    def storage(self, removed: Sequence[UndoRecord] = (), leaving: Sequence[VolumeVerdict] = ()) -> Storage:
         self._machine.refuse("storage")
         state = self._machine.state
         gone = [_of(record.saved) for record in removed if self._machine.find(record.uuid) is None]

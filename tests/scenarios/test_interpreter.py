@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from vm_lifecycle import actions as do
 from vm_lifecycle.apply import apply
 from vm_lifecycle.chain import Chain, Run
+from vm_lifecycle.disks import FileIdentity, Storage, VolumeVerdict
 from vm_lifecycle.errors import EffectError
+from vm_lifecycle.looks import storage
 from vm_lifecycle.model import ClockMemory
 from vm_lifecycle.plans import Entry
 from vm_lifecycle.removal import REMOVAL
+from vm_lifecycle.removals import Intent
 from vm_lifecycle.tasks.cleanup import TASK
 
 from tests.fakes.build import build, uuid_of
@@ -94,6 +99,41 @@ def test_no_step_without_its_intent(action: do.Action) -> None:
     with pytest.raises(EffectError, match="its record of the removal is gone"):
         REMOVAL[type(action)](run, chain, action)
     assert machine.effects == []
+
+
+@pytest.mark.parametrize("unread", [(), ("VM ci-1: timed out",)])
+def test_a_disk_that_the_last_look_does_not_see(unread: tuple[str, ...]) -> None:
+    """It would be undefined without it. unread: what libvirt could not tell of it at that moment."""
+    machine = Machine(build({"domains": [DUE]}))
+    plan, world = planned(machine), ports(machine)
+    seen = replace(world.hypervisor.storage(), attachments=(), problems=unread)
+    with patch.object(world.hypervisor, "storage", lambda *_: seen):
+        (chain,) = apply(plan, world, ClockMemory(), REMOVAL)
+    assert chain.error is not None
+    assert chain.error.code == ("storage_unreadable" if unread else "changed_meanwhile")
+    machine.advance(3600)  # it backed off
+    call(machine, SWEEP)
+    assert not machine.state["domains"] and "/pool/a" not in machine.state["files"]
+
+
+def test_a_raw_disk_of_a_removal_that_begins_during_a_look() -> None:
+    """Whoever looks anew knows of it: no definition may say so any more by then."""
+    machine = Machine(build({"domains": [DUE]}))
+    world = ports(machine)
+    disk = VolumeVerdict("/pool/gone", True, "only_user", "default", "gone", identity=FileIdentity(1, 99), raw=True)
+    asked: list[list[VolumeVerdict]] = []
+
+    def view(_removed: Any, leaving: Any) -> Any:
+        asked.append(list(leaving))
+        began = {1: replace(disk, identity=FileIdentity(1, 98)), 2: disk}.get(len(asked))
+        if began is not None:  # judged at first while its guest writes, and once more when it is off
+            intent = Intent(uuid_of(9), "gone", "", "", (began, replace(disk, raw=False)), armed=began == disk)
+            world.store.write_intent(intent)
+        return Storage()
+
+    with patch.object(world.hypervisor, "storage", view):
+        storage(world)
+    assert asked == [[], [replace(disk, identity=FileIdentity(1, 98))], [disk]]
 
 
 def test_progress_is_told() -> None:

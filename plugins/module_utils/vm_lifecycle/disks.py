@@ -48,6 +48,8 @@ class Image:
     chain_error: str = ""
     #: It is a medium that configures a cloud image at its first boot (cloud-init's cidata, config-2).
     seed: bool = False
+    #: Some VM has it as a raw disk: its content is that of a guest, and no header.
+    raw: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,8 @@ class VolumeVerdict:
     target: str = ""
     used_by: Tuple[str, ...] = ()
     identity: Optional[FileIdentity] = None
+    #: As of Image: once its VM is undefined, nothing else tells that.
+    raw: bool = False
 
 
 @dataclass(frozen=True)

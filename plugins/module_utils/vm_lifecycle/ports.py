@@ -58,10 +58,11 @@ class Hypervisor(Limiting, Yielding, Meter, Protocol):
     def saved(self, uuid: str) -> SavedDomain:
         """All that is needed to define the domain again, secrets included."""
 
-    def storage(self, removed: Sequence[UndoRecord] = ()) -> Storage:
+    def storage(self, removed: Sequence[UndoRecord] = (), leaving: Sequence[VolumeVerdict] = ()) -> Storage:
         """Every pool volume and every reference to a file, backing chains read. Slow: call it only when needed.
 
         removed: definitions that libvirt has no more and that count as if it had them; unless it has that UUID again.
+        leaving: disks of VMs that are just being removed: those that were raw still are, though no definition says so.
         """
 
     def write_metadata(self, uuid: str, text: Optional[str]) -> None:

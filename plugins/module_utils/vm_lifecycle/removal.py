@@ -19,7 +19,7 @@ from .model import Record
 from .patience import POLL
 from .policy import schedule as schedules
 from .policy.clock import judge
-from .policy.storage import Usage, doubtful, must_keep_nvram, narrowed, obstacles, still_unused, verdicts
+from .policy.storage import Usage, must_keep_nvram, narrowed, obstacles, still_unused, unjudged, vanished, verdicts
 from .policy.undo import leaving_before, own_nvram, without
 from .removals import Intent, UndoRecord
 from .times import iso, unix
@@ -100,9 +100,13 @@ def _arm(run: Run, chain: Chain, action: do.Arm) -> None:
     _still(run, intent, action.guard)
     usage = _look(run, action.guard.uuid)
     fresh = verdicts(action.guard.uuid, _for_undo(run, intent, usage), run.conduct.unpooled)
-    if doubtful(fresh):
-        what = "; ".join(obstacles(usage)) or doubtful(fresh)
+    doubt = unjudged(fresh, usage)
+    if doubt:
+        what = "; ".join(obstacles(usage)) or doubt
         raise EffectError("storage_unreadable", f"it is off, and its disks can't be judged any more: {what}")
+    lost = vanished(intent.volumes, fresh)
+    if lost:
+        raise EffectError("changed_meanwhile", f"it does not have {', '.join(lost[:MENTIONED])} any more")
     chain.nvram = own_nvram(action.guard.uuid, usage)
     chain.keep_nvram = bool(intent.undo_until) or must_keep_nvram(action.guard.uuid, usage)
     chain.verdicts = narrowed(intent.volumes, fresh)

@@ -43,8 +43,8 @@ def a_hold_stands_until_the_definition_goes() -> None:
     calls: List[Any] = []
     real = hooked.hypervisor.storage
 
-    def storage(removed: Any = ()) -> Any:
-        view = real(removed)
+    def storage(removed: Any = (), leaving: Any = ()) -> Any:
+        view = real(removed, leaving)
         calls.append(view)
         if len(calls) == 2:
             hold = {"scope": "deletion", "reason": "", "since_unix": int(time.time())}

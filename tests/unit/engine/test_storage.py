@@ -9,7 +9,7 @@ import pytest
 from vm_lifecycle.disks import Attachment, FileIdentity, Image, Storage, Volume, VolumeVerdict
 from vm_lifecycle.policy import storage as policy
 from vm_lifecycle.policy.disk_rules import BESIDE, UNPOOLED
-from vm_lifecycle.policy.storage import Usage, narrowed, still_unused, verdicts
+from vm_lifecycle.policy.storage import Usage, narrowed, still_unused, unjudged, vanished, verdicts
 
 ONE, TWO = "uuid-one", "uuid-two"
 FILE = FileIdentity(1, 10, 1024, 5)
@@ -171,6 +171,29 @@ def test_narrowed_lists_what_is_there_now() -> None:
     """A disk that was detached is not spoken of, one that was attached is kept."""
     assert narrowed((GOES,), ()) == ()
     assert [verdict.remove for verdict in narrowed((), (GOES,))] == [False]
+
+
+def test_what_nothing_could_be_read_of_is_not_judged() -> None:
+    """A VM without disks goes, unless something could not be read: its disks may be what that was about."""
+    nothing, unread = Usage(storage()), Usage(storage(problems=("VM one: timed out",)))
+    assert unjudged((), nothing) == ""
+    assert unjudged((), unread) == "storage_problem"
+    assert unjudged((replace(KEPT, reason="removable_medium"),), unread) == ""
+    assert unjudged((replace(KEPT, reason="pool_inactive"),), nothing) == "pool_inactive"
+
+
+def test_vanished() -> None:
+    """A disk that was to go and is not the VM's any more; one that stays anyway is nobody's matter."""
+    assert vanished((GOES, replace(KEPT, path="/pool/b")), ()) == (PATH,)
+    assert vanished((GOES,), (KEPT,)) == ()
+
+
+@pytest.mark.parametrize(("declared", "pooled"), [(True, False), (False, True), (False, False)])
+def test_a_verdict_says_that_a_disk_is_raw(declared: bool, pooled: bool) -> None:
+    """By the VM's own word, or by another's, which the view of the pool has heard of."""
+    given = replace(image(), raw=declared), replace(image(), raw=pooled)
+    (verdict,) = verdicts(ONE, Usage(storage(use(given=given[0]), volume(given[1]))))
+    assert verdict.raw is (declared or pooled)
 
 
 LAST = [

@@ -63,8 +63,9 @@ class Images:
             return Image(path, None, (), str(error))
         if found is None:
             return Image(path, None, (), _absence(path) if disk else "")
-        chain, problem = ((), "") if declared_format == "raw" else self._chain(path, found)
-        return Image(path, found, chain, problem)
+        if declared_format == "raw":
+            return Image(path, found, raw=True)
+        return Image(path, found, *self._chain(path, found))
 
     def medium(self, image: Image) -> Image:
         """The image of a CD-ROM, with what its label says of it. What can't be read is no medium of a known kind."""

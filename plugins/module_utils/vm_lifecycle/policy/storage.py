@@ -24,6 +24,8 @@ __all__ = [
     "narrowed",
     "obstacles",
     "still_unused",
+    "unjudged",
+    "vanished",
     "verdicts",
 ]
 
@@ -104,6 +106,7 @@ def _verdict(uuid: str, attachment: Attachment, usage: Usage, unpooled: bool) ->
         target=attachment.target,
         used_by=used_by,
         identity=identity,
+        raw=attachment.image.raw or (volume is not None and volume.image.raw),
     )
 
 
@@ -186,6 +189,12 @@ def narrowed(planned: Tuple[VolumeVerdict, ...], fresh: Tuple[VolumeVerdict, ...
     return tuple(_agreed(earlier.get(_name_of(verdict)) if verdict.identity else None, verdict) for verdict in fresh)
 
 
+def vanished(planned: Tuple[VolumeVerdict, ...], fresh: Tuple[VolumeVerdict, ...]) -> Tuple[str, ...]:
+    """Paths of disks that were to go and that the last look knows nothing of: they would stay without a word."""
+    known = {verdict.path for verdict in fresh}
+    return tuple(verdict.path for verdict in planned if verdict.remove and verdict.path not in known)
+
+
 def _name_of(verdict: VolumeVerdict) -> Tuple[object, ...]:
     """Place and file, without what a guest changes by writing (size, ctime) and a reboot (the device's number)."""
     identity = verdict.identity
@@ -243,6 +252,11 @@ DOUBTS = ("chain_unreadable", "storage_problem", "pool_inactive")
 def doubtful(found: Tuple[VolumeVerdict, ...]) -> str:
     """The first reason for which disks could not be judged, empty when all of them could."""
     return next((verdict.reason for verdict in found if verdict.reason in DOUBTS), "")
+
+
+def unjudged(found: Tuple[VolumeVerdict, ...], usage: Usage) -> str:
+    """As doubtful, of all verdicts on a VM that exists: one that nothing could be read of has none at all."""
+    return doubtful(found) or ("storage_problem" if not found and usage.storage.problems else "")
 
 
 def must_keep_nvram(uuid: str, usage: Usage) -> bool:

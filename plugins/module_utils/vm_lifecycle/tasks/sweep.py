@@ -16,7 +16,7 @@ from ..policy import departure, notice
 from ..policy import schedule as schedules
 from ..policy.gate import Circumstances, Decision, Subject, decide, may_resume, timing
 from ..policy.host_boot import doomed
-from ..policy.storage import Usage, doubtful, verdicts
+from ..policy.storage import Usage, unjudged, verdicts
 from ..policy.undo import leaving_before, without
 from ..removals import Intent, Notice
 from ..times import iso
@@ -147,7 +147,7 @@ class Sweep:
             return entry  # nobody looked, since the host lets nothing go now
         judged = verdicts(domain.uuid, usage, bool(self.request.policy.document["remove_unpooled_files"]))
         entry = replace(entry, verdicts=judged)
-        doubt = doubtful(judged)  # undefined now, its disks would be nobody's, whatever they turn out to be
+        doubt = unjudged(judged, usage)  # undefined now, its disks would be nobody's, whatever they turn out to be
         return waits(entry, doubt, "its disks can't be judged now") if doubt else entry
 
     def _seen(self, found: Candidate) -> Tuple[do.Action, ...]:

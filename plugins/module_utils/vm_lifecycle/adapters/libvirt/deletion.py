@@ -22,6 +22,8 @@ except ImportError:
     libvirt = None
 
 File = Tuple[int, int]
+#: libvirt's own directory, which root may have put elsewhere and linked; no link below it is followed.
+LIBRARY = "/var/lib/libvirt"
 
 
 def delete(connection: Any, volume: VolumeVerdict, raw: FrozenSet[File]) -> None:
@@ -92,6 +94,8 @@ def _volume(pool: Any, name: str) -> Any:
 def _delete_file(volume: VolumeVerdict, raw: FrozenSet[File]) -> None:
     """Unlink a file that lies in no pool, by its name in the very directory that was looked at."""
     directory, name = os.path.split(volume.path)
+    if directory.startswith(LIBRARY + os.sep):
+        directory = os.path.join(os.path.realpath(LIBRARY), os.path.relpath(directory, LIBRARY))
     if not os.path.isabs(directory) or not name or os.path.realpath(directory) != directory:
         raise _changed(volume.path)
     try:

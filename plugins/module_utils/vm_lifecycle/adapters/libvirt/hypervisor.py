@@ -126,14 +126,14 @@ class LibvirtHypervisor(Limited):
         with translated(uuid):
             return save(self._handle(uuid))
 
-    def storage(self, removed: Sequence[UndoRecord] = ()) -> Storage:
+    def storage(self, removed: Sequence[UndoRecord] = (), leaving: Sequence[VolumeVerdict] = ()) -> Storage:
         from .storage import StorageReader  # most runs never look at storage, and a module compiles what it imports
 
-        counted = tuple(removed)
+        counted = tuple(removed), tuple(leaving)
 
         def read() -> Storage:  # by one thread at a time
             self._reader = self._reader or StorageReader()
-            return self._reader.read(self._connection, counted)
+            return self._reader.read(self._connection, *counted)
 
         with translated():
             return self._looks.look(counted, read)

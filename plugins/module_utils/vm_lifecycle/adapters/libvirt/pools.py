@@ -12,10 +12,10 @@ from dataclasses import replace
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Set, Tuple
 from xml.etree import ElementTree
 
-from ...disks import Attachment, FileIdentity, Image, Volume
+from ...disks import Attachment, FileIdentity, Image, Volume, VolumeVerdict
 from ...policy.disk_rules import BESIDE, BLOCK, LOGICAL, UNPOOLED, judged
 from ..images import Images, identity
-from ..open_files import has_snapshots, on_network
+from ..open_files import has_snapshots, is_logical_volume, on_network
 
 #: Pool types whose volumes are files in one directory.
 DIRECTORY_TYPES = ("dir", "fs", "netfs", "vstorage")
@@ -153,6 +153,26 @@ class Pools:
             for name, place in self.directories.items():
                 if place == real or _is_below(place, real):
                     yield replace(use, image=Image(name))
+
+
+def place(pool: Any, volume: str) -> Optional[str]:
+    """Where a volume would be that a pool does not know (any more), None where a name does not tell that. Raises libvirtError."""
+    root = ElementTree.fromstring(pool.XMLDesc())
+    directory = root.findtext("target/path")
+    return os.path.join(directory, volume) if directory and root.get("type") in (*DIRECTORY_TYPES, LOGICAL) else None
+
+
+def raw_file(disk: VolumeVerdict) -> List[File]:
+    """The file of a disk that was raw, while it is the one that was judged; of none that can't be looked at."""
+    judged_as = disk.identity
+    try:
+        now = identity(disk.path) if disk.raw and judged_as is not None else None
+        if now is None or judged_as is None:
+            return []
+        same = is_logical_volume(disk.path, judged_as.serial) if judged_as.serial else now.lasting == judged_as.lasting
+    except OSError:
+        return []
+    return [now.file] if same else []
 
 
 def _is_below(path: str, directory: str) -> bool:

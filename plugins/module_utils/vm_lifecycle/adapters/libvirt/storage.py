@@ -13,10 +13,11 @@ from xml.etree import ElementTree
 from ...disks import Attachment, FileIdentity, Image, Storage, Volume
 from ..images import Images
 from ..open_files import loop_devices
-from .definitions import FileReference, domain_files, qemu_arguments, snapshot_files
-from .pools import File, Pools
+from .definitions import FileReference, VolumePath, domain_files, qemu_arguments, snapshot_files
+from .pools import File, Pools, place, raw_file
 
 if TYPE_CHECKING:
+    from ...disks import VolumeVerdict
     from ...removals import UndoRecord
 
 try:
@@ -33,20 +34,22 @@ class StorageReader:
         #: Files that the last look found to be raw disks of some VM.
         self.raw: FrozenSet[File] = frozenset()
 
-    def read(self, connection: Any, removed: Sequence[UndoRecord] = ()) -> Storage:
+    def read(
+        self, connection: Any, removed: Sequence[UndoRecord] = (), leaving: Sequence[VolumeVerdict] = ()
+    ) -> Storage:
         """The whole view; what could not be looked at is named in problems. Nothing is refreshed or opened for writing."""
-        look = _Look(connection, self._images)
+        look = _Look(connection, self._images, {file for disk in leaving for file in raw_file(disk)})
         seen = look.storage(removed)
         self.raw = frozenset(look.raw)
         return seen
 
 
 class _Look:
-    def __init__(self, connection: Any, images: Images) -> None:
+    def __init__(self, connection: Any, images: Images, raw: Set[File]) -> None:
         self._connection = connection
         self._images = images
         self._problems: List[str] = []
-        self.raw: Set[File] = set()
+        self.raw = raw
         self._arguments: Dict[Tuple[str, str], str] = {}
         self._pools = Pools(images, self.raw, self._problems)
 
@@ -92,16 +95,23 @@ class _Look:
                 self._problems.append(f"VM {name}: {error}")
             return []
         there.add(uuid)
-        return self._uses(uuid, name, definitions, snapshots)
+        return self._uses(uuid, name, definitions, snapshots, self._volume_path)
 
     def _of_record(self, record: UndoRecord) -> List[Attachment]:
-        """Uses of a VM that was removed and can be brought back."""
-        return self._uses(record.uuid, record.name, [record.saved.xml], record.saved.snapshots)
+        """Uses of a VM that was removed and can be brought back. Where its volumes were, it says itself, should they be gone."""
+        known = {(verdict.pool, verdict.name): verdict.path for verdict in record.volumes}
 
-    def _uses(self, uuid: str, name: str, definitions: List[str], snapshots: Sequence[str]) -> List[Attachment]:
+        def path(pool: str, volume: str) -> Optional[str]:
+            return self._volume_path(pool, volume) or known.get((pool, volume))
+
+        return self._uses(record.uuid, record.name, [record.saved.xml], record.saved.snapshots, path)
+
+    def _uses(
+        self, uuid: str, name: str, definitions: List[str], snapshots: Sequence[str], volume_path: VolumePath
+    ) -> List[Attachment]:
         try:
-            found = [reference for xml in definitions for reference in domain_files(xml, self._volume_path)]
-            found += [reference for xml in snapshots for reference in snapshot_files(xml, self._volume_path)]
+            found = [reference for xml in definitions for reference in domain_files(xml, volume_path)]
+            found += [reference for xml in snapshots for reference in snapshot_files(xml, volume_path)]
             arguments = "\n".join(filter(None, map(qemu_arguments, definitions)))
         except (ValueError, ElementTree.ParseError) as error:
             self._problems.append(f"VM {name}: {error}")
@@ -156,9 +166,10 @@ class _Look:
 
     def _volume_path(self, pool: str, volume: str) -> Optional[str]:
         try:
-            path: str = self._connection.storagePoolLookupByName(pool).storageVolLookupByName(volume).path()
-        except libvirt.libvirtError:
-            return None
+            found = self._connection.storagePoolLookupByName(pool)
+            path: str = found.storageVolLookupByName(volume).path()
+        except libvirt.libvirtError as error:
+            return place(found, volume) if error.get_error_code() == libvirt.VIR_ERR_NO_STORAGE_VOL else None
         return path
 
 
