@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import libvirt
 import pytest
+from vm_lifecycle.adapters.images import identity
 from vm_lifecycle.adapters.libvirt import deletion, redefinition
 from vm_lifecycle.adapters.sqlite_store import SqliteStore
 from vm_lifecycle.disks import VolumeVerdict
@@ -138,18 +140,20 @@ def test_a_guests_own_header_keeps_no_others_disk(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_is_no_more_what_was_judged_is_read(tmp_path: Path) -> None:
-    """Under a name that was a raw disk of a removal, somebody puts an overlay of the victim's disk."""
+    """Under the name of a raw disk that is being removed, somebody puts an overlay of the victim's disk."""
     bed = Bed(tmp_path)
-    victim = bed.volume("victim")
-    evil = bed.volume("evil", BROKEN)
-    bed.vm(1, "evil", disk(evil, "raw"))
-    bed.sweep()
-    bed.refused = 1
-    bed.sweep()
-    evil.write_bytes(qcow2(str(victim)))
-    bed.vm(2, "victim", disk(victim))
-    bed.sweep(3)
-    assert bed.files() == ["evil", "victim"], "what an image is built on stays"
+    victim, evil = bed.volume("victim"), bed.volume("evil", qcow2(str(bed.pool / "victim")))
+    leaving = VolumeVerdict(str(evil), True, "only_user", "bench", "evil", identity=identity(str(evil)), raw=True)
+
+    def below(*disks: VolumeVerdict) -> list[str]:
+        volumes = bed.bench.hypervisor.storage((), disks).volumes
+        return [path for volume in volumes for path, _identity in volume.image.chain]
+
+    assert below() == below(replace(leaving, raw=False)) == below(replace(leaving, identity=None)) == [str(victim)]
+    assert below(leaving) == []
+    evil.write_bytes(evil.read_bytes() + b"\0")
+    assert below(leaving) == [str(victim)]
+    assert below(replace(leaving, identity=identity(str(evil)))) == []
 
 
 def test_a_volume_that_is_gone_keeps_no_other_disk(tmp_path: Path) -> None:
