@@ -211,7 +211,7 @@ class Sweep:
         guard, until = do.Guard(domain.uuid, carried.digest), self._undo_until()
         schedule = entry.schedule or {}
         if schedules.given_up(schedule, policy.limit("max_cleanup_attempts")):
-            schedule = schedules.cleared(schedule)  # it was named
+            schedule = schedules.cleared(schedule)  # a person named it
         intent = Intent(
             domain.uuid, domain.name, carried.digest or "", "", entry.verdicts, schedule=schedule, undo_until=until,
             revision=carried.revision,
