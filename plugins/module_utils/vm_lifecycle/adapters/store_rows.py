@@ -61,8 +61,14 @@ def _remember_boot(database: sqlite3.Connection, change: RememberBoot) -> None:
     database.execute("INSERT OR REPLACE INTO boot VALUES (1, ?)", (json.dumps(asdict(change.run)),))
 
 
+def encodable(value: Any) -> Any:
+    """A value of a column. A file's name need be no text: its odd bytes are written out, or the row could not be."""
+    return value.encode("utf-8", "backslashreplace").decode("utf-8") if isinstance(value, str) else value
+
+
 def _log(database: sqlite3.Connection, line: LogOperation) -> None:
-    row = (line.at_unix, line.uuid, line.name, line.operation, line.outcome, line.message)
+    columns = (line.at_unix, line.uuid, line.name, line.operation, line.outcome, line.message)
+    row = tuple(encodable(column) for column in columns)
     database.execute(
         "INSERT INTO operations (at_unix, uuid, name, operation, outcome, message) VALUES (?, ?, ?, ?, ?, ?)", row
     )
