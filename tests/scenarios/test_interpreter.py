@@ -76,6 +76,46 @@ def test_the_uuid_is_back_before_the_disks_are_deleted() -> None:
     assert not machine.store["intents"]
 
 
+def half_deleted() -> Machine:
+    """A removal that deleted one of two disks: the pool of the other one was away for a moment."""
+    disks = ["/pool/a", {"path": "/p2/b", "target": "vdb"}]
+    machine = Machine(build({"domains": [{**DUE, "files": disks}], "pools": [{}, {"name": "p2", "path": "/p2"}]}))
+
+    def watch(at: Machine, _number: int) -> None:
+        at.state["pools"][1]["active"] &= "undefine" not in at.effects[-1]
+
+    machine.after_effect = watch
+    assert call(machine, SWEEP)["failed"]
+    machine.after_effect = None
+    machine.state["pools"][1]["active"] = True
+    assert (set(machine.state["files"]), len(machine.store["intents"])) == ({"/p2/b"}, 1)
+    return machine
+
+
+def test_another_vm_has_the_uuid_when_a_disk_is_left() -> None:
+    """The disk stays, and is no secret: nothing says that nothing was deleted."""
+    machine = half_deleted()
+    act(machine, {"do": "define", "name": "ci-1", "uuid": 1, "state": "shutoff", "files": ["/pool/c"]})
+    (row,) = call(machine, SWEEP)["vms"]
+    assert (row["decision"], "p2/b" in row["message"], "before" in row["message"]) == (
+        "rolled_back",
+        True,
+        False,
+    )
+    (line,) = [line for line in machine.store["operations"] if "rolled back" in line["message"]]
+    assert (line["outcome"], "p2/b" in line["message"]) == ("failed", True)
+    assert (set(machine.state["files"]), machine.store["intents"]) == ({"/p2/b", "/pool/c"}, {})
+
+
+def test_the_same_vm_still_has_the_uuid() -> None:
+    """Killed before it was undefined: no disk was deleted, and nobody has to look."""
+    machine = Machine(build({"domains": [DUE]}))
+    interrupted(machine, SWEEP, 4, "kill")
+    assert [kept["armed"] for kept in machine.store["intents"].values()] == [True]
+    assert [row["decision"] for row in call(machine, SWEEP)["vms"]] == ["rolled_back", "removed"]
+    assert [line for line in machine.store["operations"] if line["outcome"] == "failed"] == []
+
+
 def test_a_plan_is_carried_out_once() -> None:
     """The same plan again finds no VM any more."""
     machine = Machine(build({"domains": [DUE]}))
