@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from vm_lifecycle.errors import EffectError
 from vm_lifecycle.model import ClockMemory
 from vm_lifecycle.plans import Entry
 from vm_lifecycle.removal import REMOVAL
+from vm_lifecycle.run import run
 from vm_lifecycle.tasks.cleanup import TASK
 
 from tests.fakes.build import build, uuid_of
@@ -164,3 +166,37 @@ def test_an_older_look_does_not_overwrite_a_newer_declaration() -> None:
     call(machine, {"task": "vm_persistence", "arguments": {"name": "a", "state": "held"}})
     carried_out(plan, machine)
     assert machine.store["records"][uuid_of(1)]["revision"] == 2
+
+
+def swept(machine: Machine, *odd: str) -> dict[str, Any]:
+    """A sweep on a host that can't take some locks."""
+    world = ports(machine)
+    claim = world.host.claim
+
+    def refused(uuid: str) -> AbstractContextManager[bool]:
+        if uuid in odd:
+            raise EffectError("effect_failed", f"a lock can't be taken, see to that path: {uuid}")
+        return claim(uuid)
+
+    world.host.claim = refused  # type: ignore[method-assign]
+    return run(TASK, {}, world)
+
+
+@pytest.mark.parametrize(("odd", "left"), [(("removal-0",), set()), ((uuid_of(1),), {"a"})])
+def test_a_lock_that_can_not_be_taken(odd: tuple[str, ...], left: set[str]) -> None:
+    """A place without one is no place; a VM without one fails alone."""
+    machine = Machine(build({"domains": [{**DUE, "name": name, "files": [f"/pool/{name}"]} for name in "abc"]}))
+    result = swept(machine, *odd)
+    assert {row["name"] for row in result["vms"] if row["decision"] == "failed"} == left
+    assert {domain["name"] for domain in machine.state["domains"]} == left
+
+
+def test_no_lock_of_a_place_can_be_taken() -> None:
+    """Nobody waits for one, and the message names it."""
+    machine = Machine(build({"domains": [DUE]}))
+    places = [f"removal-{number}" for number in range(10)]
+    began = machine.clock["now"]
+    (row,) = swept(machine, *places)["vms"]
+    assert (row["decision"], row["reason"]) == ("failed", "effect_failed")
+    assert ("removal-0" in row["message"], machine.clock["now"]) == (True, began)
+    assert machine.find(uuid_of(1)) is not None

@@ -8,7 +8,7 @@ Every VM is claimed before it is touched and re-read before each step; a chain s
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any, Callable, Dict, Iterator, List, Sequence, Type
 
@@ -81,13 +81,22 @@ def _in_turn(run: Run, chain: Chain, handlers: Handlers) -> None:
 
 @contextmanager
 def _place(run: Run) -> Iterator[None]:
+    """A place whose lock can't be taken is none; the others are left."""
     host, began = run.world.host, run.world.host.clock().boottime
     while True:
+        problems: List[EffectError] = []
         for number in range(run.conduct.workers):
-            with host.claim(f"removal-{number}") as free:
+            with ExitStack() as held:
+                try:
+                    free = held.enter_context(host.claim(f"removal-{number}"))
+                except EffectError as error:
+                    problems.append(error)
+                    continue
                 if free:
                     yield
                     return
+        if len(problems) == run.conduct.workers:
+            raise problems[0]
         if host.clock().boottime - began > SLOT_WAIT:
             raise EffectError("busy", "as many removals as max_concurrent_cleanups allows are going on")
         host.sleep(POLL)
