@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from vm_lifecycle.adapters.linux_host import UNIT_LINKS, LinuxHost
-from vm_lifecycle.errors import LifecycleError
+from vm_lifecycle.adapters.linux_host import UNIT_LINKS, LinuxHost, TalkingHost
+from vm_lifecycle.errors import EffectError, LifecycleError
 from vm_lifecycle.host_changes import LogOperation
 from vm_lifecycle.ports import Host
 from vm_lifecycle.removals import Hooks
@@ -315,3 +317,45 @@ def test_claims_leave_no_files(tmp_path: Path) -> None:
     with host.claim(UUID):
         assert list((tmp_path / "claims").iterdir()) != []
     assert list((tmp_path / "claims").iterdir()) == []
+
+
+@pytest.mark.parametrize("odd", ["link", "directory", "no directory"])
+def test_a_lock_that_can_not_be_taken(tmp_path: Path, odd: str) -> None:
+    """It names the path; the locks of other VMs are as good as ever."""
+    host = LinuxHost(tmp_path / "claims", tmp_path)
+    if odd == "no directory":
+        (tmp_path / "claims").write_text("")
+    else:
+        path = tmp_path / "claims" / f"{UUID}.lock"
+        path.parent.mkdir()
+        path.symlink_to("/nowhere") if odd == "link" else path.mkdir()
+        with host.claim(OTHER) as free:
+            assert free
+    with pytest.raises(EffectError, match=str(tmp_path / "claims")), host.claim(UUID):
+        raise AssertionError
+
+
+def test_a_lock_that_can_not_be_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is let go all the same."""
+
+    def refused(self: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(1, "Operation not permitted", str(self))
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    host = LinuxHost(tmp_path / "claims", tmp_path)
+    for _time in range(2):
+        with host.claim(UUID) as free:
+            assert free
+
+
+def test_progress_that_nobody_reads_any_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What goes on goes on."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w", buffering=1) as stream:
+        monkeypatch.setattr(sys, "stderr", stream)
+        for _time in range(2):
+            TalkingHost(tmp_path, tmp_path).progress("hello")
+        with suppress(BrokenPipeError):
+            stream.close()
+    TalkingHost(tmp_path, tmp_path).progress("hello")  # to a stream that is closed

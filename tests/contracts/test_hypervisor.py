@@ -372,6 +372,37 @@ def test_snapshots_come_back(own: LibvirtBench) -> None:
     assert handle.snapshotCurrent().getName() == "one"
 
 
+def half_undefined(handle: libvirt.virDomain, _flags: int) -> None:
+    """As libvirt's QEMU driver does it when NVRAM, say, can't be removed: what it knew of snapshots is dropped by then."""
+    for each in handle.listAllSnapshots():
+        each.delete()  # the test driver has no more of them
+    raise libvirt.libvirtError("failed to remove nvram")
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_an_undefinition_that_fails_loses_no_snapshots(
+    own: LibvirtBench, monkeypatch: pytest.MonkeyPatch, again: bool
+) -> None:
+    """The undo record that has them goes when the VM stays. What can't be put back is said."""
+    own.define(A, "a", [own.file("a.img")])
+    handle = own.connection.lookupByUUIDString(A)
+    for name in ("one", "two"):
+        handle.snapshotCreateXML(f"<domainsnapshot><name>{name}</name></domainsnapshot>", 0)
+    before = sorted(each.getXMLDesc() for each in handle.listAllSnapshots())
+
+    def refused(*_given: object) -> None:
+        raise libvirt.libvirtError("no")
+
+    monkeypatch.setattr(libvirt.virDomain, "undefineFlags", half_undefined)
+    if not again:
+        monkeypatch.setattr(libvirt.virDomain, "snapshotCreateXML", refused)
+    with pytest.raises(EffectError, match="nvram" if again else "nvram.*could not take its snapshots back"):
+        own.hypervisor.undefine(A, True)
+    monkeypatch.undo()
+    assert sorted(each.getXMLDesc() for each in handle.listAllSnapshots()) == (before if again else [])
+    assert not again or handle.snapshotCurrent().getName() == "two"
+
+
 def test_what_can_not_come_back_whole_stays_away(own: LibvirtBench) -> None:
     """A snapshot that libvirt refuses: the next attempt finds everything as it was."""
     own.define(A, "a")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
@@ -17,6 +18,7 @@ from vm_lifecycle.model import ClockMemory
 from vm_lifecycle.plans import Entry
 from vm_lifecycle.removal import REMOVAL
 from vm_lifecycle.removals import Intent
+from vm_lifecycle.run import run
 from vm_lifecycle.tasks.cleanup import TASK
 
 from tests.fakes.build import build, uuid_of
@@ -79,6 +81,46 @@ def test_the_uuid_is_back_before_the_disks_are_deleted() -> None:
     assert [chain.error and chain.error.code for chain in chains] == ["changed_meanwhile"]
     assert "/pool/a" in machine.state["files"]
     assert not machine.store["intents"]
+
+
+def half_deleted() -> Machine:
+    """A removal that deleted one of two disks: the pool of the other one was away for a moment."""
+    disks = ["/pool/a", {"path": "/p2/b", "target": "vdb"}]
+    machine = Machine(build({"domains": [{**DUE, "files": disks}], "pools": [{}, {"name": "p2", "path": "/p2"}]}))
+
+    def watch(at: Machine, _number: int) -> None:
+        at.state["pools"][1]["active"] &= "undefine" not in at.effects[-1]
+
+    machine.after_effect = watch
+    assert call(machine, SWEEP)["failed"]
+    machine.after_effect = None
+    machine.state["pools"][1]["active"] = True
+    assert (set(machine.state["files"]), len(machine.store["intents"])) == ({"/p2/b"}, 1)
+    return machine
+
+
+def test_another_vm_has_the_uuid_when_a_disk_is_left() -> None:
+    """The disk stays, and is no secret: nothing says that nothing was deleted."""
+    machine = half_deleted()
+    act(machine, {"do": "define", "name": "ci-1", "uuid": 1, "state": "shutoff", "files": ["/pool/c"]})
+    (row,) = call(machine, SWEEP)["vms"]
+    assert (row["decision"], "p2/b" in row["message"], "before" in row["message"]) == (
+        "rolled_back",
+        True,
+        False,
+    )
+    (line,) = [line for line in machine.store["operations"] if "rolled back" in line["message"]]
+    assert (line["outcome"], "p2/b" in line["message"]) == ("failed", True)
+    assert (set(machine.state["files"]), machine.store["intents"]) == ({"/p2/b", "/pool/c"}, {})
+
+
+def test_the_same_vm_still_has_the_uuid() -> None:
+    """Killed before it was undefined: no disk was deleted, and nobody has to look."""
+    machine = Machine(build({"domains": [DUE]}))
+    interrupted(machine, SWEEP, 4, "kill")
+    assert [kept["armed"] for kept in machine.store["intents"].values()] == [True]
+    assert [row["decision"] for row in call(machine, SWEEP)["vms"]] == ["rolled_back", "removed"]
+    assert [line for line in machine.store["operations"] if line["outcome"] == "failed"] == []
 
 
 def test_a_plan_is_carried_out_once() -> None:
@@ -164,3 +206,37 @@ def test_an_older_look_does_not_overwrite_a_newer_declaration() -> None:
     call(machine, {"task": "vm_persistence", "arguments": {"name": "a", "state": "held"}})
     carried_out(plan, machine)
     assert machine.store["records"][uuid_of(1)]["revision"] == 2
+
+
+def swept(machine: Machine, *odd: str) -> dict[str, Any]:
+    """A sweep on a host that can't take some locks."""
+    world = ports(machine)
+    claim = world.host.claim
+
+    def refused(uuid: str) -> AbstractContextManager[bool]:
+        if uuid in odd:
+            raise EffectError("effect_failed", f"a lock can't be taken, see to that path: {uuid}")
+        return claim(uuid)
+
+    world.host.claim = refused  # type: ignore[method-assign]
+    return run(TASK, {}, world)
+
+
+@pytest.mark.parametrize(("odd", "left"), [(("removal-0",), set()), ((uuid_of(1),), {"a"})])
+def test_a_lock_that_can_not_be_taken(odd: tuple[str, ...], left: set[str]) -> None:
+    """A place without one is no place; a VM without one fails alone."""
+    machine = Machine(build({"domains": [{**DUE, "name": name, "files": [f"/pool/{name}"]} for name in "abc"]}))
+    result = swept(machine, *odd)
+    assert {row["name"] for row in result["vms"] if row["decision"] == "failed"} == left
+    assert {domain["name"] for domain in machine.state["domains"]} == left
+
+
+def test_no_lock_of_a_place_can_be_taken() -> None:
+    """Nobody waits for one, and the message names it."""
+    machine = Machine(build({"domains": [DUE]}))
+    places = [f"removal-{number}" for number in range(10)]
+    began = machine.clock["now"]
+    (row,) = swept(machine, *places)["vms"]
+    assert (row["decision"], row["reason"]) == ("failed", "effect_failed")
+    assert ("removal-0" in row["message"], machine.clock["now"]) == (True, began)
+    assert machine.find(uuid_of(1)) is not None

@@ -8,7 +8,7 @@ Every VM is claimed before it is touched and re-read before each step; a chain s
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any, Callable, Dict, Iterator, List, Sequence, Type
 
@@ -81,13 +81,22 @@ def _in_turn(run: Run, chain: Chain, handlers: Handlers) -> None:
 
 @contextmanager
 def _place(run: Run) -> Iterator[None]:
+    """A place whose lock can't be taken is none; the others are left."""
     host, began = run.world.host, run.world.host.clock().boottime
     while True:
+        problems: List[EffectError] = []
         for number in range(run.conduct.workers):
-            with host.claim(f"removal-{number}") as free:
+            with ExitStack() as held:
+                try:
+                    free = held.enter_context(host.claim(f"removal-{number}"))
+                except EffectError as error:
+                    problems.append(error)
+                    continue
                 if free:
                     yield
                     return
+        if len(problems) == run.conduct.workers:
+            raise problems[0]
         if host.clock().boottime - began > SLOT_WAIT:
             raise EffectError("busy", "as many removals as max_concurrent_cleanups allows are going on")
         host.sleep(POLL)
@@ -229,7 +238,7 @@ def _drop_record(run: Run, _chain: Chain, action: do.DropRecord) -> None:
     run.later(Forget(action.uuid), Remember(Record(action.uuid, action.name, action.revision, "")))
 
 
-def _drop_intent(run: Run, _chain: Chain, action: do.DropIntent) -> None:
+def _drop_intent(run: Run, chain: Chain, action: do.DropIntent) -> None:
     """Only what the claim confirms: another run may have come further with this removal since it was looked at."""
     intent = next((intent for intent in run.world.store.intents() if intent.uuid == action.uuid), None)
     gone = run.world.hypervisor.domain(action.uuid) is None
@@ -240,7 +249,19 @@ def _drop_intent(run: Run, _chain: Chain, action: do.DropIntent) -> None:
     purged = intent is not None and intent.purge and action.completed
     if never_undefined or purged:
         run.world.store.drop_undo(action.uuid)
+    if intent is not None and not gone and not action.completed and _leaves_disks(run, intent):
+        run.later(run.log(chain.entry, "remove", "failed", f"{chain.entry.message}; delete by hand what no VM needs"))
     run.world.store.drop_intent(action.uuid)
+
+
+def _leaves_disks(run: Run, intent: Intent) -> bool:
+    """Whether a VM that came back is another one than was removed: disks of that one may be left, and nobody else's any more."""
+    if not intent.armed or intent.undo_until or not any(verdict.remove for verdict in intent.volumes):
+        return False
+    try:
+        return run.world.hypervisor.definition(intent.uuid) != intent.definition
+    except EffectError:
+        return True  # it can't be told
 
 
 #: What keeps running VMs within their limits.

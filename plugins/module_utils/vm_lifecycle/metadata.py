@@ -70,7 +70,7 @@ def read(domain: Domain, record: Optional[Record]) -> Declaration:
     if domain.metadata is None:
         return Declaration("not_managed", "")
     mark = digest(domain.metadata)
-    if record and record.digest == mark:  # written or accepted by us before: no need to validate it again
+    if record and record.document and record.digest == mark:  # written or accepted by us before, so valid
         return Declaration("", "", mark, record.document)
     declaration = _validated(domain, mark)
     if not declaration.valid or record is None:

@@ -219,7 +219,7 @@ class Host(Strained, Protocol):
         """Wait."""
 
     def claim(self, uuid: str) -> ContextManager[bool]:
-        """Hold a VM against other runs while the context lasts; yields False when another run holds it."""
+        """Hold a VM against other runs while the context lasts; yields False when another run holds it. Raises EffectError on entry."""
 
     def features(self) -> FrozenSet[str]:
         """Features whose units are enabled: cleanup, boot, supervisor, snapshots."""
@@ -258,7 +258,7 @@ class Host(Strained, Protocol):
         """Hand an event, a JSON object, to the hooks, within their time limit. Returns what went wrong, or ""."""
 
     def progress(self, message: str) -> None:
-        """Say what is going on to whoever watches a long run."""
+        """Say what is going on to whoever watches a long run. Never fails."""
 
 
 @dataclass(frozen=True)

@@ -108,6 +108,12 @@ def test_what_the_store_knows_is_taken_from_there() -> None:
     assert metadata.read(Domain(UUID, "a", "running", metadata=text()), known).document is known.document
 
 
+def test_a_record_without_its_document() -> None:
+    """Damage of the store is no word on what was declared."""
+    known = Record(UUID, "a", 3, metadata.digest(text()) or "", {})
+    assert metadata.read(Domain(UUID, "a", "running", metadata=text()), known).reason == "metadata_edited"
+
+
 def test_encode() -> None:
     """The same document is the same text, in ASCII, whatever it holds."""
     one = metadata.encode({"b": "ü]]>\n&", "a": 1})

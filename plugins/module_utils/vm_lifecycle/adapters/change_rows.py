@@ -30,7 +30,7 @@ from ..times import iso
 from . import snapshot_rows
 from .durable_files import decoded
 from .removal_rows import NOTICE_COLUMNS
-from .store_rows import decode_schedule
+from .store_rows import decode_schedule, encodable
 
 TOMBSTONE = '%"document": {}%'  # as JSON, a record of which only the revision is known
 
@@ -69,7 +69,7 @@ def _drop_plan(database: sqlite3.Connection, change: DropPlan) -> None:
 
 
 def _queue_notice(database: sqlite3.Connection, change: QueueNotice) -> None:
-    values = tuple(asdict(change.notice).values())
+    values = tuple(encodable(value) for value in asdict(change.notice).values())
     marks = ", ".join("?" * len(values))
     database.execute(f"INSERT OR IGNORE INTO notices ({NOTICE_COLUMNS}) VALUES ({marks})", values)
 
@@ -78,7 +78,7 @@ def _notice_tried(database: sqlite3.Connection, change: NoticeTried) -> None:
     delivered = 0 if change.error else change.at_unix
     database.execute(
         "UPDATE notices SET attempts = attempts + 1, error = ?, delivered_unix = ? WHERE key = ?",
-        (change.error, delivered, change.key),
+        (encodable(change.error), delivered, encodable(change.key)),
     )
 
 

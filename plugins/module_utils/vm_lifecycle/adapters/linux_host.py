@@ -14,13 +14,13 @@ import sys
 import threading
 import time
 from collections import deque
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone, tzinfo
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, FrozenSet, Iterator, List, Mapping, Optional, Sequence
 
-from ..errors import refuse
+from ..errors import EffectError, refuse
 from ..model import ClockReading, Pressure
 
 if TYPE_CHECKING:
@@ -96,14 +96,18 @@ class LinuxHost:
     @contextmanager
     def claim(self, uuid: str) -> Iterator[bool]:
         """A kernel lock on the VM's file: it dies with its holder, so a killed run leaves nothing behind."""
-        self._claims.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self._claims / f"{uuid}.lock"
-        descriptor = _lock(path)
+        try:
+            self._claims.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = _lock(path)
+        except OSError as error:
+            raise EffectError("effect_failed", f"a lock can't be taken, see to that path: {error}") from error
         try:
             yield descriptor is not None
         finally:
             if descriptor is not None:
-                path.unlink(missing_ok=True)
+                with suppress(OSError):  # a file that stays locks nobody out
+                    path.unlink(missing_ok=True)
                 os.close(descriptor)
 
     def features(self) -> FrozenSet[str]:
@@ -269,8 +273,9 @@ class TalkingHost(LinuxHost):
         from .journal import status
 
         status(printable(message))
-        sys.stderr.write(f"{printable(message)}\n")
-        sys.stderr.flush()
+        with suppress(OSError, ValueError):  # whoever read it has left, and what goes on goes on
+            sys.stderr.write(f"{printable(message)}\n")
+            sys.stderr.flush()
 
 
 def printable(text: str) -> str:

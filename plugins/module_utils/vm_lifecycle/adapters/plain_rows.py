@@ -13,17 +13,26 @@ from ..times import iso
 
 Plain = TypeVar("Plain")
 #: Annotation of a field -> types that JSON may have for it.
-TYPES = {"str": (str,), "int": (int,), "float": (int, float)}
+TYPES = {"str": (str,), "int": (int,), "float": (int, float), "bool": (bool,)}
 #: Fields that are times.
-MOMENTS = ("at_unix", "began_unix", "ended_unix")
+MOMENTS = (
+    "at_unix", "began_unix", "ended_unix", "created_unix", "confirmed_unix", "started_unix", "removed_unix", "until_unix",
+    "undo_until", "last_state_change",
+)  # fmt: skip
 
 
 def plain(kind: Type[Plain], stored: Any) -> Plain:
     """A noun whose fields are texts and numbers, each of its own type. Raises ValueError, TypeError or KeyError."""
-    value = kind(**stored)
-    for field in fields(kind):  # type: ignore[arg-type]
-        found = getattr(value, field.name)
-        if type(found) not in TYPES[str(field.type)] or (isinstance(found, float) and not math.isfinite(found)):
+    return typed(kind(**stored))
+
+
+def typed(value: Plain) -> Plain:
+    """The same for a noun that was made already. Fields of other types are not looked at."""
+    for field in fields(value):  # type: ignore[arg-type]
+        found, types = getattr(value, field.name), TYPES.get(str(field.type))
+        if types is None:
+            continue
+        if type(found) not in types or (isinstance(found, float) and not math.isfinite(found)):
             raise ValueError(f"{field.name} is not of its type")
         if field.name in MOMENTS:
             iso(found)  # a time that no calendar has is none

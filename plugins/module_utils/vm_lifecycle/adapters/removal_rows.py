@@ -5,22 +5,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Tuple
+from xml.etree import ElementTree
 
 from ..disks import FileIdentity, SavedDomain, VolumeVerdict
 from ..removals import Intent, Notice, SeenVm, SweepPlan, UndoRecord
-from ..times import iso
+from .declared_rows import document, require, schedule, whole_number
+from .plain_rows import plain, typed
 
 NOTICE_COLUMNS = "key, kind, uuid, name, message, queued_unix, delivered_unix, attempts, error"
 
 
 def decode_plan(stored: Any) -> SweepPlan:
     """A SweepPlan."""
-    plan = SweepPlan(**{**stored, "vms": tuple(SeenVm(**vm) for vm in stored["vms"])})
-    iso(plan.created_unix)
-    for vm in plan.vms:
-        iso(vm.confirmed_unix)
-    return plan
+    return typed(SweepPlan(**{**stored, "vms": tuple(plain(SeenVm, vm) for vm in stored["vms"])}))
 
 
 def decode_notice(row: Any) -> Notice:
@@ -30,30 +28,40 @@ def decode_notice(row: Any) -> Notice:
 
 def decode_intent(stored: Any) -> Intent:
     """An Intent. One of an earlier version has fewer fields, whose defaults say what it meant."""
-    intent = Intent(**{**stored, "volumes": _verdicts(stored["volumes"])})
-    iso(intent.started_unix)
-    if not isinstance(intent.schedule, dict) or not isinstance(intent.name, str):
-        raise ValueError("not an intent")
+    intent = typed(Intent(**{**stored, "volumes": _verdicts(stored["volumes"])}))
+    schedule(intent.schedule)
+    whole_number(intent.revision, "revision")
     return intent
 
 
 def decode_undo(stored: Any) -> UndoRecord:
-    """An UndoRecord."""
-    saved = SavedDomain(**{**stored["saved"], "snapshots": tuple(stored["saved"]["snapshots"])})
-    record = UndoRecord(**{**stored, "saved": saved, "volumes": _verdicts(stored["volumes"])})
-    iso(record.removed_unix)
-    iso(record.until_unix)
-    if not isinstance(record.document["revision"], int) or not isinstance(record.schedule, dict):
-        raise ValueError("not an undo record")
+    """An UndoRecord, whose XML is whole."""
+    saved = typed(SavedDomain(**{**stored["saved"], "snapshots": _texts(stored["saved"]["snapshots"])}))
+    record = typed(UndoRecord(**{**stored, "saved": saved, "volumes": _verdicts(stored["volumes"])}))
+    document(record.document)
+    schedule(record.schedule)
+    whole_number(record.document["revision"], "revision")
+    try:
+        ElementTree.fromstring(saved.xml)
+    except ElementTree.ParseError as error:
+        raise ValueError(str(error)) from error
     return record
 
 
-def _verdicts(stored: Any) -> Any:
+def _verdicts(stored: Any) -> Tuple[VolumeVerdict, ...]:
+    require(stored, list, "volumes")
     return tuple(
-        VolumeVerdict(**{
+        typed(VolumeVerdict(**{
             **verdict,
-            "used_by": tuple(verdict["used_by"]),
-            "identity": FileIdentity(**verdict["identity"]) if verdict["identity"] else None,
-        })
+            "used_by": _texts(verdict["used_by"]),
+            "identity": plain(FileIdentity, verdict["identity"]) if verdict["identity"] is not None else None,
+        }))
         for verdict in stored
     )  # fmt: skip
+
+
+def _texts(stored: Any) -> Tuple[str, ...]:
+    require(stored, list, "a list of texts")
+    for text in stored:
+        require(text, str, "a text")
+    return tuple(stored)

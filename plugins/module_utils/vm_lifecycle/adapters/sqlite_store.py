@@ -260,9 +260,12 @@ class SqliteStore(KeepingBooks, SnapshotBooks):
             if "no such" in str(error):  # a table or a column: it is no database of ours, whatever its version says
                 raise _Damaged from error
             raise EffectError("store_unusable", f"{self._database}: {error}") from error
+        except (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError) as error:
+            # what was to be written is odd, and not the file
+            raise EffectError("store_unusable", f"{self._database}: {error}") from error
         except sqlite3.DatabaseError as error:
             raise _Damaged from error
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError, TypeError, KeyError, OverflowError) as error:
             raise EffectError("store_unusable", f"{self._directory}: {error}") from error
 
 

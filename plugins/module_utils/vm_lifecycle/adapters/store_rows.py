@@ -17,7 +17,8 @@ from ..boots import BootRun, LastState, StartRecord
 from ..host_changes import LogOperation, RememberBoot, RememberClock, RememberStart, RememberState
 from ..model import ClockMemory, ClockReading, Document, Record
 from ..times import iso
-from .plain_rows import plain
+from .declared_rows import document, schedule, whole_number
+from .plain_rows import plain, typed
 
 if TYPE_CHECKING:
     from ..changes import StoreChange
@@ -61,8 +62,14 @@ def _remember_boot(database: sqlite3.Connection, change: RememberBoot) -> None:
     database.execute("INSERT OR REPLACE INTO boot VALUES (1, ?)", (json.dumps(asdict(change.run)),))
 
 
+def encodable(value: Any) -> Any:
+    """A value of a column. A file's name need be no text: its odd bytes are written out, or the row could not be."""
+    return value.encode("utf-8", "backslashreplace").decode("utf-8") if isinstance(value, str) else value
+
+
 def _log(database: sqlite3.Connection, line: LogOperation) -> None:
-    row = (line.at_unix, line.uuid, line.name, line.operation, line.outcome, line.message)
+    columns = (line.at_unix, line.uuid, line.name, line.operation, line.outcome, line.message)
+    row = tuple(encodable(column) for column in columns)
     database.execute(
         "INSERT INTO operations (at_unix, uuid, name, operation, outcome, message) VALUES (?, ?, ?, ?, ?, ?)", row
     )
@@ -79,17 +86,16 @@ WRITERS: Dict[type, Any] = {
 
 def decode_record(stored: Any) -> Record:
     """A Record."""
-    record = Record(**stored)
-    if not isinstance(record.revision, int) or (record.document and "persistence" not in record.document):
+    record = typed(Record(**stored))
+    whole_number(record.revision, "revision")
+    if document(record.document) and record.document.get("persistence") is None:
         raise ValueError("not a record")
     return record
 
 
 def decode_schedule(stored: Any) -> Document:
     """A VmCleanupSchedule."""
-    if not isinstance(stored, dict):
-        raise ValueError("not a schedule")
-    return stored
+    return schedule(stored)
 
 
 def decode_clock(stored: Any) -> ClockMemory:

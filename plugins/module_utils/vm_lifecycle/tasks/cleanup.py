@@ -98,7 +98,7 @@ def plan(request: Request, observed: Observed) -> do.Plan:
     _check_plan_id(request, observed)
     at = circumstances(request, observed)
     # a person who names VMs is not stopped by what others lost
-    lost = ("", "") if request.named else losses(observed, observed.known)
+    lost = ("", "") if request.by_person else losses(observed, observed.known)
     sweep = Sweep(request, observed, at, lost)
     begun = [] if request.state == "planned" else sweep.resumptions()  # a plan does nothing, not even that
     entries = sweep.entries()

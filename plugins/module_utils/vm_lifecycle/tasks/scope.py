@@ -32,13 +32,18 @@ class Request:
     #: The host has booted: only VMs that are declared to be deleted then are in question.
     at_boot: bool = False
 
+    @property
+    def by_person(self) -> bool:
+        """Whether a person named the VMs. What a boot names is nobody's wish to have it tried again."""
+        return bool(self.named) and not self.at_boot
+
 
 def circumstances(request: Request, observed: Observed) -> Circumstances:
     """What holds for all VMs of this sweep."""
     clock = judge(observed.clock, observed.memory)
     return Circumstances(
         observed.clock.now, clock, observed.clock.synchronised, request.policy, request.ignore,
-        bool(request.named), observed.pressure,
+        request.by_person, observed.pressure,
     )  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from ..removals import Intent, Notice
 from ..times import iso
 from .asking import ask, waits
 from .converge import observed_record
+from .resuming import put_away
 from .scope import Request, circumstances, plan_of, targets
 
 
@@ -211,7 +212,7 @@ class Sweep:
         guard, until = do.Guard(domain.uuid, carried.digest), self._undo_until()
         schedule = entry.schedule or {}
         if schedules.given_up(schedule, policy.limit("max_cleanup_attempts")):
-            schedule = schedules.cleared(schedule)  # it was named
+            schedule = schedules.cleared(schedule)  # a person named it
         intent = Intent(
             domain.uuid, domain.name, carried.digest or "", "", entry.verdicts, schedule=schedule, undo_until=until,
             revision=carried.revision,
@@ -267,12 +268,7 @@ def resumption(intent: Intent, exists: bool, observed: Observed, at: Circumstanc
     """What becomes of a removal that an earlier run left. exists: libvirt has the VM."""
     done = _completed(intent, observed)
     if exists or not intent.armed or done:
-        did = (
-            "was complete, its record is put away"
-            if done and not exists
-            else "was rolled back before anything was deleted"
-        )
-        message = f"{intent.name}: an interrupted removal {did}"
+        message = put_away(intent, exists, done)
         step = do.DropIntent(intent.uuid, done and not exists)
         return do.Entry(intent.uuid, intent.name, "rolled_back", "resumed", message, (step,))
     reason, detail = may_resume(at)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, List, Sequence
 from xml.etree import ElementTree
 
 from ...errors import EffectError
@@ -45,11 +45,16 @@ def undefine_flags(handle: Any, version: int, keep_nvram: bool, keep_tpm: bool) 
 def undefine(connection: Any, handle: Any, keep_nvram: bool, keep_tpm: bool) -> None:
     """Remove a definition. libvirt undefines a domain that was started meanwhile and leaves it running, transient: it gets its own back.
 
-    Raises EffectError changed_meanwhile then, and libvirtError.
+    Raises EffectError changed_meanwhile then, and libvirtError. A domain that stays keeps its snapshots.
     """
     definition = handle.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE)
-    uuid = handle.UUIDString()
-    handle.undefineFlags(undefine_flags(handle, connection.getLibVersion(), keep_nvram, keep_tpm))
+    uuid, snapshots = handle.UUIDString(), _snapshots(handle)
+    flags = undefine_flags(handle, connection.getLibVersion(), keep_nvram, keep_tpm)
+    try:
+        handle.undefineFlags(flags)
+    except libvirt.libvirtError as error:
+        _put_back(handle, snapshots, error)
+        raise
     try:
         running = connection.lookupByUUIDString(uuid).isActive()
     except libvirt.libvirtError:
@@ -80,17 +85,42 @@ def _has_checkpoints(handle: Any) -> bool:
         return False  # a driver without checkpoints has none
 
 
-def save(handle: Any) -> SavedDomain:
-    """All that define needs. The current snapshot is marked, which libvirt's own XML does not do."""
-    current = handle.snapshotCurrent().getName() if handle.hasCurrentSnapshot() else None
-    snapshots = [
+def _put_back(handle: Any, snapshots: List[str], error: Exception) -> None:
+    """libvirt drops what it knows of snapshots before files that it may not be able to remove, such as NVRAM."""
+    try:
+        left = {each.getName() for each in handle.listAllSnapshots()}
+    except libvirt.libvirtError:
+        return  # the domain went
+    try:
+        _redefine(handle, [xml for xml in snapshots if ElementTree.fromstring(xml).findtext("name") not in left])
+    except libvirt.libvirtError as lost:
+        said = f"{error}; it is still there, and libvirt could not take its snapshots back: {lost}"
+        raise EffectError("effect_failed", said) from lost
+
+
+def _redefine(handle: Any, snapshots: Sequence[str]) -> None:
+    for xml in snapshots:
+        current = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_CURRENT if xml.startswith(CURRENT) else 0
+        handle.snapshotCreateXML(xml, libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE | current)
+
+
+def _snapshots(handle: Any) -> List[str]:
+    """XML of its snapshots, parents first. The current one is marked, which libvirt's own XML does not do."""
+    found = handle.listAllSnapshots()
+    current = handle.snapshotCurrent().getName() if found and handle.hasCurrentSnapshot() else None
+    return parents_first([
         (CURRENT if each.getName() == current else "") + each.getXMLDesc(libvirt.VIR_DOMAIN_SNAPSHOT_XML_SECURE)
-        for each in handle.listAllSnapshots()
-    ]
+        for each in found
+    ])  # fmt: skip
+
+
+def save(handle: Any) -> SavedDomain:
+    """All that define needs."""
+    snapshots = _snapshots(handle)
     xml = handle.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE)
     from ...disks import SavedDomain  # of removals alone
 
-    return SavedDomain(xml, tuple(parents_first(snapshots)), bool(handle.autostart()))
+    return SavedDomain(xml, tuple(snapshots), bool(handle.autostart()))
 
 
 def define(connection: Any, saved: SavedDomain) -> None:
@@ -101,9 +131,7 @@ def define(connection: Any, saved: SavedDomain) -> None:
     _require_free(connection, saved.xml)
     handle = connection.defineXML(saved.xml)
     try:
-        for xml in saved.snapshots:
-            current = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_CURRENT if xml.startswith(CURRENT) else 0
-            handle.snapshotCreateXML(xml, libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE | current)
+        _redefine(handle, saved.snapshots)
         if saved.autostart:
             handle.setAutostart(1)
     except libvirt.libvirtError:

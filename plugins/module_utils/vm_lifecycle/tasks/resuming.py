@@ -1,0 +1,24 @@
+# Copyright: (c) 2026, vmops.lifecycle contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is said of a removal that an earlier run left, and that is not finished."""
+
+from __future__ import annotations
+
+from ..removals import Intent
+
+#: Disks that a message names.
+MENTIONED = 10
+
+
+def put_away(intent: Intent, exists: bool, done: bool) -> str:
+    """Why its record goes. Once it was armed, disks may be gone: which ones a record does not tell, so all are named."""
+    if done and not exists:
+        return f"{intent.name}: an interrupted removal was complete, its record is put away"
+    planned = [v for v in intent.volumes if v.remove]
+    if not intent.armed or intent.undo_until or not planned:
+        return f"{intent.name}: an interrupted removal was rolled back before anything was deleted"
+    named = [f"{v.pool}/{v.name}" if v.pool else v.path for v in planned[:MENTIONED]]
+    more = [f"and {len(planned) - MENTIONED} more"] if len(planned) > MENTIONED else []
+    said = f"since there is a VM with its UUID: it deletes nothing more of {', '.join([*named, *more])}"
+    return f"{intent.name}: an interrupted removal was rolled back, {said}"
