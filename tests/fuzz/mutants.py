@@ -60,7 +60,7 @@ MUTANTS: dict[str, list[Change]] = {
         ("tasks/undo.py", 'document = {**document, "revision"', 'document = {**record.document, "revision"'),
     ],
     "no undo record is kept": [("tasks/sweep.py", "do.KeepUndo(guard, carried.document), ", "")],
-    "disks that changed are given back": [("tasks/undo.py", "in changed_disks(record, usage)]", "in ()]")],
+    "disks that changed are given back": [("tasks/undo.py", "in changed_disks(record, usage, removed)]", "in ()]")],
     "claims are ignored": [
         ("apply.py", "            if free:\n                for action", "            if True:\n                for action"),
     ],

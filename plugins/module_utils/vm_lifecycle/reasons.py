@@ -171,7 +171,8 @@ VM_REASONS: Dict[str, Reason] = {
         "removed", "It was removed, and the call asked for its disks to go before the time for an undo is over."
     ),
     "superseded": Reason(
-        "kept", "A VM with its UUID exists again, so its undo record is dropped; its disks are not touched."
+        "kept or waiting",
+        "A VM with its UUID exists again. A sweep of the whole host drops its undo record, without touching its disks; that VM waits.",
     ),
     "restored": Reason(
         "restored or kept",

@@ -15,7 +15,7 @@ from ..model import Domain, Observed, Record
 from ..policy import declaration, departure
 from ..policy.gate import Circumstances, may_resume, timing
 from ..policy.storage import Usage, doubtful
-from ..policy.undo import SHARED, changed_disks, still_own
+from ..policy.undo import SHARED, changed_disks, left_by_us, still_own
 from ..removals import UndoRecord
 from ..times import iso
 from .scope import Request, circumstances
@@ -42,24 +42,27 @@ def over(request: Request, observed: Observed, at: Circumstances, leaving: Seque
     existing = {domain.uuid for domain in observed.domains}
     begun = {intent.uuid for intent in observed.intents}
     idle = [record for record in observed.undo if record.uuid not in begun]  # an interrupted removal comes first
-    superseded = [
-        do.Entry(
-            record.uuid, record.name, "kept", "superseded", f"{record.name}: a VM with its UUID exists again",
-            (do.DropUndo(record.uuid),),
-        )
-        for record in idle
-        if record.uuid in existing
-    ]  # fmt: skip
+    back = [record for record in idle if record.uuid in existing]
+    superseded = [_again(record, observed, at) for record in back]
     ended = [record for record in idle if record.uuid not in existing and record.until_unix <= at.now]
     return [*superseded, *_purges(ended, observed, at, ("undo_over", "the time for an undo is over"), leaving)]
+
+
+def _again(record: UndoRecord, observed: Observed, at: Circumstances) -> do.Entry:
+    """A VM that was being brought back when that call was killed, or one that has nothing to do with the record."""
+    if not _half_back(record, observed):
+        message = f"{record.name}: a VM with its UUID exists again"
+        return do.Entry(record.uuid, record.name, "kept", "superseded", message, (do.DropUndo(record.uuid),))
+    if at.policy.dry_run:
+        return do.Entry(record.uuid, record.name, "waiting", "dry_run_mode", f"{record.name}: dry_run_mode is on")
+    return _restore(record, observed)
 
 
 def _purges(
     records: Sequence[UndoRecord], observed: Observed, at: Circumstances, why: Tuple[str, str], leaving: Sequence[str]
 ) -> List[do.Entry]:
     """A disk that other removed VMs still use goes with the last of them, so their records are purged first."""
-    done = [kept.get("vm_name") for kept in observed.schedules.values() if kept.get("cleanup_status") == "completed"]
-    removed = frozenset(map(str, done)) | {record.name for record in observed.undo}
+    removed = left_by_us(observed)
     disks = {
         record.uuid: record.volumes if observed.storage is None else still_own(record, observed.storage, removed)
         for record in records
@@ -101,7 +104,8 @@ def _purge(
         reason, detail = against
     if reason:
         return do.Entry(record.uuid, record.name, "waiting", reason, f"{record.name}: {detail}", verdicts=disks)
-    steps = (do.Purge(record.uuid, disks), do.DeleteVolumes(record.uuid), do.Finish(record.uuid))
+    purge = do.Purge(record.uuid, disks, record.removed_unix, record.until_unix)
+    steps = (purge, do.DeleteVolumes(record.uuid), do.Finish(record.uuid))
     return do.Entry(
         record.uuid, record.name, "removed", why[0], f"{record.name}: {why[1]}", steps,
         verdicts=disks, schedule=record.schedule,
@@ -127,6 +131,7 @@ def restored(request: Request, observed: Observed) -> List[do.Entry]:
     usage = Usage(observed.storage) if observed.storage is not None else None
     names: Dict[str, Domain] = {domain.name: domain for domain in observed.domains}
     existing = {domain.uuid for domain in observed.domains}
+    removed = frozenset(record.uuid for record in observed.undo) - existing
     for record in found:
         if _half_back(record, observed):
             continue
@@ -138,7 +143,7 @@ def restored(request: Request, observed: Observed) -> List[do.Entry]:
         if usage is None:
             problems.append(Problem("storage_unreadable", observed.storage_problem, record.name))
         else:
-            problems += [Problem("disk_changed", text, record.name) for text in changed_disks(record, usage)]
+            problems += [Problem("disk_changed", text, record.name) for text in changed_disks(record, usage, removed)]
     if problems:
         raise LifecycleError(problems)
     return [*(_restore(record, observed) for record in found), *entries]
@@ -166,8 +171,11 @@ def _restore(record: UndoRecord, observed: Observed) -> do.Entry:
     write, drop = do.WriteMetadata(do.Guard(record.uuid, record.digest), text), do.DropUndo(record.uuid)
     steps: Tuple[do.Action, ...] = (do.Define(record.uuid, seen), write, drop)
     if _half_back(record, observed):
+        known = observed.records[record.uuid]
         carried = next(metadata.digest(domain.metadata) for domain in observed.domains if domain.uuid == record.uuid)
         steps = (do.KeepRecord(seen), write, drop) if carried == record.digest else (drop,)
+        if carried == record.digest or known.revision > document["revision"]:  # else we wrote that, when all was back
+            steps = (do.Complete(do.Guard(record.uuid, carried)), *steps)
     message = f"{record.name} is back as it was when it was removed {iso(record.removed_unix)}, shut off and held"
     return do.Entry(record.uuid, record.name, "restored", "restored", message, steps, after=document)
 
@@ -175,6 +183,9 @@ def _restore(record: UndoRecord, observed: Observed) -> do.Entry:
 def _records(request: Request, observed: Observed) -> Tuple[List[UndoRecord], List[do.Entry]]:
     """Undo records of the VMs that were named, and entries for VMs that exist and need no undo."""
     known = {record.uuid: record for record in observed.undo}
+    ambiguous = [problem for wish in request.named for problem in _several(wish, observed)]
+    if ambiguous:
+        raise LifecycleError(ambiguous)
     found, unknown, problems = resolve(request.named, _as_domains(observed), {})
     entries: List[do.Entry] = []
     records: List[UndoRecord] = []
@@ -189,6 +200,17 @@ def _records(request: Request, observed: Observed) -> Tuple[List[UndoRecord], Li
     if problems:
         raise LifecycleError(problems)
     return records, entries
+
+
+def _several(wish: Wish, observed: Observed) -> List[Problem]:
+    """A name that more than one removed VM had says nothing, and what is purged does not come back."""
+    meant = [record for record in observed.undo if record.name == wish.name]
+    if len(meant) < 2 or wish.uuid is not None:
+        return []
+    meant.sort(key=lambda record: (record.removed_unix, record.uuid))
+    listed = ", ".join(f"{record.uuid} (removed {iso(record.removed_unix)})" for record in meant)
+    message = f"{len(meant)} VMs of that name were removed; give the uuid of the one that is meant: {listed}"
+    return [Problem("ambiguous_name", message, wish.label, "name")]
 
 
 def _as_domains(observed: Observed) -> Sequence[Domain]:

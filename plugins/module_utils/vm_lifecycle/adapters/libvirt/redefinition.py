@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from ...errors import EffectError
+from .calls import translated
 from .definitions import has_nvram, has_tpm, parents_first
 
 if TYPE_CHECKING:
     from ...disks import SavedDomain
+    from .connections import Connections
 
 try:
     import libvirt
@@ -101,14 +103,27 @@ def define(connection: Any, saved: SavedDomain) -> None:
     _require_free(connection, saved.xml)
     handle = connection.defineXML(saved.xml)
     try:
-        for xml in saved.snapshots:
-            current = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_CURRENT if xml.startswith(CURRENT) else 0
-            handle.snapshotCreateXML(xml, libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE | current)
-        if saved.autostart:
-            handle.setAutostart(1)
+        complete(handle, saved)
     except libvirt.libvirtError:
         handle.undefineFlags(undefine_flags(handle, connection.getLibVersion(), keep_nvram=True, keep_tpm=True))
         raise
+
+
+def complete(handle: Any, saved: SavedDomain) -> bool:
+    """Snapshots and autostart flag for a domain that lacks some of them. Raises libvirtError and ParseError.
+
+    What is there stays as it is, and so does the snapshot that is the current one by now. Returns whether anything was missing.
+    """
+    there = {each.getName() for each in handle.listAllSnapshots()} if saved.snapshots else set()
+    missing = [xml for xml in saved.snapshots if ElementTree.fromstring(xml).findtext("name", "") not in there]
+    for xml in missing:
+        marked = xml.startswith(CURRENT) and not handle.hasCurrentSnapshot()
+        current = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_CURRENT if marked else 0
+        handle.snapshotCreateXML(xml, libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE | current)
+    switched = saved.autostart and not handle.autostart()
+    if switched:
+        handle.setAutostart(1)
+    return bool(missing or switched)
 
 
 def define_xml(connection: Any, xml: str) -> None:
@@ -136,3 +151,33 @@ def _plain(uuid: str) -> str:
         return str(UUID(uuid.strip()))
     except ValueError:
         return uuid
+
+
+class Redefining:
+    """To be mixed into what has the handles of domains."""
+
+    _connections: Connections
+
+    def _handle(self, uuid: str) -> Any:
+        raise NotImplementedError
+
+    def undefine(self, uuid: str, keep_nvram: bool, keep_tpm: bool = False) -> None:
+        """See Hypervisor."""
+        with translated(uuid):
+            undefine(self._connections.current(), self._handle(uuid), keep_nvram, keep_tpm)
+        self._connections.handles().pop(uuid, None)
+
+    def define(self, saved: SavedDomain) -> None:
+        """See Hypervisor."""
+        with translated():
+            define(self._connections.current(), saved)
+
+    def complete(self, uuid: str, saved: SavedDomain) -> bool:
+        """See Hypervisor."""
+        with translated(uuid):
+            return complete(self._handle(uuid), saved)
+
+    def define_xml(self, xml: str) -> None:
+        """See Hypervisor."""
+        with translated():
+            define_xml(self._connections.current(), xml)
