@@ -255,7 +255,7 @@ GATE: Tuple[Stage, ...] = (
     ),
     Stage(
         "May it go from now on?",
-        ("insane_clock", "clock_unsynchronised", "cleanup_disabled", "newly_seen", "backing_off", "not_notified"),
+        ("insane_clock", "clock_unsynchronised", "cleanup_disabled", "newly_seen", "backing_off", "not_notified", "superseded"),
     ),
     Stage("Did the host lose something that many VMs need?", ("metadata_lost", "pools_lost")),
     Stage(
@@ -277,7 +277,7 @@ TURN = Stage(
 PASSED = Stage("It goes", ("expired", "requested"))
 OTHER_ROWS = Stage(
     "Rows of other kinds",
-    ("resumed", "undo_over", "purged", "superseded", "restored", "unknown_vm", "already_removed"),
+    ("resumed", "undo_over", "purged", "restored", "unknown_vm", "already_removed"),
 )
 
 #: What is asked of each disk when the plan is made, in this order, and again when the VM is off.

@@ -86,8 +86,8 @@ def earlier_owner(uuid: str, observed: Observed) -> str:
     begun = {intent.uuid for intent in observed.intents}  # the record is of that very removal
     for record in observed.undo:
         if record.uuid == uuid and uuid not in begun:
-            told = f"{record.name}, which was removed {iso(record.removed_unix)}, had its UUID and can still be brought back"
-            return f"{told}; a sweep of the whole host drops that record and leaves the disks"
+            told = f"its UUID was that of {record.name}, whose undo record of {iso(record.removed_unix)} would be lost with its disks"
+            return f"{told}; a sweep of the whole host drops that one first, and says so: vm-lifecycle cleanup"
     return ""
 
 

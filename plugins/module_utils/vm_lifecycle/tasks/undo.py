@@ -11,7 +11,7 @@ from .. import actions as do
 from .. import metadata
 from ..disks import VolumeVerdict
 from ..errors import LifecycleError, Problem
-from ..model import Domain, Observed, Record
+from ..model import Document, Domain, Observed, Record
 from ..policy import declaration, departure
 from ..policy.gate import Circumstances, may_resume, timing
 from ..policy.storage import Usage, doubtful
@@ -24,6 +24,8 @@ from .targets import Wish, resolve
 
 #: States of vm_cleanup that speak of VMs which were removed.
 STATES = ("restored", "purged")
+#: How the reason of the hold ends with which a VM comes back.
+BROUGHT_BACK = ", after it was removed"
 
 
 def is_over(request: Request, observed: Observed) -> bool:
@@ -150,32 +152,47 @@ def restored(request: Request, observed: Observed) -> List[do.Entry]:
 
 
 def _half_back(record: UndoRecord, observed: Observed) -> bool:
-    """Whether an earlier call was killed after it had defined the VM, which is still as it was defined, or held by now."""
+    """Whether an earlier call was killed after it had defined the VM, which is still as it was defined, or held by now.
+
+    What that call left on record tells it from another VM that was declared under the same UUID.
+    """
     domain = next((domain for domain in observed.domains if domain.uuid == record.uuid), None)
     known = observed.records.get(record.uuid)
-    begun = known is not None and known.revision > int(record.document["revision"])
-    if known is None or domain is None or not begun:
+    if known is None or domain is None or known.revision != int(record.document["revision"]) + 1:
+        return False
+    ours = str((known.document.get("hold") or {}).get("reason")).endswith(BROUGHT_BACK)
+    if not ours or _bare(known.document) != _bare(record.document):
         return False
     return metadata.digest(domain.metadata) in (record.digest, known.digest)
 
 
-def _restore(record: UndoRecord, observed: Observed) -> do.Entry:
+def _bare(document: Document) -> Document:
+    """What bringing a VM back leaves as it is."""
+    return {key: value for key, value in document.items() if key not in ("hold", "revision")}
+
+
+def _held(record: UndoRecord, now: int) -> Document:
     """It comes back held: it is expired, and the next sweep would remove it again."""
-    now = int(observed.clock.now)
     subject = declaration.Subject(record.uuid, record.name, record.document, record.saved.autostart)
-    document = declaration.hold(subject, "deletion", f"restored {iso(now)}, after it was removed", now)
-    document = {**document, "revision": int(record.document["revision"]) + 1}
+    document = declaration.hold(subject, "deletion", f"restored {iso(now)}{BROUGHT_BACK}", now)
+    return {**document, "revision": int(record.document["revision"]) + 1}
+
+
+def _restore(record: UndoRecord, observed: Observed) -> do.Entry:
+    """From the beginning, or from where a call was killed."""
+    now, begun = int(observed.clock.now), _half_back(record, observed)
+    document = observed.records[record.uuid].document if begun else _held(record, now)
     text = metadata.encode(document)
     mark = metadata.digest(text) or ""
     seen = Record(record.uuid, record.name, document["revision"], mark, document, "shutoff", now)
     write, drop = do.WriteMetadata(do.Guard(record.uuid, record.digest), text), do.DropUndo(record.uuid)
     steps: Tuple[do.Action, ...] = (do.Define(record.uuid, seen), write, drop)
-    if _half_back(record, observed):
-        known = observed.records[record.uuid]
+    if begun:
         carried = next(metadata.digest(domain.metadata) for domain in observed.domains if domain.uuid == record.uuid)
-        steps = (do.KeepRecord(seen), write, drop) if carried == record.digest else (drop,)
-        if carried == record.digest or known.revision > document["revision"]:  # else we wrote that, when all was back
-            steps = (do.Complete(do.Guard(record.uuid, carried)), *steps)
+        complete = do.Complete(
+            do.Guard(record.uuid, record.digest)
+        )  # it may have been killed before its snapshots were back
+        steps = (complete, do.KeepRecord(seen), write, drop) if carried == record.digest else (drop,)
     message = f"{record.name} is back as it was when it was removed {iso(record.removed_unix)}, shut off and held"
     return do.Entry(record.uuid, record.name, "restored", "restored", message, steps, after=document)
 
