@@ -133,7 +133,8 @@ def restored(request: Request, observed: Observed) -> List[do.Entry]:
     usage = Usage(observed.storage) if observed.storage is not None else None
     names: Dict[str, Domain] = {domain.name: domain for domain in observed.domains}
     existing = {domain.uuid for domain in observed.domains}
-    removed = frozenset(record.uuid for record in observed.undo) - existing
+    # those that come back in this very call are users, unless they were when it was removed
+    removed = frozenset(record.uuid for record in observed.undo) - existing - {record.uuid for record in found}
     for record in found:
         if _half_back(record, observed):
             continue
@@ -158,9 +159,11 @@ def _half_back(record: UndoRecord, observed: Observed) -> bool:
     """
     domain = next((domain for domain in observed.domains if domain.uuid == record.uuid), None)
     known = observed.records.get(record.uuid)
-    if known is None or domain is None or known.revision != int(record.document["revision"]) + 1:
+    revision = int(record.document["revision"]) + 1
+    if known is None or domain is None or (known.revision, known.document.get("revision")) != (revision, revision):
         return False
-    ours = str((known.document.get("hold") or {}).get("reason")).endswith(BROUGHT_BACK)
+    hold = known.document.get("hold")
+    ours = isinstance(hold, dict) and str(hold.get("reason")).endswith(BROUGHT_BACK)
     if not ours or _bare(known.document) != _bare(record.document):
         return False
     return metadata.digest(domain.metadata) in (record.digest, known.digest)
@@ -189,9 +192,7 @@ def _restore(record: UndoRecord, observed: Observed) -> do.Entry:
     steps: Tuple[do.Action, ...] = (do.Define(record.uuid, seen), write, drop)
     if begun:
         carried = next(metadata.digest(domain.metadata) for domain in observed.domains if domain.uuid == record.uuid)
-        complete = do.Complete(
-            do.Guard(record.uuid, record.digest)
-        )  # it may have been killed before its snapshots were back
+        complete = do.Complete(do.Guard(record.uuid, record.digest))  # its snapshots may not have been back yet
         steps = (complete, do.KeepRecord(seen), write, drop) if carried == record.digest else (drop,)
     message = f"{record.name} is back as it was when it was removed {iso(record.removed_unix)}, shut off and held"
     return do.Entry(record.uuid, record.name, "restored", "restored", message, steps, after=document)
