@@ -11,7 +11,7 @@ from tests.fakes.build import build, uuid_of
 from tests.fakes.manager import act
 from tests.fakes.world import Machine
 
-from .player import call
+from .player import call, interrupted
 
 HOUR = 3600
 SHARED = {"path": "/pool/shared.qcow2", "target": "vdb"}
@@ -177,3 +177,65 @@ def test_a_disk_that_was_kept_for_others_goes_with_the_last_of_them(sharers: Any
         clean_up(machine)
     assert sorted(machine.state["files"]) == ([] if sharers is INTACT else [SHARED["path"]])
     assert not machine.store["undo"]
+
+
+def test_a_vm_that_came_back_from_a_purge_keeps_its_disks() -> None:
+    """The purge had failed and would go on; when a person undefines the VM later, its disks are theirs."""
+    machine = host(vm("ci"))
+    clean_up(machine)
+    machine.advance(21 * HOUR)
+    machine.state["refuse"]["delete_volume"] = "busy"
+    assert rows(clean_up(machine)) == [("ci", "failed", "effect_failed")]
+    del machine.state["refuse"]["delete_volume"]
+    machine.effects.clear()
+    assert rows(clean_up(machine, name="ci", state="restored")) == [("ci", "restored", "restored")]
+    done = [effect.split(" ", 1)[1] for effect in machine.effects]
+    assert done.index("drop_intent ci") < done.index("define ci")
+    assert not machine.store["intents"]
+    act(machine, {"do": "undefine", "vm": "ci"})
+    for _sweep in range(2):
+        assert rows(clean_up(machine)) == []
+    assert "/pool/ci.qcow2" in machine.state["files"]
+
+
+@pytest.mark.parametrize("after", [1, 2, 3, 4])
+def test_a_restoration_from_a_purge_that_is_killed_loses_nothing(after: int) -> None:
+    """Before the definition the record is there and the purge begins anew; after it the VM is."""
+    machine = host(vm("ci"))
+    clean_up(machine)
+    machine.advance(21 * HOUR)
+    machine.state["refuse"]["delete_volume"] = "busy"
+    clean_up(machine)
+    del machine.state["refuse"]["delete_volume"]
+    interrupted(machine, {"task": "vm_cleanup", "arguments": {"name": "ci", "state": "restored"}}, after, "power")
+    assert "/pool/ci.qcow2" in machine.state["files"]
+    assert rows(clean_up(machine, name="ci", state="restored")) == [("ci", "restored", "restored")]
+    assert existing(machine) == ["ci"]
+    assert not machine.store["intents"]
+    assert not machine.store["undo"]
+
+
+def test_a_disk_stays_whose_other_user_had_the_name_of_a_removed_vm() -> None:
+    """A person's own VM, undefined by that person, is not the one of that name that this host removed before."""
+    machine = host(vm("ci-2", uuid=3))
+    clean_up(machine, policy={"undo_hours": 0})
+    act(machine, {"do": "define", "name": "ci-2", "uuid": 4, "state": "shutoff", "files": [SHARED]})
+    act(machine, {"do": "define", **vm("a", SHARED, uuid=1)})
+    assert ("a", "removed", "expired") in rows(clean_up(machine))
+    act(machine, {"do": "undefine", "vm": "ci-2"})
+    machine.advance(21 * HOUR)
+    assert rows(clean_up(machine)) == [("a", "removed", "undo_over")]
+    assert sorted(machine.state["files"]) == [SHARED["path"]]
+
+
+def test_a_vm_with_the_uuid_of_a_removed_one_goes_after_the_record() -> None:
+    """A call that names it waits; a sweep of the whole host says that it drops the record; then it goes, with a record of its own."""
+    machine = host(vm("ci"))
+    clean_up(machine)
+    act(machine, {"do": "define", **vm("new", uuid=1, declared={"mode": "temporary", "ttl_hours": 4, "revision": 2})})
+    assert rows(clean_up(machine, name="new")) == [("new", "waiting", "superseded")]
+    assert rows(clean_up(machine)) == [("ci", "kept", "superseded"), ("new", "waiting", "superseded")]
+    assert not machine.store["undo"]
+    assert rows(clean_up(machine, name="new")) == [("new", "removed", "expired")]
+    assert machine.store["undo"][uuid_of(1)]["name"] == "new"
+    assert sorted(machine.state["files"]) == ["/pool/ci.qcow2", "/pool/new.qcow2"]
