@@ -86,8 +86,8 @@ def earlier_owner(uuid: str, observed: Observed) -> str:
     begun = {intent.uuid for intent in observed.intents}  # the record is of that very removal
     for record in observed.undo:
         if record.uuid == uuid and uuid not in begun:
-            told = f"its UUID was that of {record.name}, whose undo record of {iso(record.removed_unix)} would be lost with its disks"
-            return f"{told}; a sweep of the whole host drops that one first, and says so: vm-lifecycle cleanup"
+            told = f"{record.name}, removed {iso(record.removed_unix)}, had its UUID, and the undo record of that VM would be replaced"
+            return f"{told}; a sweep of the whole host drops it first, and says which disks it leaves: vm-lifecycle cleanup"
     return ""
 
 

@@ -24,6 +24,8 @@ from .targets import Wish, resolve
 
 #: States of vm_cleanup that speak of VMs which were removed.
 STATES = ("restored", "purged")
+#: Disks that a message names.
+MENTIONED = 10
 #: How the reason of the hold ends with which a VM comes back.
 BROUGHT_BACK = ", after it was removed"
 
@@ -53,7 +55,9 @@ def over(request: Request, observed: Observed, at: Circumstances, leaving: Seque
 def _again(record: UndoRecord, observed: Observed, at: Circumstances) -> do.Entry:
     """A VM that was being brought back when that call was killed, or one that has nothing to do with the record."""
     if not _half_back(record, observed):
-        message = f"{record.name}: a VM with its UUID exists again"
+        disks = [verdict.path for verdict in record.volumes if verdict.remove]
+        left = f", and its disks are left alone: {', '.join(disks[:MENTIONED])}" if disks else ""
+        message = f"{record.name}: a VM with its UUID exists again{left}"
         return do.Entry(record.uuid, record.name, "kept", "superseded", message, (do.DropUndo(record.uuid),))
     if at.policy.dry_run:
         return do.Entry(record.uuid, record.name, "waiting", "dry_run_mode", f"{record.name}: dry_run_mode is on")
