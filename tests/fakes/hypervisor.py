@@ -122,6 +122,13 @@ class FakeHypervisor:
         with self._machine.effect("define", domain["name"], domain):
             self._machine.state["domains"].append({**domain, "state": "shutoff", "stops_at": None, "saved": False})
 
+    def complete(self, uuid: str, saved: SavedDomain) -> bool:
+        """A fake is defined whole."""
+        if self._get(uuid)["autostart"] or not saved.autostart:
+            return False
+        self.set_autostart(uuid, True)
+        return True
+
     def storage(self, removed: Sequence[UndoRecord] = (), leaving: Sequence[VolumeVerdict] = ()) -> Storage:
         self._machine.refuse("storage")
         state = self._machine.state

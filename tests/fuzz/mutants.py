@@ -57,10 +57,10 @@ MUTANTS: dict[str, list[Change]] = {
         ("tasks/undo.py", "not in existing and record.until_unix <= at.now]", "not in existing]"),
     ],
     "a restored VM is not held": [
-        ("tasks/undo.py", 'document = {**document, "revision"', 'document = {**record.document, "revision"'),
+        ("tasks/undo.py", 'return {**document, "revision"', 'return {**record.document, "revision"'),
     ],
     "no undo record is kept": [("tasks/sweep.py", "do.KeepUndo(guard, carried.document), ", "")],
-    "disks that changed are given back": [("tasks/undo.py", "in changed_disks(record, usage)]", "in ()]")],
+    "disks that changed are given back": [("tasks/undo.py", "in changed_disks(record, usage, removed)]", "in ()]")],
     "claims are ignored": [
         ("apply.py", "            if free:\n                for action", "            if True:\n                for action"),
     ],

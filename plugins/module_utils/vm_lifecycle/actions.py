@@ -153,11 +153,13 @@ class Finish:
 class Purge(Removing):
     """Destructive chain, first step: the time for an undo is over, so the undo record becomes an armed intent.
 
-    volumes: the record's verdicts, as they are now.
+    volumes: the record's verdicts, as they are now. removed_unix and until_unix tell that record from a later one.
     """
 
     uuid: str
     volumes: Tuple[VolumeVerdict, ...] = ()
+    removed_unix: int = 0
+    until_unix: int = 0
 
 
 @dataclass(frozen=True)
@@ -166,6 +168,13 @@ class Define:
 
     uuid: str
     record: Record
+
+
+@dataclass(frozen=True)
+class Complete:
+    """A VM that an interrupted call defined gets what that did not come to: snapshots and the autostart flag of its undo record."""
+
+    guard: Guard
 
 
 @dataclass(frozen=True)
@@ -262,6 +271,7 @@ Action = Union[
     Finish,
     Purge,
     Define,
+    Complete,
     DropUndo,
     Start,
     Stop,

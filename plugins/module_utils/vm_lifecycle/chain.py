@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Callable, List, Mapping, Optional, Set, Tuple, Type
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Set, Tuple, Type
 
 from .errors import EffectError
 from .host_changes import LogOperation
@@ -57,6 +57,8 @@ class Chain:
     keep_nvram: bool = True
     #: NVRAM files that go with the disks when an undo is over.
     nvram: Tuple[VolumeVerdict, ...] = ()
+    #: Who else uses its disks, as UndoRecord.sharers.
+    sharers: Dict[str, List[str]] = field(default_factory=dict)
     #: At host boot, how its start went; at host shutdown, in words, how it went down, and whether that was not the way declared.
     start: Optional[StartRecord] = None
     way: str = ""

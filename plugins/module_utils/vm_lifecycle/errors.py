@@ -14,6 +14,7 @@ ERRORS: Dict[str, str] = {
     "unquoted_time": "A time such as 22:00 stood unquoted in YAML, which reads it as a number. Quote it.",
     "no_target": "The state needs a VM, and none was named. Give name, uuid or vms.",
     "ambiguous_target": "name or uuid, and vms, were given together. Give one of them.",
+    "ambiguous_name": "Several VMs of that name were removed and can be brought back. Give the uuid of the one that is meant.",
     "duplicate_vm": "One call names the same VM twice. Name each VM once.",
     "name_uuid_mismatch": "The name and the UUID that were given belong to different VMs. Correct one of them.",
     "unknown_vm": (

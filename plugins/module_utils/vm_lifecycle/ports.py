@@ -137,6 +137,9 @@ class Hypervisor(Limiting, Yielding, Meter, Protocol):
     def define(self, saved: SavedDomain) -> None:
         """Define a domain again, with its snapshots and its autostart flag. Raises EffectError when its name or UUID is taken."""
 
+    def complete(self, uuid: str, saved: SavedDomain) -> bool:
+        """Give a domain the snapshots and the autostart flag that it lacks. Returns whether it lacked any."""
+
     def delete_volume(self, volume: VolumeVerdict) -> None:
         """Delete a volume through its pool, if it is still the very file that was judged. Already gone is success.
 

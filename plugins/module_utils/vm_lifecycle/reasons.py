@@ -171,7 +171,8 @@ VM_REASONS: Dict[str, Reason] = {
         "removed", "It was removed, and the call asked for its disks to go before the time for an undo is over."
     ),
     "superseded": Reason(
-        "kept", "A VM with its UUID exists again, so its undo record is dropped; its disks are not touched."
+        "kept or waiting",
+        "A VM with its UUID exists again. A sweep of the whole host drops its undo record, without touching its disks; that VM waits.",
     ),
     "restored": Reason(
         "restored or kept",
@@ -254,7 +255,7 @@ GATE: Tuple[Stage, ...] = (
     ),
     Stage(
         "May it go from now on?",
-        ("insane_clock", "clock_unsynchronised", "cleanup_disabled", "newly_seen", "backing_off", "not_notified"),
+        ("insane_clock", "clock_unsynchronised", "cleanup_disabled", "newly_seen", "backing_off", "not_notified", "superseded"),
     ),
     Stage("Did the host lose something that many VMs need?", ("metadata_lost", "pools_lost")),
     Stage(
@@ -276,7 +277,7 @@ TURN = Stage(
 PASSED = Stage("It goes", ("expired", "requested"))
 OTHER_ROWS = Stage(
     "Rows of other kinds",
-    ("resumed", "undo_over", "purged", "superseded", "restored", "unknown_vm", "already_removed"),
+    ("resumed", "undo_over", "purged", "restored", "unknown_vm", "already_removed"),
 )
 
 #: What is asked of each disk when the plan is made, in this order, and again when the VM is off.

@@ -20,8 +20,9 @@ from .patience import POLL
 from .policy import schedule as schedules
 from .policy.clock import judge
 from .policy.storage import Usage, must_keep_nvram, narrowed, obstacles, still_unused, unjudged, vanished, verdicts
-from .policy.undo import leaving_before, own_nvram, without
+from .policy.undo import leaving_before, own_nvram, sharers, without
 from .removals import Intent, UndoRecord
+from .restoring import RESTORATION, undo_record
 from .times import iso, unix
 
 #: Reasons for which a volume is looked at again by the next sweep; for any other it is kept, and that is the end of it.
@@ -108,6 +109,7 @@ def _arm(run: Run, chain: Chain, action: do.Arm) -> None:
     if lost:
         raise EffectError("changed_meanwhile", f"it does not have {', '.join(lost[:MENTIONED])} any more")
     chain.nvram = own_nvram(action.guard.uuid, usage)
+    chain.sharers = sharers(action.guard.uuid, fresh, usage)
     chain.keep_nvram = bool(intent.undo_until) or must_keep_nvram(action.guard.uuid, usage)
     chain.verdicts = narrowed(intent.volumes, fresh)
     chain.intent = replace(intent, volumes=chain.verdicts)
@@ -139,7 +141,7 @@ def _keep_undo(run: Run, chain: Chain, action: do.KeepUndo) -> None:
     saved = run.world.hypervisor.saved(action.guard.uuid)
     record = UndoRecord(
         intent.uuid, intent.name, int(run.now), intent.undo_until, saved, intent.digest, action.document,
-        (*intent.volumes, *chain.nvram), schedules.completed(intent.schedule),
+        (*intent.volumes, *chain.nvram), schedules.completed(intent.schedule), chain.sharers,
     )  # fmt: skip
     run.world.store.write_undo(record)
 
@@ -236,7 +238,11 @@ def _finish(run: Run, chain: Chain, action: do.Finish) -> None:
 
 def _purge(run: Run, chain: Chain, action: do.Purge) -> None:
     """From here on it is an interrupted removal like any other; the undo record goes last."""
-    record = _undo_record(run, action.uuid)
+    record = undo_record(run, action.uuid)
+    if (record.removed_unix, record.until_unix) != (action.removed_unix, action.until_unix):
+        raise EffectError(
+            "changed_meanwhile", "it came back and was removed again, so its time for an undo is another one"
+        )
     if run.world.hypervisor.domain(action.uuid) is not None:
         raise EffectError("changed_meanwhile", "a VM has that UUID again")
     now = _believed_now(run)
@@ -251,34 +257,10 @@ def _purge(run: Run, chain: Chain, action: do.Purge) -> None:
     run.world.store.write_intent(chain.intent)
 
 
-def _undo_record(run: Run, uuid: str) -> UndoRecord:
-    found = next((record for record in run.world.store.undo_records() if record.uuid == uuid), None)
-    if found is None:
-        raise EffectError("changed_meanwhile", "its undo record is gone")
-    return found
-
-
-def _define(run: Run, chain: Chain, action: do.Define) -> None:
-    """The higher revision is durable first: killed in between, the VM is back with an older one, and so is kept."""
-    record = _undo_record(run, action.record.uuid)
-    if run.world.hypervisor.domain(record.uuid) is not None:
-        raise EffectError("changed_meanwhile", "a VM has that UUID again")
-    run.save_now(Remember(action.record), run.log(chain.entry, "restore", "begun"))
-    run.world.hypervisor.define(record.saved)
-    chain.touched = True
-    run.later(run.log(chain.entry, "restore", "done", chain.entry.message))
-
-
-def _drop_undo(run: Run, _chain: Chain, action: do.DropUndo) -> None:
-    """Only while a VM has the UUID: else the record is all that is left of one."""
-    if run.world.hypervisor.domain(action.uuid) is None:
-        raise EffectError("changed_meanwhile", "the VM is gone again")
-    run.world.store.drop_undo(action.uuid)
-
-
-#: What a sweep may do: all that a declaration may, and the removal itself.
+#: What a sweep may do: all that a declaration may, the removal itself, and bringing a VM back from it.
 REMOVAL: Dict[Type[object], Handler] = {
     **DECLARATIONS,
+    **RESTORATION,
     do.Begin: _begin,
     do.ShutDown: _shut_down,
     do.PowerOff: _power_off,
@@ -288,6 +270,4 @@ REMOVAL: Dict[Type[object], Handler] = {
     do.DeleteVolumes: _delete_volumes,
     do.Finish: _finish,
     do.Purge: _purge,
-    do.Define: _define,
-    do.DropUndo: _drop_undo,
 }

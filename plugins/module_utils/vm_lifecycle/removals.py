@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Tuple
+from typing import TYPE_CHECKING, Dict, List, Tuple
 
 if TYPE_CHECKING:
     from .disks import SavedDomain, VolumeVerdict
@@ -92,3 +92,5 @@ class UndoRecord:
     document: Document = field(default_factory=dict)
     volumes: Tuple[VolumeVerdict, ...] = ()
     schedule: Document = field(default_factory=dict)
+    #: Path of a disk -> UUIDs of the VMs that used it then; its own if it had the disk in another role, too, "" for a file of no VM.
+    sharers: Dict[str, List[str]] = field(default_factory=dict)

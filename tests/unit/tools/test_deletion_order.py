@@ -38,7 +38,7 @@ def due() -> World:
         ],
         "files": {"/pool/ci-1.qcow2": {}},
         "pools": [{}],
-        "store": {"records": {}, "schedules": {}, "plans": {}},
+        "store": {"records": {}, "schedules": {}, "plans": {}, "undo": {}},
         "configuration": {"cleanup": {"cleanup_window_start": "02:00", "cleanup_window_end": "04:00"}},
         "refuse": {}, "problems": [], "clock": {}, "pressure": {}, "call": {},
     }  # fmt: skip
@@ -120,6 +120,15 @@ def insane(world: World) -> None:
     world["store"]["clock"] = memory
 
 
+def inherit(world: World) -> None:
+    """Another VM had the UUID, and can be brought back."""
+    world["store"]["undo"][UUID] = {
+        "uuid": UUID, "name": "earlier", "removed_unix": NOW - HOUR, "until_unix": NOW + HOUR, "digest": "another",
+        "saved": {"xml": "<domain/>", "snapshots": [], "autostart": False}, "document": {"revision": 1}, "volumes": [],
+        "schedule": {}, "sharers": {},
+    }  # fmt: skip
+
+
 GATE_FAULTS: dict[str, Callable[[World], object]] = {
     "transient": lambda world: vm(world).update(persistent=False),
     "metadata_unreadable": lambda world: vm(world).update(metadata_error="libvirt says no"),
@@ -144,6 +153,7 @@ GATE_FAULTS: dict[str, Callable[[World], object]] = {
     "newly_seen": lambda world: vm(world).update(recorded=False),
     "backing_off": lambda world: attempts(world, 1),
     "not_notified": lambda world: policy(world, require_notice=True, alert_command=["tell"], notify_before_hours=1),
+    "superseded": inherit,
     "metadata_lost": lose_metadata,
     "pools_lost": lambda world: world["store"].update(pools={"second": 0}),
     "storage_unreadable": lambda world: world["refuse"].update(storage="libvirt says no"),

@@ -17,7 +17,7 @@ from ..policy import schedule as schedules
 from ..policy.gate import Circumstances, Decision, Subject, decide, may_resume, timing
 from ..policy.host_boot import doomed
 from ..policy.storage import Usage, unjudged, verdicts
-from ..policy.undo import leaving_before, without
+from ..policy.undo import earlier_owner, leaving_before, without
 from ..removals import Intent, Notice
 from ..times import iso
 from .asking import ask, waits
@@ -140,6 +140,8 @@ class Sweep:
             entry = replace(entry, schedule={**found.schedule, "cleanup_status": "failed"})
         if decision.decision != "removed":
             return entry
+        if earlier_owner(domain.uuid, self.observed):
+            return waits(entry, "superseded", earlier_owner(domain.uuid, self.observed))
         if self.alarm[0]:
             return waits(entry, *self.alarm)
         if usage is None and self.observed.storage_problem:

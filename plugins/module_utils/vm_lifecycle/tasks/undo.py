@@ -11,11 +11,11 @@ from .. import actions as do
 from .. import metadata
 from ..disks import VolumeVerdict
 from ..errors import LifecycleError, Problem
-from ..model import Domain, Observed, Record
+from ..model import Document, Domain, Observed, Record
 from ..policy import declaration, departure
 from ..policy.gate import Circumstances, may_resume, timing
 from ..policy.storage import Usage, doubtful
-from ..policy.undo import SHARED, changed_disks, still_own
+from ..policy.undo import SHARED, changed_disks, left_by_us, still_own
 from ..removals import UndoRecord
 from ..times import iso
 from .scope import Request, circumstances
@@ -24,6 +24,10 @@ from .targets import Wish, resolve
 
 #: States of vm_cleanup that speak of VMs which were removed.
 STATES = ("restored", "purged")
+#: Disks that a message names.
+MENTIONED = 10
+#: How the reason of the hold ends with which a VM comes back.
+BROUGHT_BACK = ", after it was removed"
 
 
 def is_over(request: Request, observed: Observed) -> bool:
@@ -42,24 +46,29 @@ def over(request: Request, observed: Observed, at: Circumstances, leaving: Seque
     existing = {domain.uuid for domain in observed.domains}
     begun = {intent.uuid for intent in observed.intents}
     idle = [record for record in observed.undo if record.uuid not in begun]  # an interrupted removal comes first
-    superseded = [
-        do.Entry(
-            record.uuid, record.name, "kept", "superseded", f"{record.name}: a VM with its UUID exists again",
-            (do.DropUndo(record.uuid),),
-        )
-        for record in idle
-        if record.uuid in existing
-    ]  # fmt: skip
+    back = [record for record in idle if record.uuid in existing]
+    superseded = [_again(record, observed, at) for record in back]
     ended = [record for record in idle if record.uuid not in existing and record.until_unix <= at.now]
     return [*superseded, *_purges(ended, observed, at, ("undo_over", "the time for an undo is over"), leaving)]
+
+
+def _again(record: UndoRecord, observed: Observed, at: Circumstances) -> do.Entry:
+    """A VM that was being brought back when that call was killed, or one that has nothing to do with the record."""
+    if not _half_back(record, observed):
+        disks = [verdict.path for verdict in record.volumes if verdict.remove]
+        left = f", and its disks are left alone: {', '.join(disks[:MENTIONED])}" if disks else ""
+        message = f"{record.name}: a VM with its UUID exists again{left}"
+        return do.Entry(record.uuid, record.name, "kept", "superseded", message, (do.DropUndo(record.uuid),))
+    if at.policy.dry_run:
+        return do.Entry(record.uuid, record.name, "waiting", "dry_run_mode", f"{record.name}: dry_run_mode is on")
+    return _restore(record, observed)
 
 
 def _purges(
     records: Sequence[UndoRecord], observed: Observed, at: Circumstances, why: Tuple[str, str], leaving: Sequence[str]
 ) -> List[do.Entry]:
     """A disk that other removed VMs still use goes with the last of them, so their records are purged first."""
-    done = [kept.get("vm_name") for kept in observed.schedules.values() if kept.get("cleanup_status") == "completed"]
-    removed = frozenset(map(str, done)) | {record.name for record in observed.undo}
+    removed = left_by_us(observed)
     disks = {
         record.uuid: record.volumes if observed.storage is None else still_own(record, observed.storage, removed)
         for record in records
@@ -101,7 +110,8 @@ def _purge(
         reason, detail = against
     if reason:
         return do.Entry(record.uuid, record.name, "waiting", reason, f"{record.name}: {detail}", verdicts=disks)
-    steps = (do.Purge(record.uuid, disks), do.DeleteVolumes(record.uuid), do.Finish(record.uuid))
+    purge = do.Purge(record.uuid, disks, record.removed_unix, record.until_unix)
+    steps = (purge, do.DeleteVolumes(record.uuid), do.Finish(record.uuid))
     return do.Entry(
         record.uuid, record.name, "removed", why[0], f"{record.name}: {why[1]}", steps,
         verdicts=disks, schedule=record.schedule,
@@ -127,6 +137,8 @@ def restored(request: Request, observed: Observed) -> List[do.Entry]:
     usage = Usage(observed.storage) if observed.storage is not None else None
     names: Dict[str, Domain] = {domain.name: domain for domain in observed.domains}
     existing = {domain.uuid for domain in observed.domains}
+    # those that come back in this very call are users, unless they were when it was removed
+    removed = frozenset(record.uuid for record in observed.undo) - existing - {record.uuid for record in found}
     for record in found:
         if _half_back(record, observed):
             continue
@@ -138,36 +150,54 @@ def restored(request: Request, observed: Observed) -> List[do.Entry]:
         if usage is None:
             problems.append(Problem("storage_unreadable", observed.storage_problem, record.name))
         else:
-            problems += [Problem("disk_changed", text, record.name) for text in changed_disks(record, usage)]
+            problems += [Problem("disk_changed", text, record.name) for text in changed_disks(record, usage, removed)]
     if problems:
         raise LifecycleError(problems)
     return [*(_restore(record, observed) for record in found), *entries]
 
 
 def _half_back(record: UndoRecord, observed: Observed) -> bool:
-    """Whether an earlier call was killed after it had defined the VM, which is still as it was defined, or held by now."""
+    """Whether an earlier call was killed after it had defined the VM, which is still as it was defined, or held by now.
+
+    What that call left on record tells it from another VM that was declared under the same UUID.
+    """
     domain = next((domain for domain in observed.domains if domain.uuid == record.uuid), None)
     known = observed.records.get(record.uuid)
-    begun = known is not None and known.revision > int(record.document["revision"])
-    if known is None or domain is None or not begun:
+    revision = int(record.document["revision"]) + 1
+    if known is None or domain is None or (known.revision, known.document.get("revision")) != (revision, revision):
+        return False
+    hold = known.document.get("hold")
+    ours = isinstance(hold, dict) and str(hold.get("reason")).endswith(BROUGHT_BACK)
+    if not ours or _bare(known.document) != _bare(record.document):
         return False
     return metadata.digest(domain.metadata) in (record.digest, known.digest)
 
 
-def _restore(record: UndoRecord, observed: Observed) -> do.Entry:
+def _bare(document: Document) -> Document:
+    """What bringing a VM back leaves as it is."""
+    return {key: value for key, value in document.items() if key not in ("hold", "revision")}
+
+
+def _held(record: UndoRecord, now: int) -> Document:
     """It comes back held: it is expired, and the next sweep would remove it again."""
-    now = int(observed.clock.now)
     subject = declaration.Subject(record.uuid, record.name, record.document, record.saved.autostart)
-    document = declaration.hold(subject, "deletion", f"restored {iso(now)}, after it was removed", now)
-    document = {**document, "revision": int(record.document["revision"]) + 1}
+    document = declaration.hold(subject, "deletion", f"restored {iso(now)}{BROUGHT_BACK}", now)
+    return {**document, "revision": int(record.document["revision"]) + 1}
+
+
+def _restore(record: UndoRecord, observed: Observed) -> do.Entry:
+    """From the beginning, or from where a call was killed."""
+    now, begun = int(observed.clock.now), _half_back(record, observed)
+    document = observed.records[record.uuid].document if begun else _held(record, now)
     text = metadata.encode(document)
     mark = metadata.digest(text) or ""
     seen = Record(record.uuid, record.name, document["revision"], mark, document, "shutoff", now)
     write, drop = do.WriteMetadata(do.Guard(record.uuid, record.digest), text), do.DropUndo(record.uuid)
     steps: Tuple[do.Action, ...] = (do.Define(record.uuid, seen), write, drop)
-    if _half_back(record, observed):
+    if begun:
         carried = next(metadata.digest(domain.metadata) for domain in observed.domains if domain.uuid == record.uuid)
-        steps = (do.KeepRecord(seen), write, drop) if carried == record.digest else (drop,)
+        complete = do.Complete(do.Guard(record.uuid, record.digest))  # its snapshots may not have been back yet
+        steps = (complete, do.KeepRecord(seen), write, drop) if carried == record.digest else (drop,)
     message = f"{record.name} is back as it was when it was removed {iso(record.removed_unix)}, shut off and held"
     return do.Entry(record.uuid, record.name, "restored", "restored", message, steps, after=document)
 
@@ -175,6 +205,9 @@ def _restore(record: UndoRecord, observed: Observed) -> do.Entry:
 def _records(request: Request, observed: Observed) -> Tuple[List[UndoRecord], List[do.Entry]]:
     """Undo records of the VMs that were named, and entries for VMs that exist and need no undo."""
     known = {record.uuid: record for record in observed.undo}
+    ambiguous = [problem for wish in request.named for problem in _several(wish, observed)]
+    if ambiguous:
+        raise LifecycleError(ambiguous)
     found, unknown, problems = resolve(request.named, _as_domains(observed), {})
     entries: List[do.Entry] = []
     records: List[UndoRecord] = []
@@ -189,6 +222,17 @@ def _records(request: Request, observed: Observed) -> Tuple[List[UndoRecord], Li
     if problems:
         raise LifecycleError(problems)
     return records, entries
+
+
+def _several(wish: Wish, observed: Observed) -> List[Problem]:
+    """A name that more than one removed VM had says nothing, and what is purged does not come back."""
+    meant = [record for record in observed.undo if record.name == wish.name]
+    if len(meant) < 2 or wish.uuid is not None:
+        return []
+    meant.sort(key=lambda record: (record.removed_unix, record.uuid))
+    listed = ", ".join(f"{record.uuid} (removed {iso(record.removed_unix)})" for record in meant)
+    message = f"{len(meant)} VMs of that name were removed; give the uuid of the one that is meant: {listed}"
+    return [Problem("ambiguous_name", message, wish.label, "name")]
 
 
 def _as_domains(observed: Observed) -> Sequence[Domain]:

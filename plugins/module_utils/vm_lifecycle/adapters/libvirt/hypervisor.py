@@ -16,7 +16,7 @@ from .connections import Connections, SharedLook
 from .definitions import metadata_element, metadata_text
 from .limited import Limited
 from .power import activate, needs, set_actions, start, stop_reason
-from .redefinition import define, define_xml, save, undefine
+from .redefinition import Redefining, save
 
 if TYPE_CHECKING:
     from ...boots import MemoryCost, Need
@@ -53,7 +53,7 @@ def _ignore(_context: object, _error: object) -> None:
     """Errors arrive as exceptions too."""
 
 
-class LibvirtHypervisor(Limited):
+class LibvirtHypervisor(Limited, Redefining):
     """libvirt for as many threads as there are: each has a connection of its own, and keeps its handles by UUID."""
 
     def __init__(self, connection: Any) -> None:
@@ -254,19 +254,6 @@ class LibvirtHypervisor(Limited):
 
         with translated(uuid):
             restore_memory(self._connection, self._handle(uuid), path, paused)
-
-    def define_xml(self, xml: str) -> None:
-        with translated():
-            define_xml(self._connection, xml)
-
-    def undefine(self, uuid: str, keep_nvram: bool, keep_tpm: bool = False) -> None:
-        with translated(uuid):
-            undefine(self._connection, self._handle(uuid), keep_nvram, keep_tpm)
-        self._connections.handles().pop(uuid, None)
-
-    def define(self, saved: SavedDomain) -> None:
-        with translated():
-            define(self._connection, saved)
 
     def delete_volume(self, volume: VolumeVerdict) -> None:
         from .deletion import delete  # as for storage: only runs that delete need it

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, List, Sequence
 from xml.etree import ElementTree
 
 from ...errors import EffectError
+from .calls import translated
 from .definitions import has_nvram, has_tpm, parents_first
 
 if TYPE_CHECKING:
     from ...disks import SavedDomain
+    from .connections import Connections
 
 try:
     import libvirt
@@ -88,19 +90,27 @@ def _has_checkpoints(handle: Any) -> bool:
 def _put_back(handle: Any, snapshots: List[str], error: Exception) -> None:
     """libvirt drops what it knows of snapshots before files that it may not be able to remove, such as NVRAM."""
     try:
-        left = {each.getName() for each in handle.listAllSnapshots()}
+        missing = _missing(handle, snapshots)
     except libvirt.libvirtError:
         return  # the domain went
     try:
-        _redefine(handle, [xml for xml in snapshots if ElementTree.fromstring(xml).findtext("name") not in left])
+        _redefine(handle, missing)
     except libvirt.libvirtError as lost:
         said = f"{error}; it is still there, and libvirt could not take its snapshots back: {lost}"
         raise EffectError("effect_failed", said) from lost
 
 
+def _missing(handle: Any, snapshots: Sequence[str]) -> List[str]:
+    """XML of those that a domain does not have."""
+    there = {each.getName() for each in handle.listAllSnapshots()} if snapshots else set()
+    return [xml for xml in snapshots if ElementTree.fromstring(xml).findtext("name", "") not in there]
+
+
 def _redefine(handle: Any, snapshots: Sequence[str]) -> None:
+    """The snapshot that is the current one by now stays that."""
     for xml in snapshots:
-        current = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_CURRENT if xml.startswith(CURRENT) else 0
+        marked = xml.startswith(CURRENT) and not handle.hasCurrentSnapshot()
+        current = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_CURRENT if marked else 0
         handle.snapshotCreateXML(xml, libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE | current)
 
 
@@ -131,12 +141,23 @@ def define(connection: Any, saved: SavedDomain) -> None:
     _require_free(connection, saved.xml)
     handle = connection.defineXML(saved.xml)
     try:
-        _redefine(handle, saved.snapshots)
-        if saved.autostart:
-            handle.setAutostart(1)
+        complete(handle, saved)
     except libvirt.libvirtError:
         handle.undefineFlags(undefine_flags(handle, connection.getLibVersion(), keep_nvram=True, keep_tpm=True))
         raise
+
+
+def complete(handle: Any, saved: SavedDomain) -> bool:
+    """Snapshots and autostart flag for a domain that lacks some of them. Raises libvirtError and ParseError.
+
+    What is there stays as it is. Returns whether anything was missing.
+    """
+    missing = _missing(handle, saved.snapshots)
+    _redefine(handle, missing)
+    switched = saved.autostart and not handle.autostart()
+    if switched:
+        handle.setAutostart(1)
+    return bool(missing or switched)
 
 
 def define_xml(connection: Any, xml: str) -> None:
@@ -164,3 +185,33 @@ def _plain(uuid: str) -> str:
         return str(UUID(uuid.strip()))
     except ValueError:
         return uuid
+
+
+class Redefining:
+    """To be mixed into what has the handles of domains."""
+
+    _connections: Connections
+
+    def _handle(self, uuid: str) -> Any:
+        raise NotImplementedError
+
+    def undefine(self, uuid: str, keep_nvram: bool, keep_tpm: bool = False) -> None:
+        """See Hypervisor."""
+        with translated(uuid):
+            undefine(self._connections.current(), self._handle(uuid), keep_nvram, keep_tpm)
+        self._connections.handles().pop(uuid, None)
+
+    def define(self, saved: SavedDomain) -> None:
+        """See Hypervisor."""
+        with translated():
+            define(self._connections.current(), saved)
+
+    def complete(self, uuid: str, saved: SavedDomain) -> bool:
+        """See Hypervisor."""
+        with translated(uuid):
+            return complete(self._handle(uuid), saved)
+
+    def define_xml(self, xml: str) -> None:
+        """See Hypervisor."""
+        with translated():
+            define_xml(self._connections.current(), xml)
