@@ -59,7 +59,7 @@ def schedule(stored: Any) -> Document:
 
 def whole_number(value: Any, name: str) -> int:
     """A number that has a column in the database; True is none."""
-    if type(value) is not int or not -(2**63) <= value < 2**63:
+    if isinstance(value, bool) or not isinstance(value, int) or not -(2**63) <= value < 2**63:
         raise ValueError(f"{name} is not of its type")
     return value
 
