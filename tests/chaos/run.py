@@ -88,6 +88,8 @@ def install(host: str) -> None:
     lab("copy", host, str(ROOT / "plugins/module_utils/vm_lifecycle"), f"{host}:{ENGINE}")
     path = SWEEP.split()[0]
     subprocess.run([str(LAB), "ssh", host, f"cat >{path} && chmod 755 {path}"], input=COMMAND, text=True, check=True)
+    # guests without a system hear no request to shut down, and a reboot would wait for each of them
+    lab("ssh", host, "echo SHUTDOWN_TIMEOUT=2 >>/etc/default/libvirt-guests")
     lab("ssh", host, f"find {ENGINE} -name __pycache__ -prune -exec rm -r {{}} +; {path} --version")
 
 

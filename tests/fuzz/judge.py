@@ -219,7 +219,9 @@ class Judge:
             self.blame(f"{domain['name']} was declared while another run holds it")
         if call.task == "vm_persistence" and not call.clock_sane and call.state in ("present", "renewed"):
             self.blame(f"{domain['name']} was declared with an insane clock")
-        half_back = call.state == "restored" and self.fixed.get(domain["uuid"]) == RESTORED
+        half_back = self.fixed.get(domain["uuid"]) == RESTORED
+        if call.state != "restored":  # a sweep finishes what an interrupted call began
+            half_back = domain["uuid"] in self.half_back
         if call.task == "vm_cleanup" and not half_back:
             self.blame(f"a sweep declared {domain['name']}")
         if call.task == "vm_persistence":
