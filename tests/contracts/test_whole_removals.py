@@ -156,15 +156,41 @@ def test_a_disk_that_is_no_more_what_was_judged_is_read(tmp_path: Path) -> None:
     assert below(replace(leaving, identity=identity(str(evil)))) == []
 
 
-def test_a_volume_that_is_gone_keeps_no_other_disk(tmp_path: Path) -> None:
-    """One of two disks names a volume that its pool does not have any more."""
+def test_a_volume_of_which_nobody_knows_the_place(tmp_path: Path) -> None:
+    """Its pool does not have it: it is gone, or the pool is another one by now, and then a file elsewhere may be meant."""
     bed = Bed(tmp_path)
     root = bed.volume("root")
     bed.volume("data")
-    bed.vm(1, "ci", disk(root) + volume_disk("data", "vdb"))
+    uuid = bed.vm(1, "ci", disk(root) + volume_disk("data", "vdb"))
     bed.lose("data")
+    assert bed.sweep(3) == {"ci": "storage_problem"}
+    assert (bed.names(), bed.files()) == (["ci"], ["root"])
+    bed.bench.connection.lookupByUUIDString(uuid).undefine()
+    bed.vm(1, "ci", disk(root))
     bed.sweep(2)
     assert (bed.names(), bed.files()) == ([], [])
+
+
+@pytest.mark.parametrize("removed", [False, True])
+def test_a_pool_that_is_another_one_by_now(removed: bool, tmp_path: Path) -> None:
+    """A volume of its name is meant by a definition, or by a removed VM; the file is in the directory that it had, for another VM due."""
+    bed = Bed(tmp_path, undo_hours=24 if removed else 0)
+    meant = bed.volume("v")
+    first = bed.vm(1, "first", volume_disk("v"))
+    if removed:
+        bed.sweep(2)
+    else:
+        bed.bench.hypervisor.write_metadata(first, None)
+    pool, place = bed.bench.connection.storagePoolLookupByName("bench"), tmp_path / "new"
+    place.mkdir()
+    pool.destroy()
+    pool.undefine()
+    for name, path in (("bench", place), ("old", bed.pool)):
+        xml = f"<pool type='dir'><name>{name}</name><target><path>{path}</path></target></pool>"
+        bed.bench.connection.storagePoolDefineXML(xml).create()
+    bed.vm(2, "second", disk(meant))
+    bed.sweep(3)
+    assert bed.files() == ["v"]
 
 
 def test_a_volume_that_goes_during_an_undo_holds_up_nothing(tmp_path: Path) -> None:

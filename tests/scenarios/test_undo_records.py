@@ -239,3 +239,34 @@ def test_a_vm_with_the_uuid_of_a_removed_one_goes_after_the_record() -> None:
     assert rows(clean_up(machine, name="new")) == [("new", "removed", "expired")]
     assert machine.store["undo"][uuid_of(1)]["name"] == "new"
     assert sorted(machine.state["files"]) == ["/pool/ci.qcow2", "/pool/new.qcow2"]
+
+
+def left(machine: Machine) -> Machine:
+    """What an interrupted sweep leaves: an intent and an undo record of a VM that is not there."""
+    for after in range(1, 20):
+        cut = Machine(copy.deepcopy(machine.state))
+        interrupted(cut, {"task": "vm_cleanup", "arguments": {}}, after, "kill")
+        if not existing(cut) and cut.store["intents"] and cut.store["undo"]:
+            return cut
+    raise AssertionError("no sweep left that")
+
+
+def test_another_vm_takes_the_uuid_before_a_removal_is_finished() -> None:
+    """Its record is dropped with the undo record, and all that knows of the disk is the log."""
+    machine = left(host(vm("ci")))
+    act(machine, {"do": "define", **vm("other", uuid=1)})
+    clean_up(machine)
+    said = [line["message"] for line in machine.store["operations"] if line["outcome"] == "failed"]
+    assert len(said) == 1 and "default/ci.qcow2" in said[0] and "delete by hand" in said[0]
+    assert "/pool/ci.qcow2" in machine.state["files"]
+
+
+def test_another_vm_takes_the_uuid_before_a_purge_is_finished() -> None:
+    """A named removal of that VM waits for the record of the other one to go."""
+    machine = host(vm("ci", "/pool/more.qcow2"))
+    clean_up(machine)
+    machine.advance(21 * HOUR)
+    machine = left(machine)
+    act(machine, {"do": "define", **vm("other", uuid=1)})
+    assert ("other", "waiting", "superseded") in rows(clean_up(machine, name="other", ignore=["expiry"]))
+    assert existing(machine) == ["other"]

@@ -256,7 +256,7 @@ def _drop_intent(run: Run, chain: Chain, action: do.DropIntent) -> None:
 
 def _leaves_disks(run: Run, intent: Intent) -> bool:
     """Whether a VM that came back is another one than was removed: disks of that one may be left, and nobody else's any more."""
-    if not intent.armed or intent.undo_until or not any(verdict.remove for verdict in intent.volumes):
+    if not intent.armed or not any(verdict.remove for verdict in intent.volumes):
         return False
     try:
         return run.world.hypervisor.definition(intent.uuid) != intent.definition

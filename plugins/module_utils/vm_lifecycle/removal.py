@@ -19,7 +19,7 @@ from .model import Record
 from .patience import POLL
 from .policy import schedule as schedules
 from .policy.clock import judge
-from .policy.storage import Usage, must_keep_nvram, narrowed, obstacles, still_unused, unjudged, vanished, verdicts
+from .policy.storage import Usage, must_keep_nvram, narrowed, obstacles, still_unused, unjudged, verdicts
 from .policy.undo import leaving_before, own_nvram, sharers, without
 from .removals import Intent, UndoRecord
 from .restoring import RESTORATION, undo_record
@@ -105,9 +105,6 @@ def _arm(run: Run, chain: Chain, action: do.Arm) -> None:
     if doubt:
         what = "; ".join(obstacles(usage)) or doubt
         raise EffectError("storage_unreadable", f"it is off, and its disks can't be judged any more: {what}")
-    lost = vanished(intent.volumes, fresh)
-    if lost:
-        raise EffectError("changed_meanwhile", f"it does not have {', '.join(lost[:MENTIONED])} any more")
     chain.nvram = own_nvram(action.guard.uuid, usage)
     chain.sharers = sharers(action.guard.uuid, fresh, usage)
     chain.keep_nvram = bool(intent.undo_until) or must_keep_nvram(action.guard.uuid, usage)

@@ -25,7 +25,6 @@ __all__ = [
     "obstacles",
     "still_unused",
     "unjudged",
-    "vanished",
     "verdicts",
 ]
 
@@ -184,15 +183,17 @@ def _names(users: Set[Tuple[str, str]]) -> Tuple[str, ...]:
 
 
 def narrowed(planned: Tuple[VolumeVerdict, ...], fresh: Tuple[VolumeVerdict, ...]) -> Tuple[VolumeVerdict, ...]:
-    """Verdicts of the last look, of which a removal stands only if the plan had it for the very same file."""
+    """Verdicts of the last look, of which a removal stands only if the plan had it for the very same file.
+
+    A disk that was to go and that the VM does not have any more stays, and is spoken of: nobody else may know of it.
+    """
     earlier = {_name_of(verdict): verdict for verdict in planned if verdict.identity}
-    return tuple(_agreed(earlier.get(_name_of(verdict)) if verdict.identity else None, verdict) for verdict in fresh)
-
-
-def vanished(planned: Tuple[VolumeVerdict, ...], fresh: Tuple[VolumeVerdict, ...]) -> Tuple[str, ...]:
-    """Paths of disks that were to go and that the last look knows nothing of: they would stay without a word."""
-    known = {verdict.path for verdict in fresh}
-    return tuple(verdict.path for verdict in planned if verdict.remove and verdict.path not in known)
+    seen = {verdict.path for verdict in fresh}
+    lost = [verdict for verdict in planned if verdict.remove and verdict.path not in seen]
+    return (
+        *(_agreed(earlier.get(_name_of(verdict)) if verdict.identity else None, verdict) for verdict in fresh),
+        *(replace(verdict, remove=False, reason="identity_changed") for verdict in lost),
+    )
 
 
 def _name_of(verdict: VolumeVerdict) -> Tuple[object, ...]:

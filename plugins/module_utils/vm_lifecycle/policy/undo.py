@@ -83,7 +83,7 @@ def earlier_owner(uuid: str, observed: Observed) -> str:
 
     Removing that VM would put its own undo record in the place of the other's, whose disks nobody would know then.
     """
-    begun = {intent.uuid for intent in observed.intents}  # the record is of that very removal
+    begun = {intent.uuid for intent in observed.intents if not intent.purge}  # the record is of that very removal
     for record in observed.undo:
         if record.uuid == uuid and uuid not in begun:
             told = f"{record.name}, removed {iso(record.removed_unix)}, had its UUID, and the undo record of that VM would be replaced"

@@ -16,7 +16,7 @@ def put_away(intent: Intent, exists: bool, done: bool) -> str:
     if done and not exists:
         return f"{intent.name}: an interrupted removal was complete, its record is put away"
     planned = [v for v in intent.volumes if v.remove]
-    if not intent.armed or intent.undo_until or not planned:
+    if not intent.armed or not planned:
         return f"{intent.name}: an interrupted removal was rolled back before anything was deleted"
     named = [f"{v.pool}/{v.name}" if v.pool else v.path for v in planned[:MENTIONED]]
     more = [f"and {len(planned) - MENTIONED} more"] if len(planned) > MENTIONED else []

@@ -78,13 +78,12 @@ def snapshot_files(xml: str, volume_path: VolumePath) -> List[FileReference]:
 
 def parents_first(snapshots: Sequence[str]) -> List[str]:
     """XML of snapshots in an order in which they can be defined again."""
-    waiting = {ElementTree.fromstring(xml).findtext("name", ""): xml for xml in snapshots}
+    read = [(ElementTree.fromstring(xml), xml) for xml in snapshots]
+    waiting = {root.findtext("name", ""): (root.findtext("parent/name"), xml) for root, xml in read}
     found: List[str] = []
     while waiting:
-        ready = [
-            name for name, xml in waiting.items() if ElementTree.fromstring(xml).findtext("parent/name") not in waiting
-        ]
-        found += [waiting.pop(name) for name in ready or list(waiting)]
+        ready = [name for name, (parent, _xml) in waiting.items() if parent not in waiting]
+        found += [waiting.pop(name)[1] for name in ready or list(waiting)]
     return found
 
 

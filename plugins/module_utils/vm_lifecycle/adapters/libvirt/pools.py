@@ -155,13 +155,6 @@ class Pools:
                     yield replace(use, image=Image(name))
 
 
-def place(pool: Any, volume: str) -> Optional[str]:
-    """Where a volume would be that a pool does not know (any more), None where a name does not tell that. Raises libvirtError."""
-    root = ElementTree.fromstring(pool.XMLDesc())
-    directory = root.findtext("target/path")
-    return os.path.join(directory, volume) if directory and root.get("type") in (*DIRECTORY_TYPES, LOGICAL) else None
-
-
 def raw_file(disk: VolumeVerdict) -> List[File]:
     """The file of a disk that was raw, while it is the one that was judged; of none that can't be looked at."""
     judged_as = disk.identity

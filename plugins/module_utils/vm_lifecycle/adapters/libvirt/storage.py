@@ -14,7 +14,7 @@ from ...disks import Attachment, FileIdentity, Image, Storage, Volume
 from ..images import Images
 from ..open_files import loop_devices
 from .definitions import FileReference, VolumePath, domain_files, qemu_arguments, snapshot_files
-from .pools import File, Pools, place, raw_file
+from .pools import File, Pools, raw_file
 
 if TYPE_CHECKING:
     from ...disks import VolumeVerdict
@@ -98,11 +98,11 @@ class _Look:
         return self._uses(uuid, name, definitions, snapshots, self._volume_path)
 
     def _of_record(self, record: UndoRecord) -> List[Attachment]:
-        """Uses of a VM that was removed and can be brought back. Where its volumes were, it says itself, should they be gone."""
+        """Uses of a VM that was removed and can be brought back. Where its volumes were, it says itself: they, or the pool, may be gone."""
         known = {(verdict.pool, verdict.name): verdict.path for verdict in record.volumes}
 
         def path(pool: str, volume: str) -> Optional[str]:
-            return self._volume_path(pool, volume) or known.get((pool, volume))
+            return known.get((pool, volume)) or self._volume_path(pool, volume)
 
         return self._uses(record.uuid, record.name, [record.saved.xml], record.saved.snapshots, path)
 
@@ -166,10 +166,9 @@ class _Look:
 
     def _volume_path(self, pool: str, volume: str) -> Optional[str]:
         try:
-            found = self._connection.storagePoolLookupByName(pool)
-            path: str = found.storageVolLookupByName(volume).path()
-        except libvirt.libvirtError as error:
-            return place(found, volume) if error.get_error_code() == libvirt.VIR_ERR_NO_STORAGE_VOL else None
+            path: str = self._connection.storagePoolLookupByName(pool).storageVolLookupByName(volume).path()
+        except libvirt.libvirtError:
+            return None
         return path
 
 
