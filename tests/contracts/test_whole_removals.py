@@ -183,14 +183,18 @@ def test_a_pool_that_is_another_one_by_now(removed: bool, tmp_path: Path) -> Non
         bed.bench.hypervisor.write_metadata(first, None)
     pool, place = bed.bench.connection.storagePoolLookupByName("bench"), tmp_path / "new"
     place.mkdir()
+    (place / "other").touch()  # an empty directory would be taken for one that is not mounted
     pool.destroy()
     pool.undefine()
     for name, path in (("bench", place), ("old", bed.pool)):
         xml = f"<pool type='dir'><name>{name}</name><target><path>{path}</path></target></pool>"
         bed.bench.connection.storagePoolDefineXML(xml).create()
+    bed.machine.state["configuration"]["cleanup"]["undo_hours"] = 0  # its own undo would keep the file, too
+    known = f"<volume><name>v</name><capacity>1</capacity><target><path>{meant}</path></target></volume>"
+    bed.bench.connection.storagePoolLookupByName("old").createXML(known)  # this driver does not look for files
     bed.vm(2, "second", disk(meant))
     bed.sweep(3)
-    assert bed.files() == ["v"]
+    assert (bed.names(), bed.files()) == ([] if removed else ["first", "second"], ["v"])
 
 
 def test_a_volume_that_goes_during_an_undo_holds_up_nothing(tmp_path: Path) -> None:

@@ -140,8 +140,9 @@ class Sweep:
             entry = replace(entry, schedule={**found.schedule, "cleanup_status": "failed"})
         if decision.decision != "removed":
             return entry
-        if earlier_owner(domain.uuid, self.observed):
-            return waits(entry, "superseded", earlier_owner(domain.uuid, self.observed))
+        earlier = earlier_owner(domain.uuid, self.observed)
+        if earlier:
+            return waits(entry, "superseded", earlier)
         if self.alarm[0]:
             return waits(entry, *self.alarm)
         if usage is None and self.observed.storage_problem:
