@@ -19,6 +19,14 @@ except ImportError:
 
 #: virDomainState -> libvirt's own words.
 STATES = ("no state", "running", "blocked", "paused", "shutdown", "shutoff", "crashed", "pmsuspended")
+#: virDomainPausedReason: libvirt itself stopped the guest for a while, to save its memory, dump it, or take a snapshot of it, or
+#: has not started it yet. What it is by itself is running. One that is migrated is left out: it may run elsewhere by then.
+PASSING = (3, 4, 9, 11)
+
+
+def power_state(state: int, reason: int) -> str:
+    """libvirt's word for a state; a guest that is paused in passing runs."""
+    return "running" if STATES[state] == "paused" and reason in PASSING else STATES[state]
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import Any, Callable, Dict, List, Optional
 
 from ...boots import PowerEvent
 from ...errors import EffectError
+from .calls import power_state
 
 try:
     import libvirt
@@ -34,6 +35,7 @@ KINDS: Dict[int, str] = {
     7: "pmsuspended",
     8: "crashed",
 }
+SUSPENDED = KINDS[3]
 #: QEMU's own word for a request to its guest to shut down; libvirt has no event for that.
 POWERDOWN = "POWERDOWN"
 #: What libvirt says of an error of a disk that was refused space, and the word for that.
@@ -133,7 +135,16 @@ class EventSource:
             found.append(event)
         if not found and not self._is_alive():
             raise _lost("the connection to libvirt was lost")
-        return found
+        return [each for each in found if each.kind != SUSPENDED or not self._passing(each.uuid)]
+
+    def _passing(self, uuid: str) -> bool:
+        """Whether a guest was stopped for a moment by libvirt itself, which the event does not tell; not when that can't be told."""
+        try:
+            state, reason = self._connection.lookupByUUIDString(uuid).state()
+        except libvirt.libvirtError:
+            return False
+        saved = state == libvirt.VIR_DOMAIN_SHUTOFF and reason == libvirt.VIR_DOMAIN_SHUTOFF_SAVED
+        return saved or (state == libvirt.VIR_DOMAIN_PAUSED and power_state(state, reason) != "paused")
 
     def wake(self) -> None:
         """Let whoever waits for events go on at once. A signal handler may call it."""

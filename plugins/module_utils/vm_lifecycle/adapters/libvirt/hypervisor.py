@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 from ...errors import DomainGone, EffectError, refuse
 from ...metadata import NAMESPACE
 from ...model import Domain
-from .calls import STATES, Asked, translated
+from .calls import Asked, power_state, translated
 from .connections import Connections, SharedLook
 from .definitions import metadata_element, metadata_text
 from .limited import Limited
@@ -77,7 +77,7 @@ class LibvirtHypervisor(Limited, Redefining):
             autostarted = self._listed(libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART)
             saved = self._listed(libvirt.VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE)
             active = {
-                handle.UUIDString(): STATES[stats["state.state"]]
+                handle.UUIDString(): power_state(stats["state.state"], stats["state.reason"])
                 for handle, stats in self._connection.getAllDomainStats(
                     libvirt.VIR_DOMAIN_STATS_STATE, libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE
                 )
@@ -103,7 +103,7 @@ class LibvirtHypervisor(Limited, Redefining):
                 persistent = bool(handle.isPersistent())
                 autostart = persistent and bool(handle.autostart())
                 saved = bool(handle.hasManagedSaveImage())
-                state = STATES[handle.state()[0]]
+                state = power_state(*handle.state())
         except DomainGone:
             return None
         text, problem = _metadata(handle) if persistent else (None, "")
