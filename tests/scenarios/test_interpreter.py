@@ -20,6 +20,7 @@ from vm_lifecycle.removal import REMOVAL
 from vm_lifecycle.removals import Intent
 from vm_lifecycle.run import run
 from vm_lifecycle.tasks.cleanup import TASK
+from vm_lifecycle.tasks.persistence import TASK as PERSISTENCE
 
 from tests.fakes.build import build, uuid_of
 from tests.fakes.manager import act
@@ -241,3 +242,31 @@ def test_no_lock_of_a_place_can_be_taken() -> None:
     assert (row["decision"], row["reason"]) == ("failed", "effect_failed")
     assert ("removal-0" in row["message"], machine.clock["now"]) == (True, began)
     assert machine.find(uuid_of(1)) is not None
+
+
+@pytest.mark.parametrize(("count", "writers"), [(31, 1), (32, 4)])
+def test_many_declarations(count: int, writers: int) -> None:
+    """Several at once, from a number on at which it pays; one that fails is its own failure, and nothing is written twice."""
+    numbers = range(1, count + 1)
+    machine = Machine(build({"domains": [{"name": f"vm-{number:02}", "state": "shutoff"} for number in numbers]}))
+    world, at_once = ports(machine), [1]
+    parallel, write = world.host.parallel, world.hypervisor.write_metadata
+
+    def watched(jobs: Any, workers: int) -> None:
+        at_once.append(workers if len(jobs) == count else 1)  # the look at the host asks for several things at once, too
+        parallel(jobs, workers)
+
+    def refused(uuid: str, text: str | None) -> None:
+        if uuid == uuid_of(7):
+            raise EffectError("effect_failed", "no room")
+        write(uuid, text)
+
+    document = {"mode": "permanent", "vms": [{"name": f"vm-{number:02}"} for number in numbers]}
+    with patch.object(world.host, "parallel", watched), patch.object(world.hypervisor, "write_metadata", refused):
+        result = run(PERSISTENCE, document, world)
+    assert max(at_once) == writers
+    assert [row["name"] for row in result["vms"]] == [f"vm-{number:02}" for number in numbers]
+    assert [row["name"] for row in result["vms"] if not row["changed"]] == ["vm-07"]
+    assert len([line for line in machine.store["operations"] if line["outcome"] == "done"]) == count - 1
+    again = run(PERSISTENCE, document, ports(machine))
+    assert [row["name"] for row in again["vms"] if row["changed"]] == ["vm-07"]

@@ -27,6 +27,8 @@ from .policy.cleanup_policy import pressed
 from .ports import Hypervisor, World
 from .removals import Intent
 
+#: Entries from which on several writers pay: each has a connection of its own, and waits while libvirt saves a definition.
+MANY = 32
 #: Decision of an entry -> the word for it in the operation log.
 OPERATIONS = {
     "removed": "remove",
@@ -41,14 +43,18 @@ OPERATIONS = {
 def apply(plan: do.Plan, world: World, clock: ClockMemory, handlers: Handlers) -> List[Chain]:
     """Carry out every entry of a plan; returns a chain for each entry, in their order, also for those without actions.
 
-    Removals come last, in batches, several at once; all else goes one by one.
+    Removals come last, in batches, several at once; all else goes one by one, or by as many writers as the plan allows.
     """
     run = Run(world, clock, world.host.clock().now, plan.conduct)
     chains = [Chain(entry, verdicts=entry.verdicts, schedule=entry.schedule) for entry in plan.entries]
     removals = [chain for chain in chains if chain.entry.removes]
-    for chain in chains:
-        if chain.entry.actions and not chain.entry.removes:
-            _told(run, chain, handlers)
+    others = [chain for chain in chains if chain.entry.actions and not chain.entry.removes]
+    jobs = [partial(_told, run, chain, handlers) for chain in others]
+    if plan.conduct.writers > 1 and len(jobs) >= MANY:
+        world.host.parallel(jobs, plan.conduct.writers)
+    else:
+        for job in jobs:
+            job()
     _in_batches(run, removals, handlers)
     _flush(run, chains)
     return chains

@@ -109,7 +109,7 @@ class Run:
     def later(self, *changes: StoreChange) -> None:
         """Write these with whatever is written next, at the end of the run at the latest."""
         with self._lock:
-            self.pending = [*self.pending, *changes]
+            self.pending.extend(changes)
 
     def _kept(self, change: StoreChange) -> bool:
         """log_cleanup_operations off: failures are kept all the same."""

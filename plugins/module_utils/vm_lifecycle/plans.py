@@ -71,10 +71,12 @@ class Conduct:
     """How a plan is carried out. The defaults are those of a plan that removes nothing.
 
     batch_size: removals after which the host is looked at again. workers: removals at once, over all runs of the host.
+    writers: entries that remove nothing at once, when they are many; more than 1 where none relies on another one.
     """
 
     batch_size: int = 1
     workers: int = 1
+    writers: int = 1
     #: Pressure above which no further batch begins.
     limits: Pressure = field(default_factory=Pressure)
     max_attempts: int = 5

@@ -111,7 +111,7 @@ def plan(request: Request, observed: Observed) -> Plan:
     if problems:
         raise LifecycleError(problems)
     entries += [declaring.missing(wish, wish in removed) for wish in unknown]
-    return Plan(tuple(entries), (*request.warnings, *warnings))
+    return Plan(tuple(entries), (*request.warnings, *warnings), conduct=declaring.CONDUCT)
 
 
 def _entry(wish: Wish, domain: Domain, observed: Observed, clock_sane: bool) -> Entry:

@@ -12,7 +12,7 @@ from ..actions import SetLimit, WriteMetadata
 from ..chain import Chain
 from ..errors import Problem
 from ..model import Document, Domain, Observed, Record
-from ..plans import Entry
+from ..plans import Conduct, Entry
 from ..policy.cleanup_policy import CleanupPolicy
 from ..policy.order_check import Order, judge
 from ..report import described
@@ -22,6 +22,8 @@ from .habits import habits_of
 from .limiting import WithLimits
 from .targets import Wish
 
+#: How declarations are carried out: none relies on another one.
+CONDUCT = Conduct(writers=4)
 #: What a row says of a limit in numbers.
 AMOUNTS = ("live_mib", "persistent_mib", "live_processors", "persistent_processors")
 

@@ -167,7 +167,7 @@ def plan(request: Request, observed: Observed) -> Plan:
         raise LifecycleError(problems)
     warnings = (*warnings, *limiting.remarks(entries))
     entries += [declaring.missing(wish, wish in removed) for wish in unknown]  # skipped, removed, or forgotten already
-    return Plan(tuple(entries), (*request.warnings, *warnings))
+    return Plan(tuple(entries), (*request.warnings, *warnings), conduct=declaring.CONDUCT)
 
 
 def _places(wish: Wish) -> bool:
