@@ -19,7 +19,7 @@ from tests.bench import peer
 from tests.bench.lab_host import LabHost
 from tests.bench.on_host import names
 
-OURS, OTHER = "ours", "other"
+OURS, OTHER, PING = "ours", "other", "ping"
 RECAP = re.compile(r"ok=\d+ +changed=(\d+) +unreachable=0 +failed=0")
 #: What is declared: all that the peer sets, and a restart policy.
 DECLARATION = {"mode": "permanent", "auto_start": True, "restart_policy": "on-failure"}
@@ -30,6 +30,8 @@ def task(side: str, vms: list[str], single: bool = False) -> dict[str, Any]:
     if side == OURS:
         target = {"name": vms[0]} if single else {"vms": [{"name": name} for name in vms]}
         return {"vmops.lifecycle.vm_persistence": {**DECLARATION, **target}}
+    if side == PING:
+        return {"ansible.builtin.ping": {}}
     if single:
         return {peer.MODULE: {"name": vms[0], "autostart": True}}
     return {peer.MODULE: {"name": "{{ item }}", "autostart": True}, "loop": vms}
@@ -59,7 +61,7 @@ class Controller:
         place = f"/opt/vmops-bench/payload-{side}"
         keep = {"ANSIBLE_KEEP_REMOTE_FILES": "1", "ANSIBLE_REMOTE_TMP": place}
         self._run(side, names(1), True, keep)
-        found = self.host.shell(f"find {place} -name 'AnsiballZ_v*.py'").split()
+        found = self.host.shell(f"find {place} -name 'AnsiballZ_*.py'").split()
         if len(found) != 1:
             raise SystemExit(f"one payload of {side} expected on the host, found {found}")
         return found[0]

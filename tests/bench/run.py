@@ -3,13 +3,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Benchmark of the collection on a real libvirtd, against community.libvirt and against raw libvirt-python.
 
-usage: run.py [--keep] [--large N] [--small N] [--sweeps N ...] [--fleet N] [--only-sweeps | --only-boots |
-              --only-events | --only-supervisor | --only-fleet] [--strict] [--no-document]
+usage: run.py [--keep] [--small N] [--large N] [--larger N] [--sweeps N ...] [--fleet N] [--only-converge |
+              --only-sweeps | --only-boots | --only-events | --only-supervisor | --only-fleet] [--strict] [--no-document]
 
 A lab host with N defined domains that are not started. Writes build/bench.json and docs/benchmarks.md, and prints the
 table with what is expected of each row. Both sides take turns, so that what else the machine does meets both. --strict:
-exit status 3 when an expectation is not met. --large, --small, --sweeps, --fleet: fewer VMs or hosts, for a quick look; the
-names of rows follow. --only-...: these rows alone, and neither file is written.
+exit status 3 when an expectation is not met. --small, --large, --larger, --sweeps, --fleet: fewer VMs or hosts, for a quick
+look; the names of rows follow. --only-...: these rows alone, and neither file is written.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from tests.bench.events import event_rows
 from tests.bench.figures import Row, faster, judge, overhead, overhead_of_fastest, printable, slopes, write
 from tests.bench.fleet import fleet_rows
 from tests.bench.lab_host import LabHost, lab_host
-from tests.bench.playbooks import OTHER, OURS, Controller
+from tests.bench.playbooks import OTHER, OURS, PING, Controller
 from tests.bench.supervision import supervisor_rows
 from tests.bench.validation import validation_rows
 
@@ -44,6 +44,7 @@ RAW = "libvirt-python"
 #: What is run at each number of VMs, in turns. The peer takes minutes at the larger number.
 SMALL_TURNS = (OURS, OTHER, OURS, OTHER, OURS)
 LARGE_TURNS = (OURS, OTHER, OURS, OURS)
+LARGER_TURNS = (OURS, OTHER, OURS)
 MARGINAL_REPEATS = 7
 PAYLOAD_REPEATS = 15
 SINGLE_REPEATS = 7
@@ -94,12 +95,14 @@ def _times(samples: dict[str, list[float]]) -> str:
 def single_rows(controller: Controller, version: str) -> list[Row]:
     """One VM, on the host as it is: the module's own time there, and the whole ansible-playbook."""
     host, against = controller.host, f"{peer.MODULE} {version}"
-    payloads = " ".join(controller.payload(side) for side in (OURS, OTHER))
+    mine, theirs, ping = (controller.payload(side) for side in (OURS, OTHER, PING))
     rows = []
     for name, mode in (("single_vm_module", ""), ("single_vm_module_unchanged", "keep")):
-        samples = host.call("payloads", str(PAYLOAD_REPEATS), payloads, mode)
+        samples = host.call("payloads", str(PAYLOAD_REPEATS), mine, theirs, mode)
         rows.append(overhead(name, *_sides(samples), f"{against}, the module's own time on the host", 1))
         say(f"{name}: {rows[-1].ours:g} ms against {rows[-1].other:g} ms")
+    samples = host.call("payloads", str(PAYLOAD_REPEATS), mine, ping, "keep")
+    rows.append(overhead("single_vm_module_ping", *_sides(samples), "ansible.builtin.ping, likewise", 1))
     whole: dict[str, list[float]] = {OURS: [], OTHER: []}
     for _each in range(SINGLE_REPEATS):
         for side, seconds in whole.items():
@@ -141,8 +144,9 @@ def sweep_rows(host: LabHost, counts: Sequence[int]) -> list[Row]:
     return rows
 
 
-def measure(host: LabHost, small: int, large: int, version: str) -> list[Row]:
-    """All rows; the host has as many domains as are declared, first few, then many."""
+def measure(host: LabHost, counts: tuple[int, int, int], version: str) -> list[Row]:
+    """All rows; the host has as many domains as are declared, first few, then many, then more."""
+    small, large, larger = counts
     controller = Controller(WORK, WORK / "collections", host)
     host.call("define", str(small))
     for side in (OURS, OTHER):  # connections and caches of the controller
@@ -154,6 +158,8 @@ def measure(host: LabHost, small: int, large: int, version: str) -> list[Row]:
     host.call("define", str(large))
     many = host.call("marginal", str(large), str(MARGINAL_REPEATS))
     more = converge_rows(converge(controller, LARGE_TURNS, large, again=True), large, version)
+    host.call("define", str(larger))
+    more += converge_rows(converge(controller, LARGER_TURNS, larger, again=False), larger, version)
     return [*fewer, *more, *marginal_rows(few, many, (small, large)), *rows]
 
 
@@ -171,10 +177,14 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--keep", action="store_true", help="leave the lab host running")
     parser.add_argument("--small", type=int, default=100, help="VMs of the smaller comparison")
     parser.add_argument("--large", type=int, default=500, help="VMs of the larger comparison")
-    parser.add_argument("--sweeps", type=int, nargs="+", default=[1000, 5000], help="VMs of the sweeps, ascending")
+    parser.add_argument("--larger", type=int, default=1000, help="VMs of the largest comparison")
+    parser.add_argument(
+        "--sweeps", type=int, nargs="+", default=[1000, 5000, 10000], help="VMs of the sweeps, ascending"
+    )
     parser.add_argument("--fleet", type=int, default=200, help="hosts of the fleet")
     only = parser.add_mutually_exclusive_group()
-    only.add_argument("--only-sweeps", action="store_true", help="measure sweeps alone; writes neither file")
+    only.add_argument("--only-converge", action="store_true", help="measure declarations alone; writes neither file")
+    only.add_argument("--only-sweeps", action="store_true", help="measure sweeps alone; likewise")
     only.add_argument("--only-boots", action="store_true", help="measure boots and shutdowns alone; likewise")
     only.add_argument("--only-events", action="store_true", help="measure the supervisor under events alone; likewise")
     only.add_argument("--only-supervisor", action="store_true", help="measure the idle supervisor, storms and restarts")
@@ -210,16 +220,28 @@ def chosen(host: LabHost, options: argparse.Namespace, load: float) -> list[Row]
         return event_rows(host, say)
     if options.only_supervisor:
         return supervisor_rows(host, say)
+    if options.only_converge:
+        return measure(host, (options.small, options.large, options.larger), peer_on(host))
     return sweep_rows(host, options.sweeps) if options.only_sweeps else everything(host, options, load)
+
+
+def peer_on(host: LabHost) -> str:
+    """Version of the peer, which is unpacked, and has on the host what it needs there."""
+    version = peer.unpack(WORK / "collections", WORK / "downloads")
+    peer.install_lxml(host, WORK / "downloads")
+    return version
 
 
 def everything(host: LabHost, options: argparse.Namespace, load: float) -> list[Row]:
     """All rows, written to their files. load: the machine's at the beginning."""
-    version = peer.unpack(WORK / "collections", WORK / "downloads")
-    peer.install_lxml(host, WORK / "downloads")
+    version = peer_on(host)
     circumstances = document.circumstances(host, version, load)
     guests = [*boot_rows(host, say), *event_rows(host, say), *supervisor_rows(host, say)]
-    rows = [*measure(host, options.small, options.large, version), *sweep_rows(host, options.sweeps), *guests]
+    rows = [
+        *measure(host, (options.small, options.large, options.larger), version),
+        *sweep_rows(host, options.sweeps),
+        *guests,
+    ]
     rows += [*validation_rows(ENGINE), *fleet_rows(WORK, say, many=options.fleet)]
     write(rows, ROOT / "build" / "bench.json")
     circumstances["load"] += f", {os.getloadavg()[0]:.1f} at its end"
