@@ -106,6 +106,11 @@ class VolumeVerdict:
     #: As of Image: once its VM is undefined, nothing else tells that.
     raw: bool = False
 
+    @property
+    def place(self) -> str:
+        """Where a person finds it: pool/name of a volume, else its path."""
+        return f"{self.pool}/{self.name}" if self.pool else self.path
+
 
 @dataclass(frozen=True)
 class SavedDomain:

@@ -13,6 +13,8 @@ from .model import Document
 ROWS = 100
 #: Sentences that a message strings together, and warnings that are shown one by one.
 SENTENCES = 20
+#: Disks that a line names, and VMs that it names as users of one.
+MENTIONED = 10
 #: Whose rows are left out last.
 URGENCY = ("failed", "removed", "restored", "rolled_back", "waiting")
 

@@ -14,6 +14,7 @@ from .chain import Chain, Handler, Run
 from .changes import Forget, Remember, RememberSchedule
 from .disks import VolumeVerdict
 from .errors import EffectError
+from .extent import MENTIONED, first
 from .looks import storage
 from .model import Record
 from .patience import POLL
@@ -27,8 +28,6 @@ from .times import iso, unix
 
 #: Reasons for which a volume is looked at again by the next sweep; for any other it is kept, and that is the end of it.
 UNFINISHED = ("delete_failed", "pool_inactive", "chain_unreadable", "storage_problem")
-#: Disks and users of a disk that a line of the operation log names.
-MENTIONED = 10
 #: Error of a deletion that was refused in the last moment -> why the volume is kept.
 REFUSED = {"changed_meanwhile": "identity_changed", "open_elsewhere": "open_elsewhere"}
 
@@ -209,12 +208,10 @@ def _kept(chain: Chain) -> str:
     """Which disks stayed, and why, for whoever finds them later; the first of them, as a line is no list."""
     kept = [verdict for verdict in chain.verdicts if verdict.path not in chain.deleted]
     said = [
-        f"{f'{each.pool}/{each.name}' if each.pool else each.path} ["
-        f"{each.reason}{', used by ' + ', '.join(each.used_by[:MENTIONED]) if each.used_by else ''}]"
-        for each in kept[:MENTIONED]
+        f"{each.place} [{each.reason}{', used by ' + ', '.join(each.used_by[:MENTIONED]) if each.used_by else ''}]"
+        for each in kept
     ]
-    more = [f"and {len(kept) - MENTIONED} more"] if len(kept) > MENTIONED else []
-    return f" ({', '.join([*said, *more])})" if kept else ""
+    return f" ({', '.join(first(said, 'disks', MENTIONED))})" if kept else ""
 
 
 def _finish(run: Run, chain: Chain, action: do.Finish) -> None:

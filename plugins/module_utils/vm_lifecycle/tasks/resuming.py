@@ -5,20 +5,17 @@
 
 from __future__ import annotations
 
+from ..extent import MENTIONED, first
 from ..removals import Intent
-
-#: Disks that a message names.
-MENTIONED = 10
 
 
 def put_away(intent: Intent, exists: bool, done: bool) -> str:
     """Why its record goes. Once it was armed, disks may be gone: which ones a record does not tell, so all are named."""
     if done and not exists:
         return f"{intent.name}: an interrupted removal was complete, its record is put away"
-    planned = [v for v in intent.volumes if v.remove]
+    planned = [verdict for verdict in intent.volumes if verdict.remove]
     if not intent.armed or not planned:
         return f"{intent.name}: an interrupted removal was rolled back before anything was deleted"
-    named = [f"{v.pool}/{v.name}" if v.pool else v.path for v in planned[:MENTIONED]]
-    more = [f"and {len(planned) - MENTIONED} more"] if len(planned) > MENTIONED else []
-    said = f"since there is a VM with its UUID: it deletes nothing more of {', '.join([*named, *more])}"
+    named = first([verdict.place for verdict in planned], "disks", MENTIONED)
+    said = f"since there is a VM with its UUID: it deletes nothing more of {', '.join(named)}"
     return f"{intent.name}: an interrupted removal was rolled back, {said}"

@@ -11,6 +11,7 @@ from .. import actions as do
 from .. import metadata
 from ..disks import VolumeVerdict
 from ..errors import LifecycleError, Problem
+from ..extent import MENTIONED, first
 from ..model import Document, Domain, Observed, Record
 from ..policy import declaration, departure
 from ..policy.gate import Circumstances, may_resume, timing
@@ -24,8 +25,6 @@ from .targets import Wish, resolve
 
 #: States of vm_cleanup that speak of VMs which were removed.
 STATES = ("restored", "purged")
-#: Disks that a message names.
-MENTIONED = 10
 #: How the reason of the hold ends with which a VM comes back.
 BROUGHT_BACK = ", after it was removed"
 
@@ -55,8 +54,8 @@ def over(request: Request, observed: Observed, at: Circumstances, leaving: Seque
 def _again(record: UndoRecord, observed: Observed, at: Circumstances) -> do.Entry:
     """A VM that was being brought back when that call was killed, or one that has nothing to do with the record."""
     if not _half_back(record, observed):
-        disks = [verdict.path for verdict in record.volumes if verdict.remove]
-        left = f", and its disks are left alone: {', '.join(disks[:MENTIONED])}" if disks else ""
+        disks = first([verdict.place for verdict in record.volumes if verdict.remove], "disks", MENTIONED)
+        left = f", and its disks are left alone: {', '.join(disks)}" if disks else ""
         message = f"{record.name}: a VM with its UUID exists again{left}"
         return do.Entry(record.uuid, record.name, "kept", "superseded", message, (do.DropUndo(record.uuid),))
     if at.policy.dry_run:
