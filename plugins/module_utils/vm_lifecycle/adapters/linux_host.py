@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import json
 import os
@@ -16,12 +15,13 @@ import time
 from collections import deque
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone, tzinfo
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, FrozenSet, Iterator, List, Mapping, Optional, Sequence
 
 from ..errors import EffectError, refuse
 from ..model import ClockReading, Pressure
+from .timekeeping import synchronised
 
 if TYPE_CHECKING:
     from ..examination import Examination
@@ -72,7 +72,7 @@ class LinuxHost:
             now=time.time(),
             boottime=boottime,
             boot_id=_boot_id(),
-            synchronised=_synchronised(int(boottime)),
+            synchronised=synchronised(int(boottime)),
         )
 
     def zone(self, name: str = "") -> tzinfo:
@@ -242,28 +242,6 @@ def _lock(path: Path) -> Optional[int]:
         except FileNotFoundError:
             pass
         os.close(descriptor)
-
-
-class _Timex(ctypes.Structure):
-    """struct timex of adjtimex(2); only its size and modes matter here, the state is the call's result."""
-
-    _fields_ = [("modes", ctypes.c_uint), ("rest", ctypes.c_char * 252)]
-
-
-#: adjtimex(2) returns this when the clock is not synchronised.
-TIME_ERROR = 5
-
-
-@cache
-def _libc() -> ctypes.CDLL:
-    return ctypes.CDLL(None, use_errno=True)
-
-
-@lru_cache(maxsize=1)
-def _synchronised(_second: int) -> bool:
-    """Whether the kernel says that something keeps the clock right (as timedatectl does); asked once in a second of the boot."""
-    state: int = _libc().adjtimex(ctypes.byref(_Timex()))
-    return state not in (-1, TIME_ERROR)
 
 
 class TalkingHost(LinuxHost):
