@@ -30,7 +30,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.chaos.judge import REMOVED, Violation, judge
+from tests.chaos.judge import GONE_BY_HAND, REMOVED, Violation, judge
 
 LAB = ROOT / "tests" / "lab" / "lab"
 PLACE = "/opt/vmops-chaos"
@@ -58,6 +58,7 @@ class Story:
     power_cuts: list[dict[str, Any]] = field(default_factory=list)
     reboots: int = 0
     no_room: list[dict[str, Any]] = field(default_factory=list)
+    hands: list[dict[str, Any]] = field(default_factory=list)
     violations: list[Violation] = field(default_factory=list)
     rounds: list[dict[str, Any]] = field(default_factory=list)
 
@@ -125,6 +126,7 @@ def one_round(host: str, number: int, options: argparse.Namespace, story: Story,
         story.power_cuts.append(cut_power(host, chance))
     done = call(host, "trouble", chance.randrange(2**31))
     story.no_room += done["no_room"]
+    story.hands += call(host, "hands", chance.randrange(2**31))["hands"]
     daemons = min(1, options.daemons - story.counted(story.daemon_kills))
     torment(host, story, chance, kills - min(kills, 2), daemons, purging=False)
     if number % 3 == 2:
@@ -132,6 +134,7 @@ def one_round(host: str, number: int, options: argparse.Namespace, story: Story,
         story.reboots += 1
     quiet = [call(host, "quiet", 0)]
     found: list[Violation] = []
+    manifest = json.loads(lab("ssh", host, "cat /var/lib/chaos/manifest.json"))  # as people have changed it
     if undo:
         gone = [uuid for uuid, vm in manifest["vms"].items() if vm["fate"] == REMOVED and vm["round"] == f"r{number}"]
         found += judge(manifest, call(host, "facts"), frozenset(gone))
@@ -214,6 +217,14 @@ def figures(host: str, story: Story) -> dict[str, int]:
         "power_cuts_in_a_removal": sum(each["counts"] and each["begun"] > 0 for each in story.power_cuts),
         "reboots": story.reboots,
         "sweeps_without_room": story.counted(story.no_room),
+        "by_hand": sum(each["counts"] for each in story.hands),
+        "by_hand_beside_a_sweep": sum(each["counts"] and each["beside"] for each in story.hands),
+        "by_hand_refused": sum(not each["counts"] for each in story.hands),
+        **{
+            f"by_hand_{what}": sum(each["counts"] for each in story.hands if each["what"] == what)
+            for what in sorted({each["what"] for each in story.hands})
+        },
+        "undefined_by_hand": sum(vm["fate"] == GONE_BY_HAND for vm in manifest["vms"].values()),
         "expired": len(expired),
         "removed": sum(uuid not in facts["domains"] for uuid in expired),
         "survivors": len(manifest["vms"]) - len(expired),
