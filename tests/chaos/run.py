@@ -20,6 +20,7 @@ import os
 import random
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -58,6 +59,8 @@ class Story:
     power_cuts: list[dict[str, Any]] = field(default_factory=list)
     reboots: int = 0
     no_room: list[dict[str, Any]] = field(default_factory=list)
+    clocks: list[dict[str, Any]] = field(default_factory=list)
+    full_disks: list[dict[str, Any]] = field(default_factory=list)
     hands: list[dict[str, Any]] = field(default_factory=list)
     violations: list[Violation] = field(default_factory=list)
     rounds: list[dict[str, Any]] = field(default_factory=list)
@@ -89,6 +92,10 @@ def install(host: str) -> None:
     lab("copy", host, str(ROOT / "plugins/module_utils/vm_lifecycle"), f"{host}:{ENGINE}")
     path = SWEEP.split()[0]
     subprocess.run([str(LAB), "ssh", host, f"cat >{path} && chmod 755 {path}"], input=COMMAND, text=True, check=True)
+    with tempfile.TemporaryDirectory() as place:
+        library = Path(place) / "sleep.so"
+        subprocess.run(["gcc", "-shared", "-fPIC", "-O1", "-o", library, ROOT / "tests/chaos/sleep.c"], check=True)
+        lab("copy", host, str(library), f"{host}:/usr/local/lib/clock-sleep.so")
     # guests without a system hear no request to shut down, and a reboot would wait for each of them
     lab("ssh", host, "echo SHUTDOWN_TIMEOUT=2 >>/etc/default/libvirt-guests")
     lab("ssh", host, f"find {ENGINE} -name __pycache__ -prune -exec rm -r {{}} +; {path} --version")
@@ -126,6 +133,8 @@ def one_round(host: str, number: int, options: argparse.Namespace, story: Story,
         story.power_cuts.append(cut_power(host, chance))
     done = call(host, "trouble", chance.randrange(2**31))
     story.no_room += done["no_room"]
+    story.clocks += done["clock"]
+    story.full_disks += done["full_disk"]
     story.hands += call(host, "hands", chance.randrange(2**31))["hands"]
     daemons = min(1, options.daemons - story.counted(story.daemon_kills))
     torment(host, story, chance, kills - min(kills, 2), daemons, purging=False)
@@ -217,6 +226,9 @@ def figures(host: str, story: Story) -> dict[str, int]:
         "power_cuts_in_a_removal": sum(each["counts"] and each["begun"] > 0 for each in story.power_cuts),
         "reboots": story.reboots,
         "sweeps_without_room": story.counted(story.no_room),
+        "wrong_clocks": story.counted(story.clocks),
+        "clock_steps_in_a_sweep": sum(each["counts"] and each["steps"] for each in story.clocks),
+        "full_disks": story.counted(story.full_disks),
         "by_hand": sum(each["counts"] for each in story.hands),
         "by_hand_beside_a_sweep": sum(each["counts"] and each["beside"] for each in story.hands),
         "by_hand_refused": sum(not each["counts"] for each in story.hands),

@@ -85,7 +85,9 @@ def test_the_disk_of_a_vm_that_a_person_undefined_has_to_stay() -> None:
     assert [violation.kind for violation in judge(MANIFEST, facts)] == ["damaged_disk"]
 
 
-@pytest.mark.parametrize(("uuid", "count", "kind"), [("u-undefined", 1, "wrong_history"), ("u-anew", 3, "removal_count")])
+@pytest.mark.parametrize(
+    ("uuid", "count", "kind"), [("u-undefined", 1, "wrong_history"), ("u-anew", 3, "removal_count")]
+)
 def test_a_removal_too_many_after_a_persons_hand_is_found(uuid: str, count: int, kind: str) -> None:
     facts = {**GOOD, "removals_done": {**GOOD["removals_done"], uuid: count}}
     assert [violation.kind for violation in judge(MANIFEST, facts)] == [kind]

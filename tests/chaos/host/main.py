@@ -17,6 +17,7 @@ from typing import Any
 import hands
 import population
 import turmoil
+import weather
 from building import KEPT, MANIFEST, connect, policy, second_pool, sha256
 
 STATE = Path("/var/lib/vm-lifecycle")
@@ -79,7 +80,7 @@ def main(arguments: list[str]) -> None:
         seed, count, daemons, purging = numbers
         result = turmoil.kills(manifest(), seed, count, daemons, bool(purging))
     elif verb == "trouble":
-        result = turmoil.trouble(manifest(), *numbers)
+        result = weather.trouble(manifest(), *numbers)
     elif verb == "hands":
         result = hands.hands(manifest(), *numbers)
     elif verb == "quiet":
