@@ -15,6 +15,7 @@ build/chaos.json, all hosts together; exit status 1 when there is a violation, 2
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import random
@@ -62,6 +63,7 @@ class Story:
     clocks: list[dict[str, Any]] = field(default_factory=list)
     full_disks: list[dict[str, Any]] = field(default_factory=list)
     hands: list[dict[str, Any]] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
     violations: list[Violation] = field(default_factory=list)
     rounds: list[dict[str, Any]] = field(default_factory=list)
 
@@ -203,6 +205,9 @@ def report(stories: dict[str, Story], options: argparse.Namespace, seconds: floa
         "hosts": len(stories),
         **totals,
         "violations": [{"host": host, **asdict(each)} for host, story in stories.items() for each in story.violations],
+        "rounds_broken_off": [
+            {"host": host, "error": each} for host, story in stories.items() for each in story.broken
+        ],
         "per_round": [{"host": host, **each} for host, story in stories.items() for each in story.rounds],
     }
 
@@ -267,6 +272,7 @@ def arguments() -> argparse.Namespace:
 
 def rounds(host: str, options: argparse.Namespace, until: float) -> Story:
     """All rounds of one host."""
+    numbers = itertools.count()
     story, chance = Story(), random.Random(f"{options.seed} {host}")
     install(host)
     most = 2 + 6 * max(options.cuts, -(-options.kills // KILLS_A_ROUND))
@@ -278,7 +284,13 @@ def rounds(host: str, options: argparse.Namespace, until: float) -> Story:
             or len(story.rounds) < 2
         )
     ):
-        one_round(host, len(story.rounds), options, story, chance)
+        try:
+            one_round(host, next(numbers), options, story, chance)
+        except (Exception, SystemExit) as error:  # the figures of an hour are not lost with one round
+            story.broken.append(f"{type(error).__name__}: {error}"[:3000])
+            say(f"{host}: the round broke off: {story.broken[-1]}")
+            if len(story.broken) > 3:
+                break
     return story
 
 
@@ -296,7 +308,7 @@ def run(options: argparse.Namespace, names: list[str]) -> int:
     say(f"seed {options.seed}: {result['removed']} of {result['expired']} expired VMs removed")
     for name, story in stories.items():
         say(f"{name}: {progress(story)}")
-    if result["violations"] or not result["judge_finds_planted_damage"]:
+    if result["violations"] or result["rounds_broken_off"] or not result["judge_finds_planted_damage"]:
         return 1
     enough = result["kills"] >= options.kills * len(names) and result["power_cuts"] >= options.cuts * len(names)
     return 0 if enough else 2

@@ -63,10 +63,19 @@ def full_disk(command: list[str], chance: random.Random) -> dict[str, Any]:
         status = process.wait(turmoil.LIMIT)
     finally:
         (SMALL / "filler").unlink(missing_ok=True)
-        sh("umount", str(turmoil.STATE))
+        unmount(turmoil.STATE)
         replace(turmoil.STATE, SMALL / "state")
-        sh("umount", str(SMALL))
+        unmount(SMALL)
     return {"counts": alive and full, "status": status}
+
+
+def unmount(place: Path) -> None:
+    """Also when something that a sweep began needs a moment to end."""
+    for _each in range(50):
+        if subprocess.run(["umount", str(place)], capture_output=True, check=False).returncode == 0:
+            return
+        time.sleep(0.2)
+    sh("umount", str(place))
 
 
 def replace(target: Path, source: Path) -> None:
