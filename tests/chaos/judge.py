@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Whether a host is as it has to be after chaos. Pure: a manifest of what was to happen, and the facts of what did.
 
-manifest: {vms: {uuid: {name, fate}}, files: {path: {fate, why, sha256}}}; fate is "removed" or "kept".
+manifest: {vms: {uuid: {name, fate}}, files: {path: {fate, why, sha256}}}; fate is "removed", "kept" or "gone_by_hand";
+by_hand: how often people have defined an expired VM anew, which may be one removal more each time.
 facts: what main.py facts found on the host.
 """
 
@@ -14,6 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 REMOVED, KEPT = "removed", "kept"
+#: A person undefined it: it is not there, and its disks are not ours to delete.
+GONE_BY_HAND = "gone_by_hand"
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,8 @@ def _vms(manifest: dict[str, Any], facts: dict[str, Any]) -> Iterator[Violation]
             yield Violation("wrongly_removed", f"{vm['name']} has to stay ({vm['carries']}): {there or 'gone'}")
         if vm["fate"] == REMOVED and there is not None:
             yield Violation("not_removed", f"{vm['name']} is still there")
+        if vm["fate"] == GONE_BY_HAND and there is not None:
+            yield Violation("came_back", f"{vm['name']} was undefined by hand, and is there")
     for uuid, name in facts["domains"].items():
         if uuid not in manifest["vms"]:
             yield Violation("unknown_vm", f"{name} ({uuid}) came from nowhere")
@@ -70,8 +75,11 @@ def _books(manifest: dict[str, Any], facts: dict[str, Any], waiting: frozenset[s
                 yield Violation("schedule_open", f"the schedule of {vm['name']} is {status}")
             # with an undo there are two: the removal, and later that of the disks
             most = 2 if vm.get("undo") and uuid not in waiting else 1
+            most += vm.get("by_hand", 0)
             if not 1 <= done <= most:
                 yield Violation("removal_count", f"the removal of {vm['name']} was finished {done} times")
+        elif vm["fate"] == GONE_BY_HAND and done:
+            yield Violation("wrong_history", f"{vm['name']} was undefined by hand, and its history says removed")
         elif vm["fate"] == KEPT and (status == "completed" or done):
             yield Violation("wrong_history", f"{vm['name']} stays, and its history says removed")
     for name in facts["intents"]:

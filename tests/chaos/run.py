@@ -15,11 +15,13 @@ build/chaos.json, all hosts together; exit status 1 when there is a violation, 2
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import random
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -30,7 +32,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.chaos.judge import REMOVED, Violation, judge
+from tests.chaos.judge import GONE_BY_HAND, REMOVED, Violation, judge
 
 LAB = ROOT / "tests" / "lab" / "lab"
 PLACE = "/opt/vmops-chaos"
@@ -58,6 +60,10 @@ class Story:
     power_cuts: list[dict[str, Any]] = field(default_factory=list)
     reboots: int = 0
     no_room: list[dict[str, Any]] = field(default_factory=list)
+    clocks: list[dict[str, Any]] = field(default_factory=list)
+    full_disks: list[dict[str, Any]] = field(default_factory=list)
+    hands: list[dict[str, Any]] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
     violations: list[Violation] = field(default_factory=list)
     rounds: list[dict[str, Any]] = field(default_factory=list)
 
@@ -88,6 +94,10 @@ def install(host: str) -> None:
     lab("copy", host, str(ROOT / "plugins/module_utils/vm_lifecycle"), f"{host}:{ENGINE}")
     path = SWEEP.split()[0]
     subprocess.run([str(LAB), "ssh", host, f"cat >{path} && chmod 755 {path}"], input=COMMAND, text=True, check=True)
+    with tempfile.TemporaryDirectory() as place:
+        library = Path(place) / "sleep.so"
+        subprocess.run(["gcc", "-shared", "-fPIC", "-O1", "-o", library, ROOT / "tests/chaos/sleep.c"], check=True)
+        lab("copy", host, str(library), f"{host}:/usr/local/lib/clock-sleep.so")
     # guests without a system hear no request to shut down, and a reboot would wait for each of them
     lab("ssh", host, "echo SHUTDOWN_TIMEOUT=2 >>/etc/default/libvirt-guests")
     lab("ssh", host, f"find {ENGINE} -name __pycache__ -prune -exec rm -r {{}} +; {path} --version")
@@ -125,6 +135,9 @@ def one_round(host: str, number: int, options: argparse.Namespace, story: Story,
         story.power_cuts.append(cut_power(host, chance))
     done = call(host, "trouble", chance.randrange(2**31))
     story.no_room += done["no_room"]
+    story.clocks += done["clock"]
+    story.full_disks += done["full_disk"]
+    story.hands += call(host, "hands", chance.randrange(2**31))["hands"]
     daemons = min(1, options.daemons - story.counted(story.daemon_kills))
     torment(host, story, chance, kills - min(kills, 2), daemons, purging=False)
     if number % 3 == 2:
@@ -132,6 +145,7 @@ def one_round(host: str, number: int, options: argparse.Namespace, story: Story,
         story.reboots += 1
     quiet = [call(host, "quiet", 0)]
     found: list[Violation] = []
+    manifest = json.loads(lab("ssh", host, "cat /var/lib/chaos/manifest.json"))  # as people have changed it
     if undo:
         gone = [uuid for uuid, vm in manifest["vms"].items() if vm["fate"] == REMOVED and vm["round"] == f"r{number}"]
         found += judge(manifest, call(host, "facts"), frozenset(gone))
@@ -191,6 +205,9 @@ def report(stories: dict[str, Story], options: argparse.Namespace, seconds: floa
         "hosts": len(stories),
         **totals,
         "violations": [{"host": host, **asdict(each)} for host, story in stories.items() for each in story.violations],
+        "rounds_broken_off": [
+            {"host": host, "error": each} for host, story in stories.items() for each in story.broken
+        ],
         "per_round": [{"host": host, **each} for host, story in stories.items() for each in story.rounds],
     }
 
@@ -214,6 +231,17 @@ def figures(host: str, story: Story) -> dict[str, int]:
         "power_cuts_in_a_removal": sum(each["counts"] and each["begun"] > 0 for each in story.power_cuts),
         "reboots": story.reboots,
         "sweeps_without_room": story.counted(story.no_room),
+        "wrong_clocks": story.counted(story.clocks),
+        "clock_steps_in_a_sweep": sum(each["counts"] and each["steps"] for each in story.clocks),
+        "full_disks": story.counted(story.full_disks),
+        "by_hand": sum(each["counts"] for each in story.hands),
+        "by_hand_beside_a_sweep": sum(each["counts"] and each["beside"] for each in story.hands),
+        "by_hand_refused": sum(not each["counts"] for each in story.hands),
+        **{
+            f"by_hand_{what}": sum(each["counts"] for each in story.hands if each["what"] == what)
+            for what in sorted({each["what"] for each in story.hands})
+        },
+        "undefined_by_hand": sum(vm["fate"] == GONE_BY_HAND for vm in manifest["vms"].values()),
         "expired": len(expired),
         "removed": sum(uuid not in facts["domains"] for uuid in expired),
         "survivors": len(manifest["vms"]) - len(expired),
@@ -244,6 +272,7 @@ def arguments() -> argparse.Namespace:
 
 def rounds(host: str, options: argparse.Namespace, until: float) -> Story:
     """All rounds of one host."""
+    numbers = itertools.count()
     story, chance = Story(), random.Random(f"{options.seed} {host}")
     install(host)
     most = 2 + 6 * max(options.cuts, -(-options.kills // KILLS_A_ROUND))
@@ -255,7 +284,13 @@ def rounds(host: str, options: argparse.Namespace, until: float) -> Story:
             or len(story.rounds) < 2
         )
     ):
-        one_round(host, len(story.rounds), options, story, chance)
+        try:
+            one_round(host, next(numbers), options, story, chance)
+        except (Exception, SystemExit) as error:  # the figures of an hour are not lost with one round
+            story.broken.append(f"{type(error).__name__}: {error}"[:3000])
+            say(f"{host}: the round broke off: {story.broken[-1]}")
+            if len(story.broken) > 3:
+                break
     return story
 
 
@@ -273,7 +308,7 @@ def run(options: argparse.Namespace, names: list[str]) -> int:
     say(f"seed {options.seed}: {result['removed']} of {result['expired']} expired VMs removed")
     for name, story in stories.items():
         say(f"{name}: {progress(story)}")
-    if result["violations"] or not result["judge_finds_planted_damage"]:
+    if result["violations"] or result["rounds_broken_off"] or not result["judge_finds_planted_damage"]:
         return 1
     enough = result["kills"] >= options.kills * len(names) and result["power_cuts"] >= options.cuts * len(names)
     return 0 if enough else 2

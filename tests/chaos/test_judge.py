@@ -16,20 +16,23 @@ MANIFEST: dict[str, Any] = {
     "vms": {
         "u-gone": {"name": "gone", "fate": "removed", "carries": "expired", "round": "r0"},
         "u-late": {"name": "late", "fate": "removed", "carries": "expired", "round": "r1", "undo": True},
+        "u-undefined": {"name": "undefined", "fate": "gone_by_hand", "carries": "expired", "round": "r0"},
+        "u-anew": {"name": "anew", "fate": "removed", "carries": "expired", "round": "r0", "by_hand": 1},
         "u-stay": {"name": "stay", "fate": "kept", "carries": "held", "round": "r0"},
     },
     "files": {
         "/own": {"fate": "removed", "why": "", "sha256": "1", "round": "r0"},
         "/late": {"fate": "removed", "why": "", "sha256": "2", "round": "r1"},
         "/late.save": {"fate": "removed", "why": "", "sha256": "4", "round": "r1"},
+        "/undefined": {"fate": "kept", "why": "undefined by hand", "sha256": "6", "round": "r0"},
         "/shared": {"fate": "kept", "why": "", "sha256": "3", "round": "r0"},
     },
 }
 GOOD: dict[str, Any] = {
-    "files": {"/own": None, "/late": None, "/late.save": None, "/shared": "3"},
+    "files": {"/own": None, "/late": None, "/late.save": None, "/undefined": "6", "/shared": "3"},
     "domains": {"u-stay": "stay"},
-    "schedules": {"u-gone": "completed", "u-late": "completed", "u-stay": "pending"},
-    "removals_done": {"u-gone": 1, "u-late": 2},
+    "schedules": {"u-gone": "completed", "u-late": "completed", "u-anew": "completed", "u-stay": "pending"},
+    "removals_done": {"u-gone": 1, "u-late": 2, "u-anew": 2},
     "intents": [],
     "undo": [],
     "set_aside": [],
@@ -38,6 +41,7 @@ GOOD: dict[str, Any] = {
 PLANTED: dict[str, tuple[str, Any, Any]] = {
     "wrongly_removed": ("domains", "u-stay", None),
     "not_removed": ("domains", "u-gone", "gone"),
+    "came_back": ("domains", "u-undefined", "undefined"),
     "unknown_vm": ("domains", "u-new", "new"),
     "damaged_disk": ("files", "/shared", "5"),
     "leaked_volume": ("files", "/own", "1"),
@@ -74,6 +78,19 @@ def test_a_planted_violation_is_found(kind: str) -> None:
 def test_a_file_that_is_gone_is_damaged() -> None:
     facts = {**GOOD, "files": {**GOOD["files"], "/shared": None}}
     assert [violation.kind for violation in judge(MANIFEST, facts)] == ["damaged_disk"]
+
+
+def test_the_disk_of_a_vm_that_a_person_undefined_has_to_stay() -> None:
+    facts = {**GOOD, "files": {**GOOD["files"], "/undefined": None}}
+    assert [violation.kind for violation in judge(MANIFEST, facts)] == ["damaged_disk"]
+
+
+@pytest.mark.parametrize(
+    ("uuid", "count", "kind"), [("u-undefined", 1, "wrong_history"), ("u-anew", 3, "removal_count")]
+)
+def test_a_removal_too_many_after_a_persons_hand_is_found(uuid: str, count: int, kind: str) -> None:
+    facts = {**GOOD, "removals_done": {**GOOD["removals_done"], uuid: count}}
+    assert [violation.kind for violation in judge(MANIFEST, facts)] == [kind]
 
 
 def test_a_disk_that_goes_before_its_undo_is_over_is_found() -> None:

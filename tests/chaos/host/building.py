@@ -27,7 +27,7 @@ MANIFEST = Path("/var/lib/chaos/manifest.json")
 POLICY = Path("/etc/vm-lifecycle/cleanup.json")
 REMOVED, KEPT = "removed", "kept"
 #: Seconds that a running guest is given; none of them obeys, so each of these removals takes that long.
-GRACE = 5
+GRACE = 2
 SIZE = 4 * 2**20
 
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs on the lab host as root: main.py build ROUND UNDO_HOURS | mark | kills SEED COUNT DAEMONS PURGING | trouble SEED |
-quiet PURGING | facts | damage. Results are JSON on standard output.
+hands SEED | quiet PURGING | facts | damage. Results are JSON on standard output.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import hands
 import population
 import turmoil
+import weather
 from building import KEPT, MANIFEST, connect, policy, second_pool, sha256
 
 STATE = Path("/var/lib/vm-lifecycle")
@@ -78,7 +80,9 @@ def main(arguments: list[str]) -> None:
         seed, count, daemons, purging = numbers
         result = turmoil.kills(manifest(), seed, count, daemons, bool(purging))
     elif verb == "trouble":
-        result = turmoil.trouble(manifest(), *numbers)
+        result = weather.trouble(manifest(), *numbers)
+    elif verb == "hands":
+        result = hands.hands(manifest(), *numbers)
     elif verb == "quiet":
         result = turmoil.until_quiet(manifest(), bool(numbers[0]))
     elif verb == "facts":

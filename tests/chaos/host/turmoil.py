@@ -118,13 +118,6 @@ def no_room(command: list[str], chance: random.Random) -> dict[str, Any]:
     return {"counts": status != 0, "bytes": size, "status": status}
 
 
-def trouble(manifest: dict[str, Any], seed: int) -> dict[str, Any]:
-    """A sweep without room, if there is something to remove."""
-    chance = random.Random(seed)
-    command = words(manifest, purging=False, named=chance.random() < 0.5)
-    return {"no_room": [no_room(command, chance)] if command else []}
-
-
 def kills(manifest: dict[str, Any], seed: int, count: int, daemons: int, purging: bool) -> dict[str, Any]:
     """Kill up to count sweeps, as long as there is something for them to do."""
     chance = random.Random(seed)
