@@ -63,6 +63,7 @@ GONE: list[Callable[[Hypervisor], Any]] = [
     lambda hypervisor: hypervisor.request_shutdown(A),
     lambda hypervisor: hypervisor.power_off(A),
     lambda hypervisor: hypervisor.start(A),
+    lambda hypervisor: hypervisor.start_cold(A),
     lambda hypervisor: hypervisor.needs(A),
     lambda hypervisor: hypervisor.addresses(A),
     lambda hypervisor: hypervisor.memory_cost(A),

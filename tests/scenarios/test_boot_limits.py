@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from vm_lifecycle.boots import Need
+from vm_lifecycle.boots import Need, Off
 from vm_lifecycle.errors import EffectError
 from vm_lifecycle.model import Domain
 from vm_lifecycle.ports import World
@@ -43,6 +43,14 @@ class Odd(FakeHypervisor):
         self._odd(uuid, "domain")
         return super().domain(uuid)
 
+    def off(self, uuid: str) -> Off | None:
+        self._odd(uuid, "off")
+        return super().off(uuid)
+
+    def start_cold(self, uuid: str, paused: bool = False) -> bool:
+        self._odd(uuid, "start_cold")
+        return super().start_cold(uuid, paused)
+
     def needs(self, uuid: str) -> list[Need]:
         self._odd(uuid, "needs")
         return super().needs(uuid)
@@ -78,7 +86,7 @@ def test_a_daemon_that_is_restarted(away: tuple[float, float]) -> None:
     assert [row["start"]["attempts"] for row in result["vms"]] == [1, 1]
 
 
-@pytest.mark.parametrize("call", ["domain", "needs", "addresses"])
+@pytest.mark.parametrize("call", ["domain", "off", "needs", "start_cold", "addresses"])
 def test_a_vm_that_hangs(call: str) -> None:
     """It is given up, and those of higher orders come up."""
     result, machine, seconds = booting([vm(1), vm(2)], {"vm1": (call, FOR_EVER)})

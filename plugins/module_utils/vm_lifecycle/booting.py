@@ -8,15 +8,16 @@ policy/boot_run.py decides; here is what it decides about: starts and waits for 
 
 from __future__ import annotations
 
+import threading
 from functools import partial
-from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Collection, Dict, List, Optional, Tuple
 
 from .boots import LastState, Place, StartRecord
 from .chain import Chain, Handlers, Run
 from .errors import DomainGone, EffectError
 from .host_actions import Start, Stop
 from .host_changes import RememberStart, RememberState
-from .loading import activate_needs, load
+from .loading import activate, activate_needs, load
 from .metadata import digest, read
 from .model import ClockMemory, Domain
 from .patience import AWAY, POLL, SLOT_WAIT, patiently
@@ -36,6 +37,8 @@ Outcome = Tuple[str, str, bool]
 START_LIMIT, PROBE_LIMIT = 1800.0, 120.0
 #: Seconds for which libvirt's daemon may be away.
 RESTART = 30.0
+#: Seconds for which VMs that begin together go by one look at what is on record.
+TOGETHER = 0.5
 
 
 def carry_out(plan: Plan, world: World, clock: ClockMemory, _handlers: Handlers) -> List[Chain]:
@@ -94,9 +97,11 @@ class Boot:
         return self._world.host.clock().boottime - self._began
 
     def _submit(self, jobs: Jobs, moves: Moves) -> None:
+        lately = Lately(self._world, moves.start)
         for uuid in moves.start:
             self._limits[uuid] = self._now() + START_LIMIT
-            jobs.submit(uuid, partial(_guarded, self._world, uuid, partial(_start, self._world, self._starts[uuid])))
+            start = partial(_start, self._world, self._starts[uuid], lately)
+            jobs.submit(uuid, partial(_guarded, self._world, uuid, start))
         for uuid in moves.start:  # told afterwards: nobody waits for the telling
             attempts = self._steps[uuid].attempts
             self._say(uuid, f"starting, attempt {attempts}" if attempts > 1 else "starting")
@@ -140,7 +145,7 @@ class Boot:
     def _seen(self, uuid: str) -> List[StoreChange]:
         """The VM's state as it is now, unless the supervisor wrote it meanwhile."""
         place, last = self._order.places[uuid], self._starts[uuid].last
-        known = last_of(self._world, uuid)
+        known = on_record(self._world, [uuid]).get(uuid)
         if heard_since(known, self._run_unix, self._boot_id):
             return []
         running = Domain(uuid, place.name, "paused" if self._starts[uuid].paused else "running")
@@ -180,7 +185,25 @@ def _runs(world: World, uuid: str) -> bool:
     return domain is not None and domain.power_state in UP
 
 
-def _start(world: World, action: Start) -> str:
+class Lately:
+    """What is on record of VMs whose starts begin together: read by the first that asks, for all that ask soon after it."""
+
+    def __init__(self, world: World, uuids: Tuple[str, ...]) -> None:
+        self._world, self._uuids = world, uuids
+        self._lock = threading.Lock()
+        self._read: Optional[float] = None
+        self._states: Dict[str, LastState] = {}
+
+    def last(self, uuid: str) -> Optional[LastState]:
+        """None also when the store can't be read."""
+        with self._lock:
+            now = self._world.host.clock().boottime
+            if self._read is None or now - self._read >= TOGETHER:
+                self._read, self._states = now, on_record(self._world, self._uuids)
+            return self._states.get(uuid)
+
+
+def _start(world: World, action: Start, lately: Lately) -> str:
     """Returns what there is to say of a start that went well.
 
     Everything that was true when the plan was made is looked at again: minutes may lie between.
@@ -189,21 +212,39 @@ def _start(world: World, action: Start) -> str:
     while True:
         with world.host.claim(action.guard.uuid) as free:
             if free:
-                return patiently(world, RESTART, lambda: _start_claimed(world, action))
+                return patiently(world, RESTART, lambda: _start_claimed(world, action, lately))
         if world.host.clock().boottime - began > SLOT_WAIT:
             raise EffectError("busy", "another run is working on it")
         world.host.sleep(POLL)
 
 
-def _start_claimed(world: World, action: Start) -> str:
+def _start_claimed(world: World, action: Start, lately: Lately) -> str:
+    """Of most VMs little needs to be asked: they are off, as they were planned for, and without saved memory."""
+    uuid = action.guard.uuid
+    off = world.hypervisor.off(uuid)
+    if off is not None and digest(off.metadata) == action.guard.digest:
+        _require_wish(world, action, lately)
+        activate(world, off.missing)
+        if world.hypervisor.start_cold(uuid, action.paused):
+            return ""
+    return _start_anyhow(world, action, lately)
+
+
+def _require_wish(world: World, action: Start, lately: Lately) -> None:
+    known = lately.last(action.guard.uuid)
+    if action.place.running or stopped_meanwhile(known, action.last, world.host.clock().boot_id):
+        raise EffectError("changed_meanwhile", "it was stopped since this run began")
+
+
+def _start_anyhow(world: World, action: Start, lately: Lately) -> str:
+    """Whatever it is by now."""
     uuid = action.guard.uuid
     domain = world.hypervisor.domain(uuid)
     if domain is None:
         raise DomainGone(uuid, "the VM is gone")
     if domain.power_state in UP:
         return ""
-    if action.place.running or stopped_meanwhile(last_of(world, uuid), action.last, world.host.clock().boot_id):
-        raise EffectError("changed_meanwhile", "it was stopped since this run began")
+    _require_wish(world, action, lately)
     if digest(domain.metadata) != action.guard.digest:
         carried = read(domain, None)
         allowed = carried.valid and decide(domain, carried.document, action.last, world.host.clock().boot_id)
@@ -213,12 +254,12 @@ def _start_claimed(world: World, action: Start) -> str:
     return load(world, domain, action.paused, action.on_restore_failure)
 
 
-def last_of(world: World, uuid: str) -> Optional[LastState]:
-    """What is on record of a VM; None also when the store can't be read, which keeps no VM down."""
+def on_record(world: World, uuids: Collection[str]) -> Dict[str, LastState]:
+    """What is on record of VMs; nothing also when the store can't be read, which keeps no VM down."""
     try:
-        return world.store.states([uuid]).get(uuid)
+        return world.store.states(uuids)
     except EffectError:
-        return None
+        return {}
 
 
 def _probe(world: World, uuid: str, patience: float) -> str:

@@ -29,7 +29,7 @@ from .ports_limits import Limiting
 from .ports_pressure import Strained, Yielding
 
 if TYPE_CHECKING:
-    from .boots import MemoryCost, Need
+    from .boots import MemoryCost, Need, Off
     from .changes import StoreChange
     from .disks import SavedDomain, Storage, VolumeVerdict
     from .examination import Examination
@@ -85,6 +85,12 @@ class Hypervisor(Limiting, Yielding, Meter, Protocol):
 
         paused: its processors stand still until somebody resumes it. An image that can't be loaded raises EffectError and stays.
         """
+
+    def off(self, uuid: str) -> Optional[Off]:
+        """One domain read anew before it is started, in few calls to libvirt; None when it is not off, or not there."""
+
+    def start_cold(self, uuid: str, paused: bool = False) -> bool:
+        """As start, for a domain without saved memory: with some, nothing is done and the answer is False."""
 
     def needs(self, uuid: str) -> List[Need]:
         """Networks and pools that the persistent definition names, and without which libvirt refuses to start it."""

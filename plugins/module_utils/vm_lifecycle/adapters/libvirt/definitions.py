@@ -39,10 +39,14 @@ VolumePath = Callable[[str, str], Optional[str]]
 
 def metadata_text(element: str) -> str:
     """The text of our metadata element as libvirt returns it. Raises ValueError when it is not a plain text element."""
-    root = ElementTree.fromstring(element)
-    if len(root):
+    return plain_text(ElementTree.fromstring(element))
+
+
+def plain_text(element: ElementTree.Element) -> str:
+    """The same of an element that was read already."""
+    if len(element):
         raise ValueError("it has elements inside")
-    return root.text or ""
+    return element.text or ""
 
 
 def metadata_element(text: str) -> str:

@@ -15,11 +15,11 @@ from .calls import STATES, Asked, translated
 from .connections import Connections, SharedLook
 from .definitions import metadata_element, metadata_text
 from .limited import Limited
-from .power import activate, needs, set_actions, start, stop_reason
+from .power import activate, needs, off, set_actions, start, start_cold, stop_reason
 from .redefinition import Redefining, save
 
 if TYPE_CHECKING:
-    from ...boots import MemoryCost, Need
+    from ...boots import MemoryCost, Need, Off
     from ...disks import SavedDomain, Storage, VolumeVerdict
     from ...recoveries import Configuration, MemoryFacts
     from ...removals import UndoRecord
@@ -98,8 +98,7 @@ class LibvirtHypervisor(Limited, Redefining):
     def domain(self, uuid: str) -> Optional[Domain]:
         try:
             with translated(uuid):
-                handle = self._connection.lookupByUUIDString(uuid)
-                self._connections.handles()[uuid] = handle
+                handle = self._looked_up(uuid)
                 persistent = bool(handle.isPersistent())
                 autostart = persistent and bool(handle.autostart())
                 saved = bool(handle.hasManagedSaveImage())
@@ -178,6 +177,17 @@ class LibvirtHypervisor(Limited, Redefining):
     def start(self, uuid: str, paused: bool = False) -> None:
         with translated(uuid):
             start(self._handle(uuid), self._connections.uri, paused)
+
+    def off(self, uuid: str) -> Optional[Off]:
+        try:
+            with translated(uuid):
+                return off(self._connection, self._looked_up(uuid))
+        except DomainGone:
+            return None
+
+    def start_cold(self, uuid: str, paused: bool = False) -> bool:
+        with translated(uuid):
+            return start_cold(self._handle(uuid), paused)
 
     def needs(self, uuid: str) -> List[Need]:
         with translated(uuid):
@@ -262,10 +272,13 @@ class LibvirtHypervisor(Limited, Redefining):
             delete(self._connection, volume, self._reader.raw if self._reader else frozenset())
 
     def _handle(self, uuid: str) -> Any:
-        handles = self._connections.handles()
-        if uuid not in handles:
-            handles[uuid] = self._connection.lookupByUUIDString(uuid)
-        return handles[uuid]
+        known = self._connections.handles().get(uuid)
+        return self._looked_up(uuid) if known is None else known
+
+    def _looked_up(self, uuid: str) -> Any:
+        """Its handle anew, which says whether it is off at this moment."""
+        handle = self._connections.handles()[uuid] = self._connection.lookupByUUIDString(uuid)
+        return handle
 
     def close(self) -> None:
         """End every connection."""
