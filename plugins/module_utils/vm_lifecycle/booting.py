@@ -37,8 +37,8 @@ Outcome = Tuple[str, str, bool]
 START_LIMIT, PROBE_LIMIT = 1800.0, 120.0
 #: Seconds for which libvirt's daemon may be away.
 RESTART = 30.0
-#: Seconds for which VMs that begin together go by one look at what is on record.
-TOGETHER = 0.5
+#: Seconds for which VMs that begin together go by one look at what is on record, and in which those that came up are written down.
+TOGETHER = SOON = 0.5
 
 
 def carry_out(plan: Plan, world: World, clock: ClockMemory, _handlers: Handlers) -> List[Chain]:
@@ -72,6 +72,10 @@ class Boot:
         self._limits: Dict[str, float] = {}
         #: What there is to say of VMs that came up, by UUID.
         self._said: Dict[str, str] = {}
+        #: VMs that came up since something was written down, what else was settled, and when that is written down.
+        self._came_up: List[str] = []
+        self._settled: List[StoreChange] = []
+        self._due: Optional[float] = None
 
     def work(self, jobs: Jobs) -> None:
         """Until nothing is left to"""
@@ -80,7 +84,8 @@ class Boot:
             self._steps = dict(moves.steps)
             self._note(before)
             self._submit(jobs, moves)
-            moments = [*self._limits.values(), *([] if moves.wake is None else [moves.wake])]
+            self._write_down()
+            moments = [*self._limits.values(), *(each for each in (moves.wake, self._due) if each is not None)]
             if not moments:
                 return
             ended = jobs.wait(max(min(moments) - self._now(), 0.0))
@@ -120,36 +125,50 @@ class Boot:
         return self._order.started(uuid, step, self._now(), (code, message))
 
     def _note(self, before: Dict[str, Step]) -> None:
-        """Write down and say what was settled just now."""
-        changes: List[StoreChange] = []
+        """Say what was settled just now, and have it written down."""
+        self._run.now = self._world.host.clock().now
         for uuid, step in self._steps.items():
             if before[uuid].phase == step.phase:
                 continue
             chain = self._chains[uuid]
             if step.started and not before[uuid].started:
                 chain.touched = not self._order.places[uuid].running
-                changes += self._seen(uuid)
+                self._came_up.append(uuid)
             if step.done:
                 chain.start = self._record(uuid, step)
                 chain.error = EffectError(step.reason, step.message) if step.phase != "ready" else None
-                changes += [RememberStart(chain.start), self._run.log(chain.entry, "start", step.phase, step.message)]
+                said = self._run.log(chain.entry, "start", step.phase, step.message)
+                self._settled += [RememberStart(chain.start), said]
                 self._say(uuid, "ready" if step.phase == "ready" else f"{step.phase}: {step.message}")
-        if changes:
-            self._run.now = self._world.host.clock().now
-            self._run.later(*changes)
-            try:
-                self._run.save_now()
-            except EffectError as error:  # a full disk must not keep VMs down; what was not written is tried again
-                self._world.host.progress(f"not recorded yet: {error.message}")
+        if self._due is None and (self._came_up or self._settled):
+            self._due = self._now() + SOON
 
-    def _seen(self, uuid: str) -> List[StoreChange]:
-        """The VM's state as it is now, unless the supervisor wrote it meanwhile."""
-        place, last = self._order.places[uuid], self._starts[uuid].last
-        known = on_record(self._world, [uuid]).get(uuid)
-        if heard_since(known, self._run_unix, self._boot_id):
-            return []
-        running = Domain(uuid, place.name, "paused" if self._starts[uuid].paused else "running")
-        return [RememberState(seen(last, running, self._world.host.clock().now, self._boot_id))]
+    def _write_down(self) -> None:
+        """What was settled, once for all that is settled at about the same time: while VMs start they need the disk more.
+
+        Should the power fail before, nothing is lost but how their starts went: what was to run is on record.
+        """
+        starting = any(step.phase == "starting" for step in self._steps.values())
+        if self._due is None or (starting and self._now() < self._due):
+            return
+        changes, self._due, self._settled = [*self._seen(), *self._settled], None, []
+        self._run.later(*changes)
+        try:
+            self._run.save_now()
+        except EffectError as error:  # a full disk must not keep VMs down; what was not written is tried again
+            self._world.host.progress(f"not recorded yet: {error.message}")
+
+    def _seen(self) -> List[StoreChange]:
+        """States of VMs that came up, unless the supervisor wrote them meanwhile."""
+        came_up, self._came_up = self._came_up, []
+        known = on_record(self._world, came_up) if came_up else {}
+        unheard = [uuid for uuid in came_up if not heard_since(known.get(uuid), self._run_unix, self._boot_id)]
+        return [self._running(uuid) for uuid in unheard]
+
+    def _running(self, uuid: str) -> RememberState:
+        state = "paused" if self._starts[uuid].paused else "running"
+        running = Domain(uuid, self._order.places[uuid].name, state)
+        return RememberState(seen(self._starts[uuid].last, running, self._world.host.clock().now, self._boot_id))
 
     def _record(self, uuid: str, step: Step) -> StartRecord:
         after = self._order.places[step.after].name if step.after else ""
