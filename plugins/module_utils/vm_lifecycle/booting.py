@@ -8,15 +8,15 @@ policy/boot_run.py decides; here is what it decides about: starts and waits for 
 
 from __future__ import annotations
 
-import threading
 from functools import partial
-from typing import TYPE_CHECKING, Collection, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
 
-from .boots import LastState, Place, StartRecord
+from .boots import Place, StartRecord
 from .chain import Chain, Handlers, Run
 from .errors import DomainGone, EffectError
 from .host_actions import Start, Stop
 from .host_changes import RememberStart, RememberState
+from .lately import Lately, on_record
 from .loading import activate, activate_needs, load
 from .metadata import digest, read
 from .model import ClockMemory, Domain
@@ -37,8 +37,8 @@ Outcome = Tuple[str, str, bool]
 START_LIMIT, PROBE_LIMIT = 1800.0, 120.0
 #: Seconds for which libvirt's daemon may be away.
 RESTART = 30.0
-#: Seconds for which VMs that begin together go by one look at what is on record, and in which those that came up are written down.
-TOGETHER = SOON = 0.5
+#: Seconds within which VMs that came up are written down while others start.
+SOON = 0.5
 
 
 def carry_out(plan: Plan, world: World, clock: ClockMemory, _handlers: Handlers) -> List[Chain]:
@@ -204,24 +204,6 @@ def _runs(world: World, uuid: str) -> bool:
     return domain is not None and domain.power_state in UP
 
 
-class Lately:
-    """What is on record of VMs whose starts begin together: read by the first that asks, for all that ask soon after it."""
-
-    def __init__(self, world: World, uuids: Tuple[str, ...]) -> None:
-        self._world, self._uuids = world, uuids
-        self._lock = threading.Lock()
-        self._read: Optional[float] = None
-        self._states: Dict[str, LastState] = {}
-
-    def last(self, uuid: str) -> Optional[LastState]:
-        """None also when the store can't be read."""
-        with self._lock:
-            now = self._world.host.clock().boottime
-            if self._read is None or now - self._read >= TOGETHER:
-                self._read, self._states = now, on_record(self._world, self._uuids)
-            return self._states.get(uuid)
-
-
 def _start(world: World, action: Start, lately: Lately) -> str:
     """Returns what there is to say of a start that went well.
 
@@ -271,14 +253,6 @@ def _start_anyhow(world: World, action: Start, lately: Lately) -> str:
             raise EffectError("changed_meanwhile", "it was declared otherwise after the plan was made")
     activate_needs(world, uuid)
     return load(world, domain, action.paused, action.on_restore_failure)
-
-
-def on_record(world: World, uuids: Collection[str]) -> Dict[str, LastState]:
-    """What is on record of VMs; nothing also when the store can't be read, which keeps no VM down."""
-    try:
-        return world.store.states(uuids)
-    except EffectError:
-        return {}
 
 
 def _probe(world: World, uuid: str, patience: float) -> str:
