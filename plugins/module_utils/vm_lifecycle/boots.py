@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Optional, Tuple
+
+from .frozen import dataclass
 
 
 def over(boot_id: str) -> str:

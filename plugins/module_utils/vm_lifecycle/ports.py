@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import tzinfo
 from typing import (
     TYPE_CHECKING,
@@ -23,6 +22,7 @@ from typing import (
     Tuple,
 )
 
+from .frozen import dataclass
 from .keeping import Keeping
 from .measuring import Measurements, Meter
 from .ports_limits import Limiting

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
 
 from .. import booting
 from ..boots import BootRun, Place
+from ..frozen import dataclass
 from ..host_actions import Start
 from ..host_changes import RememberBoot
 from ..metadata import digest

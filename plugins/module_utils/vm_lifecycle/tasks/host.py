@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any, Collection, Dict, List, Mapping, Optional, Tuple
 
 from .. import metadata
 from ..errors import EffectError, LifecycleError, Problem, refuse
+from ..frozen import dataclass
 from ..host_changes import RememberState
 from ..model import Document, Domain, Observed
 from ..policy import boot_order, host_boot, power

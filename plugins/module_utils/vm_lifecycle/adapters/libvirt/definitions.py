@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Callable, Iterator, List, Optional, Sequence, Tuple
 from xml.etree import ElementTree
+
+from ...frozen import dataclass
 
 #: Roles that a reader of a verdict will look for; every other mention of a path has the role "other".
 NAMED_ROLES = ("kernel", "initrd", "nvram")
