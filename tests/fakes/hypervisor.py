@@ -278,6 +278,9 @@ class FakeHypervisor:
         if domain["limits"].get(MEMORY, 0) > host.get("lockable_kib", domain["limits"].get(MEMORY, 0)):
             raise EffectError("effect_failed", "cannot limit locked memory of process: Operation not permitted")
 
+    def expect(self, threads: int) -> None:
+        assert threads >= 0
+
     def off(self, uuid: str) -> Off | None:
         found = self.domain(uuid)
         if found is None or found.power_state != "shutoff":

@@ -30,6 +30,7 @@ class Odd(FakeHypervisor):
     ) -> None:
         super().__init__(machine, turns)
         self.hangs, self.away = hangs, away
+        self.expected: list[int] = []
 
     def _odd(self, uuid: str, call: str) -> None:
         passed = self._machine.clock["boottime"] - 5000.0
@@ -42,6 +43,9 @@ class Odd(FakeHypervisor):
     def domain(self, uuid: str) -> Domain | None:
         self._odd(uuid, "domain")
         return super().domain(uuid)
+
+    def expect(self, threads: int) -> None:
+        self.expected.append(threads)
 
     def off(self, uuid: str) -> Off | None:
         self._odd(uuid, "off")
@@ -100,3 +104,21 @@ def test_a_vm_that_takes_long() -> None:
     """A large memory that was saved is given time, and is no failure."""
     result, _machine, _seconds = booting([vm(1), vm(2)], {"vm1": ("needs", 1200.0)})
     assert not result["failed"]
+
+
+@pytest.mark.parametrize(
+    ("wish", "dry_run", "expected"),
+    [({}, False, [2]), ({"preview": True}, True, []), ({"mark": True}, False, [])],
+)
+def test_connections_are_expected_by_starts_alone(wish: dict[str, Any], dry_run: bool, expected: list[int]) -> None:
+    """As many as VMs may be started at once, and are off."""
+    machine = Machine(build({"domains": [vm(1), vm(2), vm(3, state="running")], "features": ["boot"]}))
+    turns = Turns(machine.advance, lambda: float(machine.clock["boottime"]))
+    odd = Odd(machine, turns, {}, (0, 0))
+    world = World(odd, MemoryStore(machine), FakeHost(machine, turns))
+    run(boot.TASK, wish, world, dry_run)
+    assert odd.expected == expected
+    odd.expected.clear()
+    boot.finish(world)
+    run(boot.TASK, {}, world)  # over
+    assert odd.expected == [] or "preview" in wish

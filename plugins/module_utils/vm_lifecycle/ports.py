@@ -86,6 +86,9 @@ class Hypervisor(Limiting, Yielding, Meter, Protocol):
         paused: its processors stand still until somebody resumes it. An image that can't be loaded raises EffectError and stays.
         """
 
+    def expect(self, threads: int) -> None:
+        """So many threads ask in a moment. Returns at once and never fails; what they need is made ready meanwhile."""
+
     def off(self, uuid: str) -> Optional[Off]:
         """One domain read anew before it is started, in few calls to libvirt; None when it is not off, or not there."""
 

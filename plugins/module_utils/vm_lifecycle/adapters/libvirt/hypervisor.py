@@ -15,11 +15,12 @@ from .calls import STATES, Asked, translated
 from .connections import Connections, SharedLook
 from .definitions import metadata_element, metadata_text
 from .limited import Limited
-from .power import activate, needs, off, set_actions, start, start_cold, stop_reason
+from .power import set_actions, stop_reason
 from .redefinition import Redefining, save
+from .starting import Starting
 
 if TYPE_CHECKING:
-    from ...boots import MemoryCost, Need, Off
+    from ...boots import MemoryCost
     from ...disks import SavedDomain, Storage, VolumeVerdict
     from ...recoveries import Configuration, MemoryFacts
     from ...removals import UndoRecord
@@ -53,7 +54,7 @@ def _ignore(_context: object, _error: object) -> None:
     """Errors arrive as exceptions too."""
 
 
-class LibvirtHypervisor(Limited, Redefining):
+class LibvirtHypervisor(Starting, Limited, Redefining):
     """libvirt for as many threads as there are: each has a connection of its own, and keeps its handles by UUID."""
 
     def __init__(self, connection: Any) -> None:
@@ -173,29 +174,6 @@ class LibvirtHypervisor(Limited, Redefining):
             except libvirt.libvirtError:
                 if handle.isActive():
                     raise
-
-    def start(self, uuid: str, paused: bool = False) -> None:
-        with translated(uuid):
-            start(self._handle(uuid), self._connections.uri, paused)
-
-    def off(self, uuid: str) -> Optional[Off]:
-        try:
-            with translated(uuid):
-                return off(self._connection, self._looked_up(uuid))
-        except DomainGone:
-            return None
-
-    def start_cold(self, uuid: str, paused: bool = False) -> bool:
-        with translated(uuid):
-            return start_cold(self._handle(uuid), paused)
-
-    def needs(self, uuid: str) -> List[Need]:
-        with translated(uuid):
-            return needs(self._connection, self._handle(uuid).XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
-
-    def activate(self, need: Need) -> None:
-        with translated():
-            activate(self._connection, need)
 
     def stop_reason(self, uuid: str) -> str:
         with translated(uuid):
