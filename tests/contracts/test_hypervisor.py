@@ -63,6 +63,7 @@ GONE: list[Callable[[Hypervisor], Any]] = [
     lambda hypervisor: hypervisor.request_shutdown(A),
     lambda hypervisor: hypervisor.power_off(A),
     lambda hypervisor: hypervisor.start(A),
+    lambda hypervisor: hypervisor.start_cold(A),
     lambda hypervisor: hypervisor.needs(A),
     lambda hypervisor: hypervisor.addresses(A),
     lambda hypervisor: hypervisor.memory_cost(A),
@@ -536,3 +537,34 @@ def test_no_library() -> None:
     code, message = said.stdout.split(" ", 1)
     assert code == "missing_library"
     assert "python3-libvirt" in message
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_connections_that_are_opened_ahead(own: LibvirtBench, monkeypatch: pytest.MonkeyPatch, fails: bool) -> None:
+    """As many as were expected, each for one thread; who finds none that could be opened opens its own."""
+    own.define(A, "a")
+    opened: list[str] = []
+    found: list[str] = []
+    connect = libvirt.open
+
+    def counted(uri: str) -> libvirt.virConnect:
+        name = threading.current_thread().name
+        opened.append(name.split()[0])
+        if fails and name.startswith("open"):
+            raise libvirt.libvirtError("too many clients")
+        return connect(uri)
+
+    def look() -> None:
+        seen = own.hypervisor.domain(A)
+        found.append(seen.name if seen is not None else "")
+
+    monkeypatch.setattr(libvirt, "open", counted)
+    own.hypervisor.expect(2)
+    for _number in range(3):
+        asking = threading.Thread(target=look, name="asking")
+        asking.start()
+        asking.join()
+    assert found == ["a"] * 3
+    assert sorted(opened) == ["asking"] * (3 if fails else 1) + ["open"] * 2
+    look()  # the thread that began has its own
+    assert len(opened) == (5 if fails else 3)

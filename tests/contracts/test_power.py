@@ -6,9 +6,11 @@ import os
 import signal
 import threading
 
+import libvirt
 import pytest
-from vm_lifecycle.boots import Need
+from vm_lifecycle.boots import Need, Off
 from vm_lifecycle.errors import DomainGone, EffectError
+from vm_lifecycle.metadata import NAMESPACE
 from vm_lifecycle.model import Domain
 from vm_lifecycle.policy.habits import actions
 
@@ -188,6 +190,73 @@ def test_needs(bench: Bench) -> None:
     assert bench.hypervisor.needs(A) == expected
     bench.define(B, "b")
     assert bench.hypervisor.needs(B) == []
+
+
+def test_off(bench: Bench) -> None:
+    """As much as a start asks, read anew; None for what is not off, and for what is not there."""
+    bench.network("off", active=False, autostart=True)
+    bench.network("on", active=True, autostart=True)
+    bench.define_on(A, "a", ["off", "on", "missing"])
+    missing = (
+        Need("network", "off", active=False, autostart=True),
+        Need("network", "missing", active=False, known=False),
+    )
+    assert bench.hypervisor.off(A) == Off(None, missing)
+    bench.hypervisor.activate(missing[0])
+    assert bench.hypervisor.off(A) == Off(None, missing[1:])
+    assert bench.hypervisor.off(B) is None
+    bench.define(B, "b", running=True)
+    assert bench.hypervisor.off(B) is None
+    bench.hypervisor.power_off(B)
+    assert bench.hypervisor.off(B) == Off(None)
+    bench.create("00000000-0000-4000-8000-00000000000c", "c")
+    assert bench.hypervisor.off("00000000-0000-4000-8000-00000000000c") is None
+
+
+@pytest.mark.parametrize("text", ["", '{"a":"<&>\\"\'"}', "]]>", "two\nlines", "ü€𝄞", "  spaces  ", "x" * 100_000])
+def test_off_has_the_metadata(bench: Bench, text: str) -> None:
+    """The same text as every other look, beside what others keep there."""
+    bench.define(A, "a")
+    bench.hypervisor.write_metadata(A, text)
+    found = bench.hypervisor.off(A)
+    assert found is not None
+    assert found.metadata == text
+    bench.hypervisor.write_metadata(A, None)
+    assert bench.hypervisor.off(A) == Off(None)
+
+
+def test_off_beside_metadata_of_others(own: LibvirtBench) -> None:
+    """Only our own element counts, and one that holds other elements is none."""
+    own.define(A, "a")
+    own.hypervisor.write_metadata(A, "ours")
+    handle = own.connection.lookupByUUIDString(A)
+    flags = libvirt.VIR_DOMAIN_AFFECT_CONFIG
+    handle.setMetadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, "<lifecycle>theirs</lifecycle>", "x", "urn:x", flags)
+    handle.setMetadata(libvirt.VIR_DOMAIN_METADATA_TITLE, "a title", None, None, flags)
+    assert own.hypervisor.off(A) == Off("ours")
+    element = "<lifecycle>ours<more/></lifecycle>"
+    handle.setMetadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, element, "vmops", NAMESPACE, flags)
+    assert own.hypervisor.off(A) == Off(None)
+
+
+def test_start_cold(powered: Bench) -> None:
+    """It runs; what runs is left alone, and saved memory is not touched."""
+    powered.define(A, "a")
+    for _time in range(2):
+        assert powered.hypervisor.start_cold(A)
+        assert only(powered).power_state == "running"
+    powered.hypervisor.save_memory(A, 30.0)
+    assert not powered.hypervisor.start_cold(A)
+    assert (only(powered).power_state, only(powered).saved) == ("shutoff", True)
+    powered.hypervisor.start(A)
+    assert (only(powered).power_state, only(powered).saved) == ("running", False)
+
+
+def test_start_cold_paused(qemu: QemuBench) -> None:
+    """Its processors stand still, as after any other start of that kind."""
+    qemu.define(A, "a")
+    assert qemu.hypervisor.start_cold(A, paused=True)
+    assert only(qemu).power_state == "paused"
 
 
 def test_activate(bench: Bench) -> None:

@@ -225,6 +225,41 @@ def test_reading_creates_nothing(store: SqliteStore, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_reads_in_one_go(store: SqliteStore, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One opening for all of them, of one moment, for this thread alone; afterwards each opens anew."""
+    opened: list[str] = []
+    connect = sqlite3.connect
+
+    def counted(name: str, **given: object) -> sqlite3.Connection:
+        opened.append(threading.current_thread().name)
+        return connect(name, **given)  # type: ignore[call-overload,no-any-return]
+
+    store.save([RememberBoot(BootRun("first", NOW))])
+    monkeypatch.setattr(sqlite3, "connect", counted)
+    with store.together(), store.together():
+        assert [store.boot(), store.states(), store.starts()] == [BootRun("first", NOW), {}, {}]
+        assert len(opened) == 1
+        with ThreadPoolExecutor(1) as other:
+            other.submit(store.save, [RememberBoot(BootRun("second", NOW))]).result()
+            assert other.submit(store.boot).result() == BootRun("second", NOW)
+        assert store.boot() == BootRun("first", NOW)
+    assert store.boot() == BootRun("second", NOW)
+    assert opened.count(threading.current_thread().name) == 2
+    assert not state.joinpath("state.db-wal").exists()
+
+
+@pytest.mark.parametrize("text", [b"", b"no database", None])
+def test_reads_in_one_go_of_no_database(store: SqliteStore, state: Path, text: bytes | None) -> None:
+    """One that is not there, or no database, reads as it does otherwise, and nothing is made."""
+    if text is not None:
+        state.mkdir(mode=0o700)
+        state.joinpath("state.db").write_bytes(text)
+    before = sorted(state.glob("*"))
+    with store.together():
+        assert [store.boot(), store.states(), store.records()] == [None, {}, {}]
+    assert sorted(state.glob("*")) == before
+
+
 def test_a_lost_database_loses_no_undo(store: SqliteStore, state: Path) -> None:
     """Nor one that is damaged."""
     store.save([Remember(record())])

@@ -11,7 +11,7 @@ from typing import Any
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
-from vm_lifecycle.boots import MemoryCost, Need
+from vm_lifecycle.boots import MemoryCost, Need, Off
 from vm_lifecycle.disks import Attachment, FileIdentity, Image, SavedDomain, Storage, Volume, VolumeVerdict
 from vm_lifecycle.errors import DomainGone, EffectError
 from vm_lifecycle.limits import CPU, KINDS, MEMORY, PERIOD, Bounds, DiskUsage, LimitsSeen, Side, Size
@@ -277,6 +277,21 @@ class FakeHypervisor:
                 raise EffectError("effect_failed", f"unsupported configuration: {host[kind]}")
         if domain["limits"].get(MEMORY, 0) > host.get("lockable_kib", domain["limits"].get(MEMORY, 0)):
             raise EffectError("effect_failed", "cannot limit locked memory of process: Operation not permitted")
+
+    def expect(self, threads: int) -> None:
+        assert threads >= 0
+
+    def off(self, uuid: str) -> Off | None:
+        found = self.domain(uuid)
+        if found is None or found.power_state != "shutoff":
+            return None
+        return Off(found.metadata, tuple(need for need in self.needs(uuid) if not need.active))
+
+    def start_cold(self, uuid: str, paused: bool = False) -> bool:
+        if self._get(uuid)["saved"]:
+            return False
+        self.start(uuid, paused)
+        return True
 
     def needs(self, uuid: str) -> list[Need]:
         networks = {network["name"]: network for network in self._machine.state["networks"]}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any, TypeVar
 
@@ -76,6 +77,10 @@ class MemoryStore:
 
     def _of(self, table: str, uuids: Collection[str] | None) -> dict[str, Any]:
         return {uuid: row for uuid, row in self._contents()[table].items() if uuids is None or uuid in uuids}
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        yield
 
     def stamp(self) -> object:
         return json.dumps(self._contents(), sort_keys=True, default=str)

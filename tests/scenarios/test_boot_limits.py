@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from vm_lifecycle.boots import Need
+from vm_lifecycle.boots import Need, Off
 from vm_lifecycle.errors import EffectError
 from vm_lifecycle.model import Domain
 from vm_lifecycle.ports import World
@@ -30,6 +30,7 @@ class Odd(FakeHypervisor):
     ) -> None:
         super().__init__(machine, turns)
         self.hangs, self.away = hangs, away
+        self.expected: list[int] = []
 
     def _odd(self, uuid: str, call: str) -> None:
         passed = self._machine.clock["boottime"] - 5000.0
@@ -42,6 +43,17 @@ class Odd(FakeHypervisor):
     def domain(self, uuid: str) -> Domain | None:
         self._odd(uuid, "domain")
         return super().domain(uuid)
+
+    def expect(self, threads: int) -> None:
+        self.expected.append(threads)
+
+    def off(self, uuid: str) -> Off | None:
+        self._odd(uuid, "off")
+        return super().off(uuid)
+
+    def start_cold(self, uuid: str, paused: bool = False) -> bool:
+        self._odd(uuid, "start_cold")
+        return super().start_cold(uuid, paused)
 
     def needs(self, uuid: str) -> list[Need]:
         self._odd(uuid, "needs")
@@ -78,7 +90,7 @@ def test_a_daemon_that_is_restarted(away: tuple[float, float]) -> None:
     assert [row["start"]["attempts"] for row in result["vms"]] == [1, 1]
 
 
-@pytest.mark.parametrize("call", ["domain", "needs", "addresses"])
+@pytest.mark.parametrize("call", ["domain", "off", "needs", "start_cold", "addresses"])
 def test_a_vm_that_hangs(call: str) -> None:
     """It is given up, and those of higher orders come up."""
     result, machine, seconds = booting([vm(1), vm(2)], {"vm1": (call, FOR_EVER)})
@@ -92,3 +104,21 @@ def test_a_vm_that_takes_long() -> None:
     """A large memory that was saved is given time, and is no failure."""
     result, _machine, _seconds = booting([vm(1), vm(2)], {"vm1": ("needs", 1200.0)})
     assert not result["failed"]
+
+
+@pytest.mark.parametrize(
+    ("wish", "dry_run", "expected"),
+    [({}, False, [2]), ({"preview": True}, True, []), ({"mark": True}, False, [])],
+)
+def test_connections_are_expected_by_starts_alone(wish: dict[str, Any], dry_run: bool, expected: list[int]) -> None:
+    """As many as VMs may be started at once, and are off."""
+    machine = Machine(build({"domains": [vm(1), vm(2), vm(3, state="running")], "features": ["boot"]}))
+    turns = Turns(machine.advance, lambda: float(machine.clock["boottime"]))
+    odd = Odd(machine, turns, {}, (0, 0))
+    world = World(odd, MemoryStore(machine), FakeHost(machine, turns))
+    run(boot.TASK, wish, world, dry_run)
+    assert odd.expected == expected
+    odd.expected.clear()
+    boot.finish(world)
+    run(boot.TASK, {}, world)  # over
+    assert odd.expected == [] or "preview" in wish

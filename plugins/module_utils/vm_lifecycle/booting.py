@@ -11,12 +11,13 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
 
-from .boots import LastState, Place, StartRecord
+from .boots import Place, StartRecord
 from .chain import Chain, Handlers, Run
 from .errors import DomainGone, EffectError
 from .host_actions import Start, Stop
 from .host_changes import RememberStart, RememberState
-from .loading import activate_needs, load
+from .lately import Lately, on_record
+from .loading import activate, activate_needs, load
 from .metadata import digest, read
 from .model import ClockMemory, Domain
 from .patience import AWAY, POLL, SLOT_WAIT, patiently
@@ -36,6 +37,8 @@ Outcome = Tuple[str, str, bool]
 START_LIMIT, PROBE_LIMIT = 1800.0, 120.0
 #: Seconds for which libvirt's daemon may be away.
 RESTART = 30.0
+#: Seconds within which VMs that came up are written down while others start.
+SOON = 0.5
 
 
 def carry_out(plan: Plan, world: World, clock: ClockMemory, _handlers: Handlers) -> List[Chain]:
@@ -69,6 +72,10 @@ class Boot:
         self._limits: Dict[str, float] = {}
         #: What there is to say of VMs that came up, by UUID.
         self._said: Dict[str, str] = {}
+        #: VMs that came up since something was written down, what else was settled, and when that is written down.
+        self._came_up: List[str] = []
+        self._settled: List[StoreChange] = []
+        self._due: Optional[float] = None
 
     def work(self, jobs: Jobs) -> None:
         """Until nothing is left to"""
@@ -77,7 +84,8 @@ class Boot:
             self._steps = dict(moves.steps)
             self._note(before)
             self._submit(jobs, moves)
-            moments = [*self._limits.values(), *([] if moves.wake is None else [moves.wake])]
+            self._write_down()
+            moments = [*self._limits.values(), *(each for each in (moves.wake, self._due) if each is not None)]
             if not moments:
                 return
             ended = jobs.wait(max(min(moments) - self._now(), 0.0))
@@ -94,9 +102,11 @@ class Boot:
         return self._world.host.clock().boottime - self._began
 
     def _submit(self, jobs: Jobs, moves: Moves) -> None:
+        lately = Lately(self._world, moves.start)
         for uuid in moves.start:
             self._limits[uuid] = self._now() + START_LIMIT
-            jobs.submit(uuid, partial(_guarded, self._world, uuid, partial(_start, self._world, self._starts[uuid])))
+            start = partial(_start, self._world, self._starts[uuid], lately)
+            jobs.submit(uuid, partial(_guarded, self._world, uuid, start))
         for uuid in moves.start:  # told afterwards: nobody waits for the telling
             attempts = self._steps[uuid].attempts
             self._say(uuid, f"starting, attempt {attempts}" if attempts > 1 else "starting")
@@ -115,36 +125,50 @@ class Boot:
         return self._order.started(uuid, step, self._now(), (code, message))
 
     def _note(self, before: Dict[str, Step]) -> None:
-        """Write down and say what was settled just now."""
-        changes: List[StoreChange] = []
+        """Say what was settled just now, and have it written down."""
+        self._run.now = self._world.host.clock().now
         for uuid, step in self._steps.items():
             if before[uuid].phase == step.phase:
                 continue
             chain = self._chains[uuid]
             if step.started and not before[uuid].started:
                 chain.touched = not self._order.places[uuid].running
-                changes += self._seen(uuid)
+                self._came_up.append(uuid)
             if step.done:
                 chain.start = self._record(uuid, step)
                 chain.error = EffectError(step.reason, step.message) if step.phase != "ready" else None
-                changes += [RememberStart(chain.start), self._run.log(chain.entry, "start", step.phase, step.message)]
+                said = self._run.log(chain.entry, "start", step.phase, step.message)
+                self._settled += [RememberStart(chain.start), said]
                 self._say(uuid, "ready" if step.phase == "ready" else f"{step.phase}: {step.message}")
-        if changes:
-            self._run.now = self._world.host.clock().now
-            self._run.later(*changes)
-            try:
-                self._run.save_now()
-            except EffectError as error:  # a full disk must not keep VMs down; what was not written is tried again
-                self._world.host.progress(f"not recorded yet: {error.message}")
+        if self._due is None and (self._came_up or self._settled):
+            self._due = self._now() + SOON
 
-    def _seen(self, uuid: str) -> List[StoreChange]:
-        """The VM's state as it is now, unless the supervisor wrote it meanwhile."""
-        place, last = self._order.places[uuid], self._starts[uuid].last
-        known = last_of(self._world, uuid)
-        if heard_since(known, self._run_unix, self._boot_id):
-            return []
-        running = Domain(uuid, place.name, "paused" if self._starts[uuid].paused else "running")
-        return [RememberState(seen(last, running, self._world.host.clock().now, self._boot_id))]
+    def _write_down(self) -> None:
+        """What was settled, once for all that is settled at about the same time: while VMs start they need the disk more.
+
+        Should the power fail before, nothing is lost but how their starts went: what was to run is on record.
+        """
+        starting = any(step.phase == "starting" for step in self._steps.values())
+        if self._due is None or (starting and self._now() < self._due):
+            return
+        changes, self._due, self._settled = [*self._seen(), *self._settled], None, []
+        self._run.later(*changes)
+        try:
+            self._run.save_now()
+        except EffectError as error:  # a full disk must not keep VMs down; what was not written is tried again
+            self._world.host.progress(f"not recorded yet: {error.message}")
+
+    def _seen(self) -> List[StoreChange]:
+        """States of VMs that came up, unless the supervisor wrote them meanwhile."""
+        came_up, self._came_up = self._came_up, []
+        known = on_record(self._world, came_up) if came_up else {}
+        unheard = [uuid for uuid in came_up if not heard_since(known.get(uuid), self._run_unix, self._boot_id)]
+        return [self._running(uuid) for uuid in unheard]
+
+    def _running(self, uuid: str) -> RememberState:
+        state = "paused" if self._starts[uuid].paused else "running"
+        running = Domain(uuid, self._order.places[uuid].name, state)
+        return RememberState(seen(self._starts[uuid].last, running, self._world.host.clock().now, self._boot_id))
 
     def _record(self, uuid: str, step: Step) -> StartRecord:
         after = self._order.places[step.after].name if step.after else ""
@@ -180,7 +204,7 @@ def _runs(world: World, uuid: str) -> bool:
     return domain is not None and domain.power_state in UP
 
 
-def _start(world: World, action: Start) -> str:
+def _start(world: World, action: Start, lately: Lately) -> str:
     """Returns what there is to say of a start that went well.
 
     Everything that was true when the plan was made is looked at again: minutes may lie between.
@@ -189,21 +213,39 @@ def _start(world: World, action: Start) -> str:
     while True:
         with world.host.claim(action.guard.uuid) as free:
             if free:
-                return patiently(world, RESTART, lambda: _start_claimed(world, action))
+                return patiently(world, RESTART, lambda: _start_claimed(world, action, lately))
         if world.host.clock().boottime - began > SLOT_WAIT:
             raise EffectError("busy", "another run is working on it")
         world.host.sleep(POLL)
 
 
-def _start_claimed(world: World, action: Start) -> str:
+def _start_claimed(world: World, action: Start, lately: Lately) -> str:
+    """Of most VMs little needs to be asked: they are off, as they were planned for, and without saved memory."""
+    uuid = action.guard.uuid
+    off = world.hypervisor.off(uuid)
+    if off is not None and digest(off.metadata) == action.guard.digest:
+        _require_wish(world, action, lately)
+        activate(world, off.missing)
+        if world.hypervisor.start_cold(uuid, action.paused):
+            return ""
+    return _start_anyhow(world, action, lately)
+
+
+def _require_wish(world: World, action: Start, lately: Lately) -> None:
+    known = lately.last(action.guard.uuid)
+    if action.place.running or stopped_meanwhile(known, action.last, world.host.clock().boot_id):
+        raise EffectError("changed_meanwhile", "it was stopped since this run began")
+
+
+def _start_anyhow(world: World, action: Start, lately: Lately) -> str:
+    """Whatever it is by now."""
     uuid = action.guard.uuid
     domain = world.hypervisor.domain(uuid)
     if domain is None:
         raise DomainGone(uuid, "the VM is gone")
     if domain.power_state in UP:
         return ""
-    if action.place.running or stopped_meanwhile(last_of(world, uuid), action.last, world.host.clock().boot_id):
-        raise EffectError("changed_meanwhile", "it was stopped since this run began")
+    _require_wish(world, action, lately)
     if digest(domain.metadata) != action.guard.digest:
         carried = read(domain, None)
         allowed = carried.valid and decide(domain, carried.document, action.last, world.host.clock().boot_id)
@@ -211,14 +253,6 @@ def _start_claimed(world: World, action: Start) -> str:
             raise EffectError("changed_meanwhile", "it was declared otherwise after the plan was made")
     activate_needs(world, uuid)
     return load(world, domain, action.paused, action.on_restore_failure)
-
-
-def last_of(world: World, uuid: str) -> Optional[LastState]:
-    """What is on record of a VM; None also when the store can't be read, which keeps no VM down."""
-    try:
-        return world.store.states([uuid]).get(uuid)
-    except EffectError:
-        return None
 
 
 def _probe(world: World, uuid: str, patience: float) -> str:

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Tuple
+from typing import Optional, Tuple
+
+from .frozen import dataclass
 
 
 def over(boot_id: str) -> str:
@@ -99,6 +100,15 @@ class Need:
     autostart: bool = False
     #: Whether the host has it at all.
     known: bool = True
+
+
+@dataclass(frozen=True)
+class Off:
+    """A domain that is off, as much of it as a start asks. metadata: our text, None also for one that can't be read."""
+
+    metadata: Optional[str]
+    #: Networks and pools that it needs and that are not active.
+    missing: Tuple[Need, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Dict, List, Optional, Sequence
+
+from .frozen import dataclass
 
 #: Every error code, with what it means and what to do next. The documentation page is made from this table.
 ERRORS: Dict[str, str] = {

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Collection, Dict, FrozenSet, Optional, Protocol
+from typing import TYPE_CHECKING, Collection, ContextManager, Dict, FrozenSet, Optional, Protocol
 
 if TYPE_CHECKING:
     from .boots import BootRun, LastState, StartRecord
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 class Keeping(Protocol):
     """Of the store. uuids: of these VMs only, at most some hundreds; None for all."""
+
+    def together(self) -> ContextManager[None]:
+        """What this thread reads in the context is read in one go, which is quicker, and is what was there at one moment."""
 
     def states(self, uuids: Optional[Collection[str]] = None) -> Dict[str, LastState]:
         """What each VM was last seen to be, by UUID."""

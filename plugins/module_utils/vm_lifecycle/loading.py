@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Optional, Tuple
+from typing import TYPE_CHECKING, Optional, Sequence, Tuple
 
 from .errors import DomainGone, EffectError
 
 if TYPE_CHECKING:
+    from .boots import Need
     from .model import Domain
     from .ports import World
     from .recoveries import Memory
@@ -20,9 +21,12 @@ ASIDE = "memory"
 
 def activate_needs(world: World, uuid: str) -> None:
     """Networks and pools that a VM needs are active afterwards. Raises EffectError need_inactive."""
-    for need in world.hypervisor.needs(uuid):
-        if need.active:
-            continue
+    activate(world, [need for need in world.hypervisor.needs(uuid) if not need.active])
+
+
+def activate(world: World, missing: Sequence[Need]) -> None:
+    """The same for needs that were seen not to be active."""
+    for need in missing:
         if not need.autostart:
             raise EffectError(
                 "need_inactive", f"the {need.kind} {need.name} is not {'active' if need.known else 'there'}"

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, List, Optional
 
 from ._generated.defaults import ADDITIONAL
+from .frozen import dataclass
 from .model import Document, Domain, Record
 from .schema import violations, with_defaults
 from .sha256 import sha256

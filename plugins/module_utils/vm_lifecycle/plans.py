@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Optional, Tuple
 
+from .frozen import dataclass
 from .model import Pressure
 
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import tzinfo
 from typing import (
     TYPE_CHECKING,
@@ -23,13 +22,14 @@ from typing import (
     Tuple,
 )
 
+from .frozen import dataclass
 from .keeping import Keeping
 from .measuring import Measurements, Meter
 from .ports_limits import Limiting
 from .ports_pressure import Strained, Yielding
 
 if TYPE_CHECKING:
-    from .boots import MemoryCost, Need
+    from .boots import MemoryCost, Need, Off
     from .changes import StoreChange
     from .disks import SavedDomain, Storage, VolumeVerdict
     from .examination import Examination
@@ -85,6 +85,15 @@ class Hypervisor(Limiting, Yielding, Meter, Protocol):
 
         paused: its processors stand still until somebody resumes it. An image that can't be loaded raises EffectError and stays.
         """
+
+    def expect(self, threads: int) -> None:
+        """So many threads ask in a moment. Returns at once and never fails; what they need is made ready meanwhile."""
+
+    def off(self, uuid: str) -> Optional[Off]:
+        """One domain read anew before it is started, in few calls to libvirt; None when it is not off, or not there."""
+
+    def start_cold(self, uuid: str, paused: bool = False) -> bool:
+        """As start, for a domain without saved memory: with some, nothing is done and the answer is False."""
 
     def needs(self, uuid: str) -> List[Need]:
         """Networks and pools that the persistent definition names, and without which libvirt refuses to start it."""

@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Tuple, Type
 
 from .chain import Chain, Handler, Handlers
 from .errors import EffectError, refuse
+from .frozen import dataclass
 from .host_changes import RememberClock
 from .policy.clock import ClockVerdict, judge
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import copy
 import json
-from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any, Dict, Iterator, List, Mapping, Set, Tuple
 
 from ._generated.defaults import ADDITIONAL, DEFAULTS
+from .frozen import dataclass
 
 MESSAGE = "x-kcl-message"
 MISSING = "The Python package jsonschema (python3-jsonschema, 3.2.0 or later) is missing."

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import struct
 from typing import TYPE_CHECKING, Mapping
 
@@ -69,6 +68,8 @@ def notify(state: str) -> None:
 
 
 def _send(path: str, data: bytes) -> None:
+    import socket  # the first starts wait for none of it
+
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
             sender.setblocking(False)

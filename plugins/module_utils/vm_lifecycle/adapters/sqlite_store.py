@@ -24,6 +24,7 @@ from . import store_rows as rows
 from .durable_files import JsonFiles, decoded, make_directory, sync_directory
 from .keeping_books import KeepingBooks
 from .manifest_files import ManifestFiles
+from .reading import Together
 from .snapshot_books import SnapshotBooks
 from .store_tables import TABLES
 
@@ -40,10 +41,11 @@ BUSY_TIMEOUT = 30.0
 Result = TypeVar("Result")
 
 
-class SqliteStore(KeepingBooks, SnapshotBooks):
+class SqliteStore(Together, KeepingBooks, SnapshotBooks):
     """Store on files below directory (0700). Opened anew for each call: a run makes few of them, from several threads."""
 
     def __init__(self, directory: Path) -> None:
+        super().__init__()
         self._directory = directory
         self._database = directory / "state.db"
         self._intents: JsonFiles[Intent] = JsonFiles(directory / "intents", rows.intent)
@@ -153,7 +155,7 @@ class SqliteStore(KeepingBooks, SnapshotBooks):
         def read(connect: Callable[[], sqlite3.Connection]) -> List[Any]:
             if not self._database.exists():
                 return []
-            with closing(connect()) as database:
+            with self._reading(connect) as database:
                 if not since <= _version(database) <= SCHEMA_VERSION:
                     return []
                 return database.execute(query, parameters).fetchall()

@@ -41,7 +41,7 @@ def boot_host(options: argparse.Namespace, world: World) -> Dict[str, Any]:
     if problem:
         _complain(result, problem)
     try:
-        if not dry_run:
+        if not dry_run and not result["already_done"]:
             boot.finish(world)
     except EffectError as error:
         _complain(result, f"it is not recorded that this boot's VMs were started: {error.message}")

@@ -9,11 +9,12 @@ A VM waits for every VM of a lower start_order to be done, well or badly, and fo
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Collection, Dict, FrozenSet, List, Mapping, Optional, Sequence, Set, Tuple
 
 from ..errors import Problem
+from ..frozen import dataclass
 
 if TYPE_CHECKING:
     from ..boots import Place

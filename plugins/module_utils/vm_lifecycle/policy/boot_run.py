@@ -9,9 +9,10 @@ is tried again), up (it runs), probing (for SSH), and at the end ready, failed o
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from ..frozen import dataclass
 from .boot_order import RETRY_PAUSE, waits_for
 
 if TYPE_CHECKING:

@@ -8,9 +8,10 @@ The yardstick within a boot is CLOCK_BOOTTIME, which nobody sets; across boots i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Optional
 
+from ..frozen import dataclass
 from ..model import ClockMemory, ClockReading
 from ..version import RELEASED_UNIX
 

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Optional
 
 from ..boots import LastState, Place, over
+from ..frozen import dataclass
 from ..schema import with_defaults
 from .power import UP, before
 

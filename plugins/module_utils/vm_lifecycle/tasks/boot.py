@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
 
 from .. import booting
 from ..boots import BootRun, Place
+from ..frozen import dataclass
 from ..host_actions import Start
 from ..host_changes import RememberBoot
 from ..metadata import digest
@@ -55,7 +56,10 @@ def decode(document: Mapping[str, Any], world: World) -> Request:
 
 def observe(request: Request, world: World) -> HostSeen:
     """Everything but storage. To note something down takes a store, to start VMs does not."""
-    return reads.whole(world, needs_store=request.mark)
+    seen = reads.whole(world, needs_store=request.mark)
+    if not (request.mark or request.preview) and (request.again or not is_over(seen)):
+        world.hypervisor.expect(min(request.cap, sum(not domain.active for domain in seen.domains)))
+    return seen
 
 
 def plan(request: Request, observed: Observed) -> Plan:

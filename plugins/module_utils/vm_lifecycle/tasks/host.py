@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any, Collection, Dict, List, Mapping, Optional, Tuple
 
 from .. import metadata
 from ..errors import EffectError, LifecycleError, Problem, refuse
+from ..frozen import dataclass
 from ..host_changes import RememberState
 from ..model import Document, Domain, Observed
 from ..policy import boot_order, host_boot, power
@@ -64,20 +65,24 @@ def whole(world: World, needs_store: bool = True, stopping: bool = False) -> Hos
 
 def _seen(world: World, stopping: bool, store: bool = True) -> HostSeen:
     """Asking systemd takes as long as all the rest together, and the VMs of a host that boots wait for this."""
-    seen = HostSeen(**vars(reads.at_once(world, store)))
-    if store:
-        seen = replace(
+    seen = HostSeen(**vars(reads.at_once(world, _books if store else reads.blank_books)))
+    if stopping:
+        seen = replace(seen, budget=world.host.stop_budget())
+    if stopping or any(not domain.active and _ran(domain, seen) for domain in seen.domains):
+        seen = replace(seen, going_down=world.host.going_down())
+    return seen
+
+
+def _books(world: World) -> HostSeen:
+    with world.store.together():
+        seen = HostSeen(**vars(reads.whole_books(world)))
+        return replace(
             seen,
             states=_states(world, seen.clock.boot_id),
             starts=world.store.starts(),
             boot=world.store.boot(),
             pressed=world.store.pressed(),
         )
-    if stopping:
-        seen = replace(seen, budget=world.host.stop_budget())
-    if stopping or any(not domain.active and _ran(domain, seen) for domain in seen.domains):
-        seen = replace(seen, going_down=world.host.going_down())
-    return seen
 
 
 def _states(world: World, boot_id: str) -> Mapping[str, LastState]:

@@ -27,29 +27,34 @@ def whole(world: World, cleanup: bool = False) -> Observed:
         raise refuse(error.code, error.message) from error
 
 
-def at_once(world: World, store: bool = True) -> Observed:
+def at_once(world: World, read: Optional[Callable[[World], Observed]] = None) -> Observed:
     """libvirt and the store are read at the same time: on hosts with many VMs each keeps its reader waiting.
 
-    store: whether that is read at all. Raises EffectError.
+    read: what is read beside libvirt, if it is not what every task begins with. Raises EffectError.
     """
-    domains, books = _Read(world.hypervisor.domains), _Read(lambda: _books(world) if store else _blank(world))
+    domains, books = _Read(world.hypervisor.domains), _Read(lambda: (read or whole_books)(world))
     world.host.parallel([domains, books], 2)
     return replace(books.result(), domains=tuple(domains.result()))
 
 
-def _books(world: World) -> Observed:
+def whole_books(world: World) -> Observed:
+    """Everything but domains."""
+    clock = world.host.clock()
+    with world.store.together():
+        memory, records, schedules = world.store.clock(), world.store.records(), world.store.schedules()
     return Observed(
-        clock=world.host.clock(),
-        memory=world.store.clock(),
-        records=world.store.records(),
-        schedules=world.store.schedules(),
+        clock=clock,
+        memory=memory,
+        records=records,
+        schedules=schedules,
         intents=tuple(world.store.intents()),
         damage=tuple(world.store.damage()),
         features=world.host.features(),
     )
 
 
-def _blank(world: World) -> Observed:
+def blank_books(world: World) -> Observed:
+    """The same without the store."""
     return Observed(world.host.clock(), ClockMemory(), features=world.host.features())
 
 

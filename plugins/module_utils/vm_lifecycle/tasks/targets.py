@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
 
 from ..errors import LifecycleError, Problem, refuse
+from ..frozen import dataclass
 from ..model import Document, Domain
 
 #: URIs that mean this host's own libvirt.

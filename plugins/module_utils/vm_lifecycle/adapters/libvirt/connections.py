@@ -10,6 +10,8 @@ import weakref
 from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Tuple
 
 if TYPE_CHECKING:
+    from queue import SimpleQueue
+
     from ...disks import Storage
 
 try:
@@ -31,12 +33,42 @@ class Connections:
         self._here.connection, self._here.handles = first, {}
         self._others: weakref.WeakSet[Any] = weakref.WeakSet()
         self._lock = threading.Lock()
+        #: How many are opened ahead for threads that did not ask yet, and those; None for one that could not be opened.
+        self._coming = 0
+        self._ready: Optional[SimpleQueue[Any]] = None
+
+    def open_ahead(self, count: int) -> None:
+        """Begin to open connections for threads that will ask soon."""
+        from queue import SimpleQueue  # a boot alone expects any
+
+        with self._lock:
+            self._ready = self._ready or SimpleQueue()
+            self._coming += count
+        for number in range(count):
+            threading.Thread(target=self._open, args=(self._ready,), name=f"open {number}", daemon=True).start()
+
+    def _open(self, ready: SimpleQueue[Any]) -> None:
+        opened = None
+        try:
+            opened = libvirt.open(self.uri)
+        except libvirt.libvirtError:
+            return  # whoever asks for it opens one, and hears why that fails
+        finally:
+            ready.put(opened)
+
+    def _opened(self) -> Any:
+        """One that was opened ahead, else a new one."""
+        with self._lock:
+            expected = self._coming > 0
+            self._coming -= expected
+        opened = self._ready.get() if expected and self._ready is not None else None
+        return opened if opened is not None and opened.isAlive() else libvirt.open(self.uri)
 
     def current(self) -> Any:
         """This thread's connection, a new one when the daemon was restarted meanwhile. Raises libvirtError."""
         known = getattr(self._here, "connection", None)
         if known is None or not known.isAlive():
-            opened = libvirt.open(self.uri)
+            opened = self._opened()
             self._here.connection, self._here.handles = opened, {}
             with self._lock:
                 self._others.add(opened)
@@ -55,6 +87,11 @@ class Connections:
             for connection in list(self._others):
                 connection.close()
             self._others.clear()
+            while self._coming and self._ready is not None:
+                self._coming -= 1
+                unused = self._ready.get()
+                if unused is not None:
+                    unused.close()
         self._first.close()
 
 

@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Callable, Iterator, List, Optional, Sequence, Tuple
 from xml.etree import ElementTree
+
+from ...frozen import dataclass
 
 #: Roles that a reader of a verdict will look for; every other mention of a path has the role "other".
 NAMED_ROLES = ("kernel", "initrd", "nvram")
@@ -39,10 +41,14 @@ VolumePath = Callable[[str, str], Optional[str]]
 
 def metadata_text(element: str) -> str:
     """The text of our metadata element as libvirt returns it. Raises ValueError when it is not a plain text element."""
-    root = ElementTree.fromstring(element)
-    if len(root):
+    return plain_text(ElementTree.fromstring(element))
+
+
+def plain_text(element: ElementTree.Element) -> str:
+    """The same of an element that was read already."""
+    if len(element):
         raise ValueError("it has elements inside")
-    return root.text or ""
+    return element.text or ""
 
 
 def metadata_element(text: str) -> str:

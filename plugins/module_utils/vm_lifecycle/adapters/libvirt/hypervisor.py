@@ -15,11 +15,12 @@ from .calls import Asked, power_state, translated
 from .connections import Connections, SharedLook
 from .definitions import metadata_element, metadata_text
 from .limited import Limited
-from .power import activate, needs, set_actions, start, stop_reason
+from .power import set_actions, stop_reason
 from .redefinition import Redefining, save
+from .starting import Starting
 
 if TYPE_CHECKING:
-    from ...boots import MemoryCost, Need
+    from ...boots import MemoryCost
     from ...disks import SavedDomain, Storage, VolumeVerdict
     from ...recoveries import Configuration, MemoryFacts
     from ...removals import UndoRecord
@@ -53,7 +54,7 @@ def _ignore(_context: object, _error: object) -> None:
     """Errors arrive as exceptions too."""
 
 
-class LibvirtHypervisor(Limited, Redefining):
+class LibvirtHypervisor(Starting, Limited, Redefining):
     """libvirt for as many threads as there are: each has a connection of its own, and keeps its handles by UUID."""
 
     def __init__(self, connection: Any) -> None:
@@ -98,8 +99,7 @@ class LibvirtHypervisor(Limited, Redefining):
     def domain(self, uuid: str) -> Optional[Domain]:
         try:
             with translated(uuid):
-                handle = self._connection.lookupByUUIDString(uuid)
-                self._connections.handles()[uuid] = handle
+                handle = self._looked_up(uuid)
                 persistent = bool(handle.isPersistent())
                 autostart = persistent and bool(handle.autostart())
                 saved = bool(handle.hasManagedSaveImage())
@@ -174,18 +174,6 @@ class LibvirtHypervisor(Limited, Redefining):
             except libvirt.libvirtError:
                 if handle.isActive():
                     raise
-
-    def start(self, uuid: str, paused: bool = False) -> None:
-        with translated(uuid):
-            start(self._handle(uuid), self._connections.uri, paused)
-
-    def needs(self, uuid: str) -> List[Need]:
-        with translated(uuid):
-            return needs(self._connection, self._handle(uuid).XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
-
-    def activate(self, need: Need) -> None:
-        with translated():
-            activate(self._connection, need)
 
     def stop_reason(self, uuid: str) -> str:
         with translated(uuid):
@@ -262,10 +250,13 @@ class LibvirtHypervisor(Limited, Redefining):
             delete(self._connection, volume, self._reader.raw if self._reader else frozenset())
 
     def _handle(self, uuid: str) -> Any:
-        handles = self._connections.handles()
-        if uuid not in handles:
-            handles[uuid] = self._connection.lookupByUUIDString(uuid)
-        return handles[uuid]
+        known = self._connections.handles().get(uuid)
+        return self._looked_up(uuid) if known is None else known
+
+    def _looked_up(self, uuid: str) -> Any:
+        """Its handle anew, which says whether it is off at this moment."""
+        handle = self._connections.handles()[uuid] = self._connection.lookupByUUIDString(uuid)
+        return handle
 
     def close(self) -> None:
         """End every connection."""

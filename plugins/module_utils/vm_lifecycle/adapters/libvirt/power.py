@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Mapping
+from typing import Any, Callable, Dict, List, Mapping, Optional, Set, Tuple
 from xml.etree import ElementTree
 
-from ...boots import Need
+from ...boots import Need, Off
+from ...metadata import NAMESPACE
+from .definitions import plain_text
 
 try:
     import libvirt
@@ -22,6 +24,18 @@ def start(handle: Any, uri: str, paused: bool) -> None:
         from .memory import require_loadable
 
         require_loadable(handle, uri)
+    _create(handle, paused)
+
+
+def start_cold(handle: Any, paused: bool) -> bool:
+    """The same for a domain without saved memory; False, and nothing is done, when it has some."""
+    if handle.hasManagedSaveImage():
+        return False
+    _create(handle, paused)
+    return True
+
+
+def _create(handle: Any, paused: bool) -> None:
     try:
         if paused:
             handle.createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED)
@@ -61,9 +75,49 @@ def set_actions(handle: Any, values: Mapping[str, str]) -> None:
             continue  # from its next start on
 
 
+#: ID of a domain that is off.
+NO_ID = -1
+
+
+def off(connection: Any, handle: Any) -> Optional[Off]:
+    """A domain that was looked up just now, None for one that is not off. Raises libvirtError.
+
+    Its definition says all but what its networks and pools are, and one list of each kind says that of all.
+    """
+    if handle.ID() != NO_ID:
+        return None
+    definition = ElementTree.fromstring(handle.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
+    own = (each for each in definition.iterfind("metadata/*") if each.tag.startswith(f"{{{NAMESPACE}}}"))
+    return Off(_text(next(own, None)), tuple(_missing(connection, _named(definition))))
+
+
+def _text(element: Optional[ElementTree.Element]) -> Optional[str]:
+    try:
+        return None if element is None else plain_text(element)
+    except ValueError:
+        return None
+
+
+def _missing(connection: Any, named: List[Tuple[str, str]]) -> List[Need]:
+    """Those that are not active, as they are."""
+    active: Set[Tuple[str, str]] = set()
+    if any(kind == "network" for kind, _name in named):
+        found = connection.listAllNetworks(libvirt.VIR_CONNECT_LIST_NETWORKS_ACTIVE)
+        active.update(("network", each.name()) for each in found)
+    if any(kind == "pool" for kind, _name in named):
+        found = connection.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE)
+        active.update(("pool", each.name()) for each in found)
+    seen = [_need(connection, kind, name) for kind, name in named if (kind, name) not in active]
+    return [need for need in seen if not need.active]
+
+
 def needs(connection: Any, xml: str) -> List[Need]:
     """Networks and pools of a definition, once each, in its order. Raises libvirtError."""
-    devices = ElementTree.fromstring(xml)
+    return [_need(connection, kind, name) for kind, name in _named(ElementTree.fromstring(xml))]
+
+
+def _named(devices: ElementTree.Element) -> List[Tuple[str, str]]:
+    """(kind, name) of each."""
     named = [
         ("network", source.get("network")) for source in devices.findall("devices/interface[@type='network']/source")
     ]
@@ -72,7 +126,7 @@ def needs(connection: Any, xml: str) -> List[Need]:
         for source in devices.findall("devices/disk[@type='volume']/source")
         if source.get("startupPolicy") != "optional"  # libvirt starts without such a medium
     ]
-    return [_need(connection, kind, name) for kind, name in dict.fromkeys(named) if name]
+    return [(kind, name) for kind, name in dict.fromkeys(named) if name]
 
 
 def _lookup(connection: Any, kind: str) -> Callable[[str], Any]:
