@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+import _socket  # what socket makes of it takes as much memory as a tenth of the engine, for as long as a supervisor lasts
 import os
-import socket
 import struct
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Mapping
 
 if TYPE_CHECKING:
@@ -70,9 +71,10 @@ def notify(state: str) -> None:
 
 def _send(path: str, data: bytes) -> None:
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
-            sender.setblocking(False)
-            sender.connect(path)
-            sender.send(data)
+        sender = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
     except OSError:
         return
+    with suppress(OSError), closing(sender):
+        sender.setblocking(False)
+        sender.connect(path)
+        sender.send(data)
