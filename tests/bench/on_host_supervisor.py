@@ -28,7 +28,7 @@ from typing import Any
 
 import libvirt
 from on_host import STORE, URI, define, names, ours_on  # type: ignore[import-not-found]  # it lies beside this file
-from on_host_boots import resident, used  # type: ignore[import-not-found]
+from on_host_boots import resident  # type: ignore[import-not-found]
 from on_host_events import COMMAND, remove  # type: ignore[import-not-found]
 from on_host_events import prepare as prepare_guests
 
@@ -37,8 +37,13 @@ PLACE = Path(__file__).parent
 PATIENCE = 120.0
 #: The second look of a supervisor comes 10 seconds after the first one; this much later it is over.
 LOOK, SETTLED = 10.0, 5.0
-#: Seconds between two of the looks that follow, and those of the first delay of a restart.
-REGULARLY, DELAY = 1200.0, 0.1
+#: Seconds after the first look within which what comes with it is over; and the longest wait for events, after which the supervisor
+#: reads for the last time what was written before.
+QUIET, TURN = 5.0, 30.0
+#: Seconds between two of the looks that follow, between two readings of all records, and those of the first delay of a restart.
+REGULARLY, SURVEYED, DELAY = 1200.0, 600.0, 0.1
+#: CPUCLOCK_SCHED of the kernel's clocks of other processes.
+PRECISE = 2
 #: Guests that are killed in turns, and seconds for which each runs before.
 GUESTS, RUNS = 5, 0.5
 
@@ -121,27 +126,40 @@ def listen(starts: bool) -> None:
 
 
 def idle(connection: Any, count: int, span: float) -> dict[str, float]:
-    """MiB, and seconds of processor an hour: what it takes while nothing happens, and the three looks at the host."""
+    """MiB, and seconds of processor an hour while nothing happens: of waiting, of looks at the host, and of readings of all records.
+
+    span: a multiple of TURN, so that as many turns are in it as it has room for, whenever it begins. A look is the second one: the
+    first one has more to read than any that follows, once. What comes after it, once as well, stands for a reading of all
+    records: it reads them, and more.
+    """
     declare(connection, count, "no")
     nowhere = subprocess.DEVNULL
+    started = time.monotonic()
     with supervised() as ours:
+        assert time.monotonic() - started < QUIET, (
+            "the second look, 10 s after the connection, may come before it is waited for"
+        )
         virsh = subprocess.Popen(["virsh", "-q", "event", "--all", "--loop"], stdout=nowhere, stderr=nowhere)
-        before = used(ours.pid)
-        time.sleep(LOOK + SETTLED)
-        pids = ours.pid, virsh.pid
-        between = [used(pid) for pid in pids]
-        time.sleep(span)
-        rates = [(used(pid) - was) / span for pid, was in zip(pids, between, strict=True)]
-        look = max(between[0] - before - rates[0] * (LOOK + SETTLED), 0.0)
+        moments = []
+        for seconds in (QUIET, LOOK, TURN, span):
+            time.sleep(seconds)
+            moments.append((spent(ours.pid), spent(virsh.pid)))
+        (quiet, _), (looked, _), (began, virsh_began), (ended, virsh_ended) = moments
+        waiting, virsh_waiting = 3600 / span * (ended - began), 3600 / span * (virsh_ended - virsh_began)
+        looks, surveys = 3600 / REGULARLY * (looked - quiet), 3600 / SURVEYED * (began - looked)
         memory = resident(ours.pid), resident(virsh.pid)
         virsh.terminate()
         virsh.wait()
     clear(connection)
-    hours = 3600 / REGULARLY * look
     return {
-        "memory_ours": memory[0], "memory_virsh": memory[1], "cpu_ours": 3600 * rates[0] + hours,
-        "cpu_virsh": 3600 * rates[1], "cpu_waiting": 3600 * rates[0], "cpu_looks": hours,
+        "memory_ours": memory[0], "memory_virsh": memory[1], "cpu_ours": waiting + looks + surveys,
+        "cpu_virsh": virsh_waiting, "cpu_waiting": waiting, "cpu_looks": looks, "cpu_surveys": surveys,
     }  # fmt: skip
+
+
+def spent(pid: int) -> float:
+    """Seconds of processor that a process has used, by threads that have ended, too."""
+    return time.clock_gettime(~pid << 3 | PRECISE)
 
 
 def clear(connection: Any) -> None:

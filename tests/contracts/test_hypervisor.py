@@ -19,6 +19,7 @@ from vm_lifecycle.adapters.libvirt.connections import Connections, SharedLook
 from vm_lifecycle.adapters.libvirt.hypervisor import connect
 from vm_lifecycle.disks import SavedDomain, Storage, VolumeVerdict
 from vm_lifecycle.errors import DomainGone, EffectError, LifecycleError
+from vm_lifecycle.measuring import NOT_READ
 from vm_lifecycle.policy.storage import Usage, still_unused, verdicts
 from vm_lifecycle.ports import Hypervisor
 from vm_lifecycle.removals import UndoRecord
@@ -47,6 +48,40 @@ def test_domains(bench: Bench) -> None:
         (B, False, None, ""),
     ]
     assert [bench.hypervisor.domain(each.uuid) for each in found] == found
+
+
+def test_power_states(bench: Bench) -> None:
+    """Of those domains that are asked for and exist, by name; of what was not read nothing is said that could be decided by."""
+    c, gone = "00000000-0000-4000-8000-00000000000c", "00000000-0000-4000-8000-00000000000d"
+    bench.define(B, "a", running=True)
+    bench.define(A, "b")
+    bench.create(c, "c")
+    bench.hypervisor.write_metadata(A, "text")
+    found = bench.hypervisor.power_states([A, gone, c, B])
+    assert [(each.uuid, each.name, each.power_state, each.persistent) for each in found] == [
+        (B, "a", "running", True),
+        (A, "b", "shutoff", True),
+        (c, "c", "running", False),
+    ]
+    assert {(each.metadata, each.metadata_error) for each in found} == {(None, NOT_READ)}
+    assert [each.uuid for each in bench.hypervisor.power_states([A])] == [A]
+    assert (bench.hypervisor.power_states([]), bench.hypervisor.power_states([gone])) == ([], [])
+    bench.hypervisor.power_off(B)
+    bench.hypervisor.power_off(c)
+    found = bench.hypervisor.power_states([A, B, c])
+    assert [(each.name, each.power_state) for each in found] == [("a", "shutoff"), ("b", "shutoff")]
+
+
+def test_metadata_texts(bench: Bench) -> None:
+    """Of all domains that have any, of transient ones never."""
+    bench.define(A, "a", running=True)
+    bench.define(B, "b")
+    bench.create("00000000-0000-4000-8000-00000000000c", "c")
+    assert list(bench.hypervisor.metadata_texts()) == []
+    bench.hypervisor.write_metadata(B, "")
+    assert list(bench.hypervisor.metadata_texts()) == [""]
+    bench.hypervisor.write_metadata(A, "text")
+    assert sorted(bench.hypervisor.metadata_texts()) == ["", "text"]
 
 
 def test_no_domain(bench: Bench) -> None:

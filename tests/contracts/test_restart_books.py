@@ -40,6 +40,8 @@ def test_restarts(reopen: Reopen) -> None:
     reopen().save([RememberRestart(restart(OTHER)), RememberRestart(restart(name="before"))])
     reopen().save([RememberRestart(restart())])
     assert reopen().restarts() == {UUID: restart(), OTHER: restart(OTHER)}
+    assert reopen().restarts({OTHER, THIRD}) == {OTHER: restart(OTHER)}
+    assert reopen().restarts(()) == {}
     least = RestartRecord(UUID, "a")
     reopen().save([RememberRestart(least)])
     assert reopen().restarts()[UUID] == least

@@ -81,6 +81,7 @@ def test_empty(reopen: Reopen) -> None:
     """Nothing is known at first."""
     store = reopen()
     assert (store.records(), store.schedules(), store.clock()) == ({}, {}, ClockMemory())
+    assert store.recorded() == frozenset()
     assert (store.operations(5), store.intents()) == ([], [])
     store.drop_intent(UUID)
 
@@ -90,6 +91,7 @@ def test_records(reopen: Reopen, name: str) -> None:
     """Any name comes back as it was."""
     reopen().save([Remember(record(name)), Remember(record("other", uuid=OTHER))])
     assert reopen().records() == {UUID: record(name), OTHER: record("other", uuid=OTHER)}
+    assert reopen().recorded() == {UUID, OTHER}
 
 
 def test_a_record_is_replaced_by_no_older_one(reopen: Reopen) -> None:

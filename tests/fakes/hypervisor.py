@@ -15,6 +15,7 @@ from vm_lifecycle.boots import MemoryCost, Need, Off
 from vm_lifecycle.disks import Attachment, FileIdentity, Image, SavedDomain, Storage, Volume, VolumeVerdict
 from vm_lifecycle.errors import DomainGone, EffectError
 from vm_lifecycle.limits import CPU, KINDS, MEMORY, PERIOD, Bounds, DiskUsage, LimitsSeen, Side, Size
+from vm_lifecycle.measuring import NOT_READ
 from vm_lifecycle.model import Domain
 from vm_lifecycle.policy.disk_rules import BESIDE, BLOCK, LOGICAL, UNPOOLED
 from vm_lifecycle.pressures import DiskRoom
@@ -86,6 +87,14 @@ class FakeHypervisor:
         found = [_domain(domain) for domain in self._machine.state["domains"]]
         return sorted(found, key=lambda domain: (domain.name, domain.uuid))
 
+    def power_states(self, uuids: Collection[str]) -> list[Domain]:
+        self._machine.refuse("power_states")
+        found = [_domain(domain) for domain in self._machine.state["domains"] if domain["uuid"] in uuids]
+        known = [
+            Domain(each.uuid, each.name, each.power_state, each.persistent, metadata_error=NOT_READ) for each in found
+        ]
+        return sorted(known, key=lambda domain: (domain.name, domain.uuid))
+
     def domain(self, uuid: str) -> Domain | None:
         self._machine.refuse("domain")
         found = self._machine.find(uuid)
@@ -94,6 +103,11 @@ class FakeHypervisor:
     def metadata(self, uuid: str) -> str | None:
         self._machine.refuse("metadata")
         return _domain(self._get(uuid)).metadata
+
+    def metadata_texts(self) -> Iterator[str]:
+        self._machine.refuse("metadata_texts")
+        found = [_domain(domain).metadata for domain in self._machine.state["domains"]]
+        yield from (text for text in found if text is not None)
 
     def definition(self, uuid: str) -> str:
         self._machine.refuse("definition")

@@ -123,8 +123,11 @@ class MemoryStore:
     def starts(self, uuids: Collection[str] | None = None) -> dict[str, StartRecord]:
         return {uuid: StartRecord(**start) for uuid, start in self._of("starts", uuids).items()}
 
-    def restarts(self) -> dict[str, RestartRecord]:
-        return {uuid: RestartRecord(**each) for uuid, each in self._contents()["restarts"].items()}
+    def restarts(self, uuids: Collection[str] | None = None) -> dict[str, RestartRecord]:
+        return {uuid: RestartRecord(**each) for uuid, each in self._of("restarts", uuids).items()}
+
+    def recorded(self) -> frozenset[str]:
+        return frozenset(self._contents()["records"])
 
     def pressed(self) -> dict[str, Pressed]:
         return {uuid: Pressed(**each) for uuid, each in self._contents()["pressed"].items()}

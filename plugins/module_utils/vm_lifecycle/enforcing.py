@@ -14,7 +14,7 @@ from .errors import EffectError, LifecycleError
 from .one_look import OneLook
 from .ports import Jobs, World
 from .recorder import FEW
-from .run import run
+from .slices import declared
 
 #: Seconds between two looks at disks, and after which a VM that another run had is looked at again.
 INTERVAL = 60.0
@@ -56,13 +56,14 @@ def carry_out(look: Look, world: World) -> Found:
 def _spoken_of(world: World) -> bool:
     """Whether any VM's metadata has a policy: on most hosts none has, and what limits take need not be in memory."""
     try:
-        return any('"policy"' in (domain.metadata or "") for domain in world.hypervisor.domains())
+        return any('"policy"' in text for text in world.hypervisor.metadata_texts())
     except EffectError:
         return True
 
 
 def _run(world: World, arguments: Dict[str, object], left: Found) -> Found:
     """left: what is left when it can't be carried out at all."""
+    from .run import run
     from .tasks.limits import TASK  # hosts whose VMs have no policy do without
 
     try:
@@ -140,7 +141,7 @@ class Enforcer:
     def _limited(self) -> bool:
         """Whether the disks of any VM are limited at all: most hosts are not looked at."""
         try:
-            records = self._world.store.records().values()
+            policies = (record.document.get("policy") or {} for record in declared(self._world.store))
+            return any(policy.get("enforce_disk_limit") for policy in policies)
         except EffectError:
             return self._disks
-        return any((record.document.get("policy") or {}).get("enforce_disk_limit") for record in records)

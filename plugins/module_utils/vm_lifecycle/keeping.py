@@ -29,11 +29,14 @@ class Keeping(Protocol):
     def boot(self) -> Optional[BootRun]:
         """The last boot that was carried out, None when there was none."""
 
-    def restarts(self) -> Dict[str, RestartRecord]:
+    def restarts(self, uuids: Optional[Collection[str]] = None) -> Dict[str, RestartRecord]:
         """VMs that stopped and are, were or are not to be restarted, by UUID."""
 
     def pressed(self) -> Dict[str, Pressed]:
         """VMs that give way because their host is short of something, by UUID."""
+
+    def recorded(self) -> FrozenSet[str]:
+        """UUIDs of the VMs of which there is a record, be it one that can't be understood; quicker than the records."""
 
     def recoverable(self) -> FrozenSet[str]:
         """UUIDs of the VMs of which recoveries has something; quicker than that."""

@@ -5,12 +5,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Collection, Dict, List, Optional, Protocol
+from typing import TYPE_CHECKING, Collection, Dict, Iterator, List, Optional, Protocol
 
 from .model import Document, Domain
 
 if TYPE_CHECKING:
     from .snapshots import Counters, Statistics, SweepRun
+
+
+#: Why metadata that nobody asked for is no ground to decide by.
+NOT_READ = "it was not read"
 
 
 class Meter(Protocol):
@@ -20,6 +24,15 @@ class Meter(Protocol):
         """What these domains use, all of them measured by one call to libvirt; without those that are gone.
 
         A domain whose process does not answer is told of by what can be known without it, and keeps no other one waiting.
+        """
+
+    def metadata_texts(self) -> Iterator[str]:
+        """Texts of our metadata elements in the persistent definitions of all domains, each read when it is its turn."""
+
+    def power_states(self, uuids: Collection[str]) -> List[Domain]:
+        """Those of some hundred domains that exist, by name, in bulk: whether they run, and whether they are persistent, and no more.
+
+        Their metadata counts as unreadable.
         """
 
     def definition_mark(self, domain: Domain) -> Optional[object]:

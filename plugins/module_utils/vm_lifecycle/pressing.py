@@ -17,6 +17,7 @@ from .policy import pressure as policy
 from .ports import Jobs, World
 from .pressures import DISK, MEMORY, Watched
 from .restarting import Restarts
+from .slices import declared
 
 #: Seconds between two looks at memory, and of two at disks while there is space.
 INTERVAL, DISK_INTERVAL = 5.0, 15.0
@@ -97,8 +98,12 @@ class Pressing:
         stamp = self._world.store.stamp()
         if stamp is not None and stamp == self._stamp:
             return
-        documents = [record.document for record in self._world.store.records().values() if record.document]
-        self.concerned = frozenset(cause for cause in (MEMORY, DISK) if any(policy.deed(d, cause) for d in documents))
+        self.concerned = frozenset(
+            cause
+            for record in declared(self._world.store)
+            for cause in (MEMORY, DISK)
+            if policy.deed(record.document, cause)
+        )
         self._gave = bool(self._world.store.pressed())
         self._stamp = stamp
         if MEMORY in self.concerned:

@@ -9,7 +9,7 @@ Last state at boot needs it: what is written only at shutdown is lost by a power
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import AbstractSet, Collection, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
+from typing import AbstractSet, Collection, Dict, FrozenSet, List, Mapping, Optional, Sequence, Set, Tuple
 
 from .boots import LastState, PowerEvent, StartRecord
 from .changes import Remember, RememberRecovery, StoreChange
@@ -21,6 +21,7 @@ from .policy.restart import owed
 from .ports import World
 from .recoveries import Recovery
 from .restarting import Restarts, Turn, ran
+from .slices import slices
 
 #: Seconds for which a request to shut down explains that a guest shuts down.
 ASKED_FOR = 600.0
@@ -49,33 +50,58 @@ class Recorder:
     restarts: Optional[Restarts] = None
     caught_up: Optional[object] = None
     #: What definitions were at the last look, as far as that can be told, by UUID.
-    marks: Mapping[str, Optional[object]] = field(default_factory=dict)
+    marks: Dict[str, Optional[object]] = field(default_factory=dict)
 
     def catch_up(self) -> int:
         """Look, if a VM was declared since: it runs perhaps, and no event tells of that. Returns how many VMs had changed."""
-        stamp = self.world.store.stamp()
+        store, boot_id = self.world.store, self.world.host.clock().boot_id
+        stamp = store.stamp()
         if stamp is not None and stamp == self.caught_up:
             return 0
-        states, boot_id = self.world.store.states(), self.world.host.clock().boot_id
-        known = {uuid for uuid, state in states.items() if state.boot_id == boot_id}
-        new = set(self._declared()) - known - self.missing
+        new = any(self._has_new(some, boot_id) for some in slices(store.recorded() - self.missing))
         self.caught_up = None if new else stamp
         return self.look() if new else 0
+
+    def _has_new(self, some: Collection[str], boot_id: str) -> bool:
+        """Whether one of these VMs is declared, and was not seen in this boot."""
+        states = self.world.store.states(some)
+        unseen = [uuid for uuid in some if uuid not in states or states[uuid].boot_id != boot_id]
+        return bool(unseen) and bool(self._declared(unseen))
 
     def look(self) -> int:
         """Compare the host with the records, since events may have been missed; returns how many VMs had changed.
 
-        What stopped unseen while the host goes down was stopped by that, as in take.
+        Some VMs at a time, whose news are durable before the next ones are read: all of a large host's take memory that is never
+        given back. Raises EffectError; then the rest was not looked at.
         """
-        records = self._declared()
-        states, starts, clock = self._states(), self.world.store.starts(), self.world.host.clock()
-        changes: List[StoreChange] = []
+        known = self.world.store.recoverable()
+        uuids = self.world.store.recorded() | known
+        missing: Set[str] = set()
         count = 0
-        domains = self.world.hypervisor.domains()
+        for some in slices(uuids):
+            changed, gone = self._look_at(some, known)
+            count += changed
+            missing |= gone
+        self.missing = frozenset(missing)
+        for uuid in self.marks.keys() - uuids:
+            del self.marks[uuid]
+        return count
+
+    def _look_at(self, some: Sequence[str], known: AbstractSet[str]) -> Tuple[int, AbstractSet[str]]:
+        """(how many of these VMs had changed, those that are declared and not there).
+
+        What is on record is read before libvirt is asked: of a VM that is started in between the record would say that it ran when
+        libvirt said that it was off, which is what an unseen stop looks like. What stopped unseen while the host goes down was
+        stopped by that, as in take.
+        """
+        records, states, clock = self._declared(some), self._states(some), self.world.host.clock()
+        domains = self.world.hypervisor.power_states(some)
         ended = {each.uuid for each in domains if not each.active and ran(states.get(each.uuid), clock.boot_id)}
         going_down = bool(ended & records.keys()) and self.world.host.going_down()
-        turn = self.restarts.turn(clock, going_down) if self.restarts is not None else None
+        turn = self.restarts.turn(clock, going_down, some) if self.restarts is not None else None
         killed = self._killed() if ended else frozenset()
+        changes: List[StoreChange] = []
+        count = 0
         for domain in domains:
             record, last = records.get(domain.uuid), states.get(domain.uuid)
             if record is None:
@@ -89,14 +115,18 @@ class Recorder:
                 turn.saw(domain, state, last, record)
             if state != last:
                 count += 1
-                changes += _changes(state, record, starts.get(domain.uuid), clock, began=False)
-        redefined, marks = self._definitions(records, domains)
+                changes += _changes(state, record, None, clock, began=False)
+        redefined, marks = self._definitions(records, domains, known & set(some))
         self._save([*changes, *redefined, *(turn.changes if turn is not None else ())])
-        self.marks = marks
+        self._remember(some, marks)
         if turn is not None and self.restarts is not None:
             self.restarts.settle(turn)
-        self.missing = frozenset(records) - {domain.uuid for domain in domains}
-        return count
+        return count, records.keys() - {domain.uuid for domain in domains}
+
+    def _remember(self, some: Collection[str], marks: Mapping[str, Optional[object]]) -> None:
+        for uuid in some:
+            self.marks.pop(uuid, None)
+        self.marks.update(marks)
 
     def take(self, events: Sequence[PowerEvent]) -> int:
         """Record what a batch of events says, durable before it returns; returns how many states changed.
@@ -141,7 +171,7 @@ class Recorder:
     def _states(self, uuids: Optional[Collection[str]] = None, turn: Optional[Turn] = None) -> Dict[str, LastState]:
         """turn: has read what is on record of restarts already."""
         store, boot_id = self.world.store, self.world.host.clock().boot_id
-        return owed(store.states(uuids), store.restarts() if turn is None else turn.records, boot_id)
+        return owed(store.states(uuids), store.restarts(uuids) if turn is None else turn.records, boot_id)
 
     def _killed(self) -> FrozenSet[str]:
         """VMs that were powered off in this boot for want of memory or space, or are just being."""
@@ -158,16 +188,15 @@ class Recorder:
             return "unknown"  # it went away meanwhile
 
     def _definitions(
-        self, records: Mapping[str, Record], domains: Sequence[Domain]
+        self, records: Mapping[str, Record], domains: Sequence[Domain], known: AbstractSet[str]
     ) -> Tuple[List[StoreChange], Mapping[str, Optional[object]]]:
         """What is kept of each VM, where it is not that any more; and VMs that somebody removed since this host booted.
 
-        Also the marks of definitions that hold when that is on record.
+        Also the marks of definitions that hold when that is on record. known: those of them of which something is kept.
         """
         existing = {domain.uuid: domain for domain in domains}
         managed = [domain for domain in domains if domain.uuid in records and domain.persistent]
         marks = {domain.uuid: self.world.hypervisor.definition_mark(domain) for domain in managed}
-        known = self.world.store.recoverable()
         fresh = {
             uuid for uuid, mark in marks.items() if mark is None or self.marks.get(uuid) != mark or uuid not in known
         }

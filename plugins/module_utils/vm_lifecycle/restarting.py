@@ -11,20 +11,20 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Collection, Dict, List, Mapping, Optional, Set, Tuple
+from typing import Collection, Dict, List, Optional, Set, Tuple
 
 from .boots import LastState, PowerEvent
 from .changes import ForgetPressed, RememberRestart, StoreChange
 from .errors import EffectError
-from .guarded import start_again
 from .host_changes import LogOperation
 from .model import ClockReading, Domain, Record
 from .patience import POLL
 from .policy.power import STOPS, UP
 from .policy.restart import after, rule
-from .ports import Jobs, World
+from .ports import Jobs, Store, World
 from .reasons_order import RESTART_REASONS
 from .restarts import Happening, Moment, RestartRecord
+from .slices import slices
 
 #: Starts that go on at the same time, and seconds after which one counts as one that hangs.
 MOST, START_LIMIT = 10, 1800.0
@@ -43,6 +43,8 @@ class Turn:
     changes: List[StoreChange] = field(default_factory=list)
     said: List[str] = field(default_factory=list)
     starts: List[str] = field(default_factory=list)
+    #: VMs whose records these are; None for all.
+    of: Optional[Collection[str]] = None
 
     def heard(self, event: PowerEvent, state: Optional[LastState], declared: Record) -> None:
         """An event of libvirt, and what is known of the VM after it."""
@@ -120,10 +122,10 @@ class Restarts:
         #: Results that are not on record yet.
         self._ended: List[Tuple[str, Happening]] = []
 
-    def turn(self, clock: ClockReading, going_down: bool = False) -> Turn:
-        """What is on record now. Raises EffectError."""
+    def turn(self, clock: ClockReading, going_down: bool = False, uuids: Optional[Collection[str]] = None) -> Turn:
+        """What is on record now, of all VMs or of these. Raises EffectError."""
         at = Moment(clock.boottime, clock.boot_id, clock.now, going_down)
-        return Turn(at, self._world.store.restarts(), set(self._going))
+        return Turn(at, self._world.store.restarts(uuids), set(self._going), of=uuids)
 
     def settle(self, turn: Turn) -> None:
         """What a turn changed is durable."""
@@ -132,11 +134,11 @@ class Restarts:
                 self._world.host.journal(change)
         for line in turn.said:
             self._world.host.progress(line)
-        self._due = {
-            uuid: record.due
-            for uuid, record in turn.records.items()
-            if record.phase == "waiting" and record.boot_id == turn.at.boot_id
-        }
+        for uuid in list(self._due) if turn.of is None else turn.of:
+            self._due.pop(uuid, None)
+        for uuid, record in turn.records.items():
+            if record.phase == "waiting" and record.boot_id == turn.at.boot_id:
+                self._due[uuid] = record.due
 
     def wait(self) -> float:
         """Seconds until there is something to do, if nothing happens before."""
@@ -156,7 +158,8 @@ class Restarts:
         if not self._ended and not due:
             return
         turn = self.turn(self._world.host.clock())
-        declared, states = self._world.store.records(), self._world.store.states()
+        store, concerned = self._world.store, {*due, *(uuid for uuid, _what in self._ended)}
+        declared, states = store.records(concerned), store.states(concerned)
         for uuid, what in self._ended:
             if uuid in declared and declared[uuid].document:
                 turn.happened(declared[uuid], what)
@@ -164,7 +167,7 @@ class Restarts:
             if uuid in declared and declared[uuid].document:
                 last = states.get(uuid)
                 turn.happened(declared[uuid], Happening("due", last.reason if last is not None else ""))
-        _forget_strangers(turn, declared)
+        _forget_strangers(turn, store)
         if turn.changes:
             self._world.store.save(turn.changes)
         self._ended = []
@@ -202,10 +205,14 @@ class Restarts:
         self._jobs.submit(key, partial(_attempt, self._world, uuid))
 
 
-def _forget_strangers(turn: Turn, declared: Mapping[str, Record]) -> None:
+def _forget_strangers(turn: Turn, store: Store) -> None:
     """A VM that was forgotten has no restart that is due."""
-    for uuid in [uuid for uuid in turn.records if uuid not in declared or not declared[uuid].document]:
-        del turn.records[uuid]
+    waiting = [uuid for uuid, record in turn.records.items() if record.phase == "waiting"]
+    for some in slices(waiting):
+        records = store.records(some)
+        for uuid in some:
+            if uuid not in records or not records[uuid].document:
+                del turn.records[uuid]
 
 
 def ran(last: Optional[LastState], boot_id: str) -> bool:
@@ -215,6 +222,8 @@ def ran(last: Optional[LastState], boot_id: str) -> bool:
 
 def _attempt(world: World, uuid: str) -> Tuple[str, str]:
     """(code, message) of what went wrong, empty when nothing did. It never raises."""
+    from .guarded import start_again  # most supervisors never start anything
+
     try:
         start_again(world, uuid)
     except EffectError as error:

@@ -9,7 +9,7 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, Generic, Iterable, List, Optional, Protocol, Tuple, TypeVar
+from typing import Any, Callable, Dict, Generic, Iterable, List, Optional, Protocol, Tuple, TypeVar, Union
 
 
 class OfVm(Protocol):
@@ -137,7 +137,7 @@ def sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
-def stamp(paths: Iterable[Path]) -> Optional[Tuple[object, ...]]:
+def stamp(paths: Iterable[Union[str, Path]]) -> Optional[Tuple[object, ...]]:
     """What tells that none of the files was written since; None within QUIET seconds of a write, which another may follow unseen."""
     found: List[object] = []
     for path in paths:

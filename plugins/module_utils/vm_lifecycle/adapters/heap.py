@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 
 #: mallopt(3): how many heaps there may be. By default each thread gets its own, of which little is used here.
 M_ARENA_MAX = -8
@@ -16,6 +17,13 @@ def one_heap() -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(M_ARENA_MAX, 1)
+
+
+def settle() -> None:
+    """What importing left over is given up. The command keeps it, which ends soon as a rule and has no time to look for it."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 def give_back() -> None:

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import _socket  # what socket makes of it takes as much memory as a tenth of the engine, for as long as a supervisor lasts
 import os
 import struct
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Mapping
 
 if TYPE_CHECKING:
@@ -71,9 +73,10 @@ def _send(path: str, data: bytes) -> None:
     import socket  # the first starts wait for none of it
 
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
-            sender.setblocking(False)
-            sender.connect(path)
-            sender.send(data)
+        sender = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
     except OSError:
         return
+    with suppress(OSError), closing(sender):
+        sender.setblocking(False)
+        sender.connect(path)
+        sender.send(data)

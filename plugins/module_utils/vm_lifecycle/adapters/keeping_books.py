@@ -29,8 +29,11 @@ class KeepingBooks:
     def boot(self) -> Optional[BootRun]:
         return decoded(self._read("SELECT 'boot', run FROM boot", since=3), rows.decode_boot).get("boot")
 
-    def restarts(self) -> Dict[str, RestartRecord]:
-        return decoded(self._read("SELECT uuid, restart FROM restarts", since=5), rows.decode_restart)
+    def restarts(self, uuids: rows.Uuids = None) -> Dict[str, RestartRecord]:
+        return decoded(self._read(*rows.select("restart", "restarts", uuids), since=5), rows.decode_restart)
+
+    def recorded(self) -> FrozenSet[str]:
+        return frozenset(row[0] for row in self._read("SELECT uuid FROM vms"))
 
     def recoverable(self) -> FrozenSet[str]:
         return frozenset(row[0] for row in self._read("SELECT uuid FROM recoveries", since=4))

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence
 from ..adapters.linux_host import printable
 from ..adapters.world import open_books, open_world
 from ..errors import EffectError, LifecycleError, refuse
-from ..run import Task, run
 from ..schema import MISSING, MissingJsonschemaError
 from .arguments import document, parsed
 from .columns import encodable
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     import argparse
 
     from ..ports import Host, Store, World
+    from ..run import Task
 
 #: Exit codes, documented in docs/command.md. 2 is argparse's own for wrong usage.
 OK, VM_FAILED, USAGE, REFUSED, UNREACHABLE = 0, 1, 2, 3, 4
@@ -94,10 +94,11 @@ def _dispatch(options: argparse.Namespace) -> int:
         return _timeline(options, open_books(options.uri)[0])
     acts = not (getattr(options, "plan", False) or getattr(options, "dry_run", False))
     if options.verb == "supervise":
-        from ..adapters.heap import one_heap
+        from ..adapters.heap import one_heap, settle
         from .supervisor import supervise
 
         one_heap()
+        settle()
         host = open_books(options.uri, talking=True)[1]
         return supervise(options.uri, host, partial(open_world, options.uri, talking=True))
     began = time.monotonic()
@@ -126,6 +127,8 @@ def _result(options: argparse.Namespace, world: World) -> Dict[str, Any]:
         from .snapshot import take
 
         return take(options, document(options), world)
+    from ..run import run  # a supervisor has no use for it while nothing happens
+
     result = run(_task(options.verb), document(options), world, bool(getattr(options, "dry_run", False)))
     if getattr(options, "scheduled", False) and not result["dry_run"]:
         from .snapshot import remember_sweep

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from typing import List, Sequence
 
 from ..adapters.linux_host import printable
@@ -26,6 +25,8 @@ def width(text: str) -> int:
 
 
 def _width(character: str) -> int:
+    import unicodedata  # for tables alone, and what it knows takes memory
+
     if unicodedata.category(character) in MARKS:
         return 0
     return 2 if unicodedata.east_asian_width(character) in ("W", "F") else 1

@@ -39,6 +39,9 @@ import sys
 sys.path.insert(0, "{current}")
 # Nothing that is imported is garbage, neither now nor at the end, and looking through it takes a sixth of a short run.
 gc.disable()
+from {name}.agent.sparing import postpone
+
+postpone("inspect")
 from {name}.agent.cli import main
 
 gc.freeze()

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Collection, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import TYPE_CHECKING, Any, Collection, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 from xml.etree import ElementTree
 
 from ...errors import DomainGone, EffectError, refuse
@@ -117,6 +117,13 @@ class LibvirtHypervisor(Starting, Limited, Redefining):
         if problem == "gone":
             raise DomainGone(uuid)
         return text
+
+    def metadata_texts(self) -> Iterator[str]:
+        with translated():
+            for handle in self._connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_PERSISTENT):
+                text, _problem = _metadata(handle)
+                if text is not None:
+                    yield text
 
     def definition(self, uuid: str) -> str:
         with translated(uuid):

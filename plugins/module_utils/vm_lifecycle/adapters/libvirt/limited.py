@@ -8,7 +8,7 @@ What they take is imported by those runs alone that ask for them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, Optional
+from typing import TYPE_CHECKING, Any, Callable, Collection, List, Optional
 
 from ...errors import EffectError
 from .calls import Asked, translated
@@ -83,7 +83,15 @@ class Limited:
         from .places import definition_file
 
         mark = stamp([definition_file(self._connections.uri, domain.name)])
-        return None if mark is None or mark == (None,) else mark
+        # one is kept of each VM for as long as the supervisor lasts, so it is a short text
+        return None if mark is None or mark == (None,) else str(mark[0])
+
+    def power_states(self, uuids: Collection[str]) -> List[Domain]:
+        """See Meter."""
+        from .power_states import power_states
+
+        with translated():
+            return power_states(self._connections.current(), self._connections.handles(), uuids)
 
     def resume(self, uuid: str) -> None:
         """See Yielding."""

@@ -14,9 +14,9 @@ SYSTEM_SAVES, SESSION_SAVES = Path("/var/lib/libvirt/qemu/save"), Path("libvirt/
 SYSTEM_DEFINITIONS = Path("/etc/libvirt/qemu")
 
 
-def definition_file(uri: str, name: str) -> Path:
-    """A domain's persistent definition."""
-    return SYSTEM_DEFINITIONS / f"{name}.xml" if _is_system(uri) else saves(uri).parent / f"{name}.xml"
+def definition_file(uri: str, name: str) -> str:
+    """A domain's persistent definition. It is no Path: each of these leaves its parts in a table of the interpreter's."""
+    return f"{SYSTEM_DEFINITIONS if _is_system(uri) else saves(uri).parent}/{name}.xml"
 
 
 def saves(uri: str) -> Path:
