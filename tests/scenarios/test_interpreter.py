@@ -253,7 +253,9 @@ def test_many_declarations(count: int, writers: int) -> None:
     parallel, write = world.host.parallel, world.hypervisor.write_metadata
 
     def watched(jobs: Any, workers: int) -> None:
-        at_once.append(workers if len(jobs) == count else 1)  # the look at the host asks for several things at once, too
+        at_once.append(
+            workers if len(jobs) == count else 1
+        )  # the look at the host asks for several things at once, too
         parallel(jobs, workers)
 
     def refused(uuid: str, text: str | None) -> None:

@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Mapping, Optional, Tuple, Union
 
+from .frozen import dataclass
 from .host_actions import Retry, Start, StayDown, Stop
 from .plans import Bookkeeping, Conduct, Entry, Guard, Plan, Removing
 

@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, FrozenSet, Mapping, Union
 
+from .frozen import dataclass
 from .host_changes import LogOperation, RememberBoot, RememberClock, RememberStart, RememberState
 
 if TYPE_CHECKING:

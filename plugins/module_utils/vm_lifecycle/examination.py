@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Mapping, Tuple
+
+from .frozen import dataclass
 
 #: Units of this software that systemd runs.
 BOOT, HOST, SUPERVISOR = "vm-lifecycle-boot.service", "vm-lifecycle-host.service", "vm-lifecycle-supervisor.service"

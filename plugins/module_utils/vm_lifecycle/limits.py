@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Mapping, Optional, Tuple
+
+from .frozen import dataclass
 
 #: What can be limited.
 MEMORY, CPU = "memory", "cpu"

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Optional
+
+from .frozen import dataclass
 
 #: What a host can be short of.
 MEMORY, DISK = "memory", "disk"

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Dict, List, Tuple
+
+from .frozen import dataclass
 
 if TYPE_CHECKING:
     from .disks import SavedDomain, VolumeVerdict

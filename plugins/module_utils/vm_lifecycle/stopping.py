@@ -9,7 +9,7 @@ Each way falls back to the next one, each within its time, so that the whole end
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Callable, List, Mapping, Optional, Set, Tuple
 
@@ -17,6 +17,7 @@ from . import actions as do
 from .chain import Chain, Handlers, Run
 from .changes import StoreChange
 from .errors import DomainGone, EffectError
+from .frozen import dataclass
 from .host_changes import RememberState
 from .model import ClockMemory, Domain
 from .patience import POLL, patiently

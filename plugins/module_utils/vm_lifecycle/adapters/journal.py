@@ -70,8 +70,6 @@ def notify(state: str) -> None:
 
 
 def _send(path: str, data: bytes) -> None:
-    import socket  # the first starts wait for none of it
-
     try:
         sender = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
     except OSError:

@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import tzinfo
 from typing import List, Mapping, Optional, Tuple
 
 from ..errors import Problem
+from ..frozen import dataclass
 from ..model import Document, Pressure
 from ..removals import Hooks
 from ..schema import violations, with_defaults

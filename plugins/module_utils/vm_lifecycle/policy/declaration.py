@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import List, Optional, Tuple
 
 from ..errors import Problem
+from ..frozen import dataclass
 from ..metadata import VERSION
 from ..model import HOUR, Document
 from ..schema import with_defaults

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import FrozenSet, Iterator, List, Mapping, Sequence, Tuple
 from xml.etree import ElementTree
 
@@ -14,6 +14,7 @@ from ..boots import StartRecord
 from ..errors import Problem
 from ..examination import BOOT, DAEMONS, GUESTS, HOST, OWN, PACEMAKER, STEADY, Examination
 from ..findings import FINDINGS, SEVERITIES
+from ..frozen import dataclass
 from ..limits import CPU, KINDS, MEMORY, Controllers
 from ..model import Domain
 from ..restarts import RestartRecord

@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import FrozenSet, NamedTuple, Optional, Tuple
 
+from ..frozen import dataclass
 from ..metadata import Declaration
 from ..model import Document, Pressure
 from ..removals import Notice

@@ -8,9 +8,10 @@ A limit in a definition keeps the VM from starting where the host can't apply it
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
 
+from ..frozen import dataclass
 from ..limits import CPU, KINDS, MEMORY, PERIOD, Controllers, LimitsSeen, Side, Size
 from ..model import Document
 

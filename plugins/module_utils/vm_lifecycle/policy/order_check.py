@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Collection, Dict, List, Tuple
 
 from ..errors import Problem
+from ..frozen import dataclass
 from .boot_order import Broken, Declared, broken, dependencies, ring_problem, rings
 
 

@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Mapping, Optional
 
 from ..boots import BootRun, LastState, StartRecord
+from ..frozen import dataclass
 from ..model import ClockReading, Domain
 from ..restarts import RestartRecord
 from ..snapshots import Counters, Sample, Statistics

@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, List, Mapping, Optional, Tuple
 
 from .._generated.schemas import SCHEMAS
 from ..apply import DECLARATIONS
 from ..chain import Chain
 from ..errors import LifecycleError, Problem
+from ..frozen import dataclass
 from ..model import Document, Domain, Observed
 from ..plans import Entry, Plan
 from ..policy.cleanup_policy import CleanupPolicy

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
 from xml.etree import ElementTree
 
@@ -16,6 +16,7 @@ from ..chain import Chain
 from ..errors import DomainGone, EffectError, LifecycleError, Problem, refuse
 from ..examination import Examination
 from ..findings import SEVERITIES
+from ..frozen import dataclass
 from ..giving_way import pressure_policy
 from ..limits import Controllers
 from ..model import Document, Domain, Observed

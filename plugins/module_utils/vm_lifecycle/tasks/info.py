@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Callable, Dict, FrozenSet, List, Mapping, Optional, Tuple
 
 from .. import metadata
 from ..boots import StartRecord
 from ..chain import Chain
 from ..errors import LifecycleError, refuse
+from ..frozen import dataclass
 from ..model import Document, Domain, Observed
 from ..plans import Entry, Plan
 from ..policy.cleanup_policy import CleanupPolicy

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Collection, Dict, List, Mapping, Optional, Tuple
 
 from .. import metadata
 from ..actions import Action, Guard, SetLimit, SetPanicDevice, WriteMetadata
 from ..errors import DomainGone, EffectError, refuse
+from ..frozen import dataclass
 from ..limits import Controllers, DiskUsage, LimitsSeen
 from ..model import Document, Domain, Observed
 from ..plans import Entry

@@ -9,13 +9,14 @@ Definitions are what declarations change, not this.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Tuple
 
 from .. import metadata
 from ..actions import Action, Guard, Pause, SetLimit
 from ..apply import LIMITS
 from ..chain import Chain
+from ..frozen import dataclass
 from ..limits import DiskUsage
 from ..metadata import digest
 from ..model import Document, Domain, Observed

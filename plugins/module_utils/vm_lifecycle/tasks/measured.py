@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Dict, List, Mapping, Optional
 
 from ..errors import EffectError, LifecycleError, Problem, refuse
+from ..frozen import dataclass
 from ..model import ClockReading, Document, Observed
 from ..policy import snapshots as policy
 from ..ports import Host, World

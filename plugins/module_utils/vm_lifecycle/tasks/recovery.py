@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Tuple
 
 from .. import actions as do
 from .. import metadata
 from ..chain import Chain
 from ..errors import EffectError, LifecycleError, Problem, refuse
+from ..frozen import dataclass
 from ..model import Document, Domain, Observed
 from ..policy.host_boot import policy_of
 from ..policy.power import UP, seen

@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, List, Mapping, Tuple
 from xml.etree import ElementTree
 
 from ..errors import LifecycleError, Problem, refuse
+from ..frozen import dataclass
 from ..policy.recovery import recovery_of
 from ..ports import World
 from ..schema import violations

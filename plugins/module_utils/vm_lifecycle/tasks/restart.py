@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, List, Mapping, Tuple
 
 from .. import metadata
@@ -13,6 +13,7 @@ from ..actions import Retry, StayDown
 from ..boots import LastState
 from ..chain import Chain, Handlers, Run
 from ..errors import EffectError, LifecycleError, Problem, refuse
+from ..frozen import dataclass
 from ..guarded import start_claimed
 from ..host_changes import RememberState
 from ..model import Document, Domain, Observed

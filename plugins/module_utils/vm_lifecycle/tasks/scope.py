@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import FrozenSet, List, Mapping, Optional, Tuple
 
 from ..errors import LifecycleError, refuse
+from ..frozen import dataclass
 from ..model import Observed
 from ..policy import alarm, consent
 from ..policy.cleanup_policy import CleanupPolicy

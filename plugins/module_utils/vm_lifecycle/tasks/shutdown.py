@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from graphlib import TopologicalSorter
 from typing import Any, Collection, Dict, List, Mapping
 
@@ -14,6 +14,7 @@ from .. import stopping
 from ..boots import Place, over
 from ..chain import Chain
 from ..changes import StoreChange
+from ..frozen import dataclass
 from ..host_changes import RememberBoot, RememberState
 from ..metadata import digest
 from ..model import Document, Observed

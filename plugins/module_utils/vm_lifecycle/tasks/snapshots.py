@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from ..apply import DECLARATIONS
 from ..chain import Chain
 from ..changes import RememberSnapshot
 from ..errors import LifecycleError
+from ..frozen import dataclass
 from ..metadata import read
 from ..model import Document, Domain, Observed
 from ..plans import Entry, Plan

@@ -9,7 +9,7 @@ from typing import Any, Collection, Dict, List
 
 from ...measuring import NOT_READ
 from ...model import Domain
-from .calls import STATES
+from .calls import power_state
 
 try:
     import libvirt
@@ -34,7 +34,7 @@ def power_states(connection: Any, handles: Dict[str, Any], uuids: Collection[str
     )  # without those that went away
     found = []
     for handle, stats in told:
-        uuid, state = handle.UUIDString(), STATES[stats["state.state"]]
+        uuid, state = handle.UUIDString(), power_state(stats["state.state"], stats["state.reason"])
         if state != "shutoff" or uuid not in transient:
             found.append(Domain(uuid, handle.name(), state, uuid not in transient, metadata_error=NOT_READ))
     return sorted(found, key=lambda domain: (domain.name, domain.uuid))
