@@ -240,6 +240,26 @@ def test_states_and_starts(shelf: Shelf, name: str) -> None:
     assert (shelf.opened().states()[UUID], shelf.opened().starts()[UUID]) == least
 
 
+@pytest.mark.parametrize("among_others", [False, True])
+def test_states_that_a_supervisor_knows_better(shelf: Shelf, among_others: bool) -> None:
+    """What it heard in this boot since the given moment stays; anything else gives way."""
+    others = [RememberStart(start())] if among_others else []
+    running = LastState(UUID, "a", "running", "", NOW + 9, "boot-2")
+    cases = [
+        (LastState(UUID, "a", "shutoff", "forced", NOW + 5, "boot-2"), False),
+        (LastState(UUID, "a", "shutoff", "forced", NOW, "boot-2"), False),
+        (LastState(UUID, "a", "shutoff", "forced", NOW - 1, "boot-2"), True),
+        (LastState(UUID, "a", "shutoff", "forced", NOW + 5, "boot-1"), True),
+        (LastState(UUID, "a", "shutoff", "starting", NOW + 5, "boot-2"), True),
+    ]
+    shelf.opened().save([*others, RememberState(running, NOW)])
+    assert shelf.opened().states() == {UUID: running}
+    for known, gives_way in cases:
+        shelf.opened().save([RememberState(known)])
+        shelf.opened().save([*others, RememberState(running, NOW), RememberState(state(OTHER))])
+        assert shelf.opened().states() == {UUID: running if gives_way else known, OTHER: state(OTHER)}
+
+
 def test_boots(shelf: Shelf) -> None:
     """The last one, as it stands."""
     shelf.opened().save([RememberBoot(BootRun("boot-1", NOW))])

@@ -34,6 +34,7 @@ from vm_lifecycle.changes import (
 from vm_lifecycle.errors import EffectError
 from vm_lifecycle.host_changes import LogOperation, RememberBoot, RememberClock, RememberStart, RememberState
 from vm_lifecycle.model import ClockMemory, ClockReading, Document, Record
+from vm_lifecycle.policy.power import heard_since
 from vm_lifecycle.pressures import Pressed
 from vm_lifecycle.recoveries import Configuration, DiskMark, Manifest, Memory, Recovery
 from vm_lifecycle.recoveries import Machine as MachineType
@@ -103,6 +104,7 @@ class MemoryStore:
 
     def save(self, changes: Sequence[StoreChange]) -> None:
         store = self._contents()
+        changes = [change for change in changes if not _is_older(store, change)]
         with self._machine.effect("save", ", ".join(_word(change) for change in changes), list(changes)):
             for change in changes:
                 _write(store, change)
@@ -218,6 +220,14 @@ class MemoryStore:
             return
         with self._machine.effect("drop_intent", store["intents"][uuid]["name"], uuid):
             del store["intents"][uuid]
+
+
+def _is_older(store: dict[str, Any], change: StoreChange) -> bool:
+    """Whether a supervisor wrote something newer, which stays."""
+    if not isinstance(change, RememberState) or change.unless_heard_since is None:
+        return False
+    known = store["states"].get(change.state.uuid)
+    return known is not None and heard_since(LastState(**known), change.unless_heard_since, change.state.boot_id)
 
 
 def _word(change: StoreChange) -> str:

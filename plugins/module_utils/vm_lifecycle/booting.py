@@ -16,14 +16,14 @@ from .chain import Chain, Handlers, Run
 from .errors import DomainGone, EffectError
 from .host_actions import Start, Stop
 from .host_changes import RememberStart, RememberState
-from .lately import Lately, on_record
+from .lately import Lately
 from .loading import activate, activate_needs, load
 from .metadata import digest, read
 from .model import ClockMemory, Domain
 from .patience import AWAY, POLL, SLOT_WAIT, patiently
 from .policy.boot_run import Moves, Order, Step
 from .policy.host_boot import decide
-from .policy.power import UP, heard_since, seen, stopped_meanwhile
+from .policy.power import UP, seen, stopped_meanwhile
 
 if TYPE_CHECKING:
     from .changes import StoreChange
@@ -151,24 +151,19 @@ class Boot:
         starting = any(step.phase == "starting" for step in self._steps.values())
         if self._due is None or (starting and self._now() < self._due):
             return
-        changes, self._due, self._settled = [*self._seen(), *self._settled], None, []
-        self._run.later(*changes)
+        self._run.later(*map(self._running, self._came_up), *self._settled)
+        self._came_up, self._settled, self._due = [], [], None
         try:
             self._run.save_now()
         except EffectError as error:  # a full disk must not keep VMs down; what was not written is tried again
             self._world.host.progress(f"not recorded yet: {error.message}")
 
-    def _seen(self) -> List[StoreChange]:
-        """States of VMs that came up, unless the supervisor wrote them meanwhile."""
-        came_up, self._came_up = self._came_up, []
-        known = on_record(self._world, came_up) if came_up else {}
-        unheard = [uuid for uuid in came_up if not heard_since(known.get(uuid), self._run_unix, self._boot_id)]
-        return [self._running(uuid) for uuid in unheard]
-
     def _running(self, uuid: str) -> RememberState:
+        """That a VM came up, unless the supervisor wrote of it meanwhile."""
         state = "paused" if self._starts[uuid].paused else "running"
         running = Domain(uuid, self._order.places[uuid].name, state)
-        return RememberState(seen(self._starts[uuid].last, running, self._world.host.clock().now, self._boot_id))
+        came_up = seen(self._starts[uuid].last, running, self._world.host.clock().now, self._boot_id)
+        return RememberState(came_up, self._run_unix)
 
     def _record(self, uuid: str, step: Step) -> StartRecord:
         after = self._order.places[step.after].name if step.after else ""

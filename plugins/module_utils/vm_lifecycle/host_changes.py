@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Optional
 
 from .frozen import dataclass
 
@@ -23,9 +23,13 @@ class RememberClock:
 
 @dataclass(frozen=True)
 class RememberState:
-    """What a VM was last seen to be."""
+    """What a VM was last seen to be.
+
+    unless_heard_since: epoch seconds; what a supervisor heard of the VM since then, in the same boot, is newer and stays.
+    """
 
     state: LastState
+    unless_heard_since: Optional[int] = None
 
 
 @dataclass(frozen=True)

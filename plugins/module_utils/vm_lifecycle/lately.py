@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Collection, Dict, Optional, Tuple
+from typing import TYPE_CHECKING, Dict, Optional, Tuple
 
 from .errors import EffectError
 
@@ -28,17 +28,16 @@ class Lately:
         self._states: Dict[str, LastState] = {}
 
     def last(self, uuid: str) -> Optional[LastState]:
-        """None also when the store can't be read."""
+        """None also for one of which nothing is known."""
         with self._lock:
             now = self._world.host.clock().boottime
             if self._read is None or now - self._read >= TOGETHER:
-                self._read, self._states = now, on_record(self._world, self._uuids)
+                self._read, self._states = now, self._on_record()
             return self._states.get(uuid)
 
-
-def on_record(world: World, uuids: Collection[str]) -> Dict[str, LastState]:
-    """What is on record of VMs; nothing also when the store can't be read, which keeps no VM down."""
-    try:
-        return world.store.states(uuids)
-    except EffectError:
-        return {}
+    def _on_record(self) -> Dict[str, LastState]:
+        """Nothing when the store can't be read, which keeps no VM down."""
+        try:
+            return self._world.store.states(self._uuids)
+        except EffectError:
+            return {}

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any, Collection, Dict, Optional, Tuple
 from ..boots import BootRun, LastState, StartRecord
 from ..host_changes import LogOperation, RememberBoot, RememberClock, RememberStart, RememberState
 from ..model import ClockMemory, ClockReading, Document, Record
+from ..policy.power import heard_since
 from ..times import iso
 from .declared_rows import document, schedule, whole_number
+from .durable_files import decoded
 from .plain_rows import plain, typed
 
 if TYPE_CHECKING:
@@ -49,8 +51,18 @@ def _remember_clock(database: sqlite3.Connection, change: RememberClock) -> None
 
 
 def _remember_state(database: sqlite3.Connection, change: RememberState) -> None:
+    if change.unless_heard_since is not None and _heard_since(database, change.state, change.unless_heard_since):
+        return
     row = (change.state.uuid, json.dumps(asdict(change.state)))
     database.execute("INSERT OR REPLACE INTO states VALUES (?, ?)", row)
+
+
+def _heard_since(database: sqlite3.Connection, state: LastState, since: int) -> bool:
+    """Whether a supervisor wrote something newer; it can't do so before the transaction ends."""
+    if not database.in_transaction:
+        database.execute("BEGIN IMMEDIATE")
+    found = decoded(database.execute(*select("state", "states", [state.uuid])), decode_state)
+    return heard_since(found.get(state.uuid), since, state.boot_id)
 
 
 def _remember_start(database: sqlite3.Connection, change: RememberStart) -> None:
