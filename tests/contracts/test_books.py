@@ -327,6 +327,18 @@ def test_pruned_history(shelf: Shelf) -> None:
     assert [each.key for each in shelf.opened().notices()] == ["delivered since", "queued since"]
 
 
+@pytest.mark.parametrize("stepped", [0, NOW - 3650 * 86400])
+def test_history_of_a_clock_that_stepped_back(shelf: Shelf, stepped: int) -> None:
+    """What was written after a line that is recent is recent, whatever the clock said then; a time to come says nothing."""
+    old, ahead, recent, late = (
+        LogOperation(at, UUID, "ci-1", "remove", "begun") for at in (NOW - 9, NOW + 400 * 86400, NOW, NOW - 8)
+    )
+    back = LogOperation(stepped, UUID, "ci-1", "remove", "done")
+    shelf.opened().save([old, ahead, replace(back, message="old"), recent, back, late])
+    shelf.opened().save([Prune(NOW - 5, now_unix=NOW + 1)])
+    assert shelf.opened().operations(10) == [late, back, recent, ahead]
+
+
 def test_what_pruning_leaves_alone(shelf: Shelf) -> None:
     """However late it is: what can be undone, plans, pools, the clock; and times before 1970 prune nothing."""
     shelf.opened().write_undo(undo())

@@ -348,7 +348,12 @@ def _prune(store: dict[str, Any], change: Prune) -> None:
     for kind in ("states", "starts", "restarts", "pressed", "snapshots", "counters"):
         for uuid in set(store[kind]) - set(store["records"]) - change.existing:
             del store[kind][uuid]
-    store["operations"] = [line for line in store["operations"] if line["at_unix"] >= change.before_unix]
+    times = [line["at_unix"] for line in store["operations"]]
+    recent = [place for place, at in enumerate(times) if change.before_unix <= at <= change.now_unix]
+    first = min(recent, default=len(times))
+    store["operations"] = [
+        line for place, line in enumerate(store["operations"]) if place > first or times[place] >= change.before_unix
+    ]
     for key, notice in list(store["notices"].items()):
         if max(notice["queued_unix"], notice["delivered_unix"]) < change.before_unix:
             del store["notices"][key]

@@ -83,10 +83,13 @@ class Prune:
 
     What is known of a removed VM goes with its completed schedule; what was seen of VMs that nobody has or knows goes, too.
     Never a schedule that is not completed, and no undo record; nor anything of VMs that exist again: existing, UUIDs.
+    A line of the log that was written after one of a time between before_unix and now_unix stays, however old it claims to be:
+    the clock had stepped back. Later times are no such proof, or a clock that was ahead once would keep everything.
     """
 
     before_unix: int
     existing: FrozenSet[str] = frozenset()
+    now_unix: int = 0
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,11 @@ def _prune(database: sqlite3.Connection, change: Prune) -> None:
         gone = [row for row in left if row[0] not in change.existing]
         database.executemany(f"DELETE FROM {table} WHERE uuid = ?", gone)
     snapshot_rows.prune(database, change)
-    database.execute("DELETE FROM operations WHERE at_unix < ?", (change.before_unix,))
+    first = "(SELECT min(id) FROM operations WHERE at_unix BETWEEN ? AND ?)"
+    database.execute(
+        f"DELETE FROM operations WHERE at_unix < ? AND id < coalesce({first}, id + 1)",
+        (change.before_unix, change.before_unix, change.now_unix),
+    )
     database.execute("DELETE FROM notices WHERE max(queued_unix, delivered_unix) < ?", (change.before_unix,))
 
 

@@ -147,7 +147,8 @@ def _books(request: Request, observed: Observed, at: Circumstances) -> List[Stor
         if memory != dict(observed.pools):
             books.append(RememberPools(memory))
     existing = frozenset(domain.uuid for domain in observed.domains)
-    books.append(Prune(int(at.now) - request.policy.limit("retention_days") * 24 * HOUR, existing))
+    now = int(at.now)
+    books.append(Prune(now - request.policy.limit("retention_days") * 24 * HOUR, existing, now))
     return books
 
 
