@@ -15,7 +15,7 @@ from typing import Any
 import libvirt
 import pytest
 from vm_lifecycle.adapters.libvirt import redefinition
-from vm_lifecycle.adapters.libvirt.connections import Connections, SharedLook
+from vm_lifecycle.adapters.libvirt.connections import AHEAD, Connections, SharedLook
 from vm_lifecycle.adapters.libvirt.hypervisor import connect
 from vm_lifecycle.disks import SavedDomain, Storage, VolumeVerdict
 from vm_lifecycle.errors import DomainGone, EffectError, LifecycleError
@@ -603,3 +603,23 @@ def test_connections_that_are_opened_ahead(own: LibvirtBench, monkeypatch: pytes
     assert sorted(opened) == ["asking"] * (3 if fails else 1) + ["open"] * 2
     look()  # the thread that began has its own
     assert len(opened) == (5 if fails else 3)
+
+
+def test_few_connections_are_opened_ahead(own: LibvirtBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many are expected: a process has so many descriptors. Those that nobody asked for are closed with the others."""
+    own.define(A, "a")
+    opened: list[libvirt.virConnect] = []
+    connect = libvirt.open
+
+    def counted(uri: str) -> libvirt.virConnect:
+        opened.append(connect(uri))
+        return opened[-1]
+
+    monkeypatch.setattr(libvirt, "open", counted)
+    connections = Connections(connect("test:///default"))
+    connections.open_ahead(1000)
+    connections.close()
+    assert len(opened) == AHEAD
+    for each in opened:
+        with pytest.raises(libvirt.libvirtError):
+            each.getURI()

@@ -49,7 +49,7 @@ class Custom:
 
 def both(template: type) -> tuple[Any, Any]:
     """(ours, the standard library's) of the same class."""
-    made = []
+    made: list[Any] = []
     for decorate in (frozen.dataclass(frozen=True), dataclasses.dataclass(frozen=True)):
         body = {key: value for key, value in vars(template).items() if key not in ("__dict__", "__weakref__")}
         made.append(decorate(type(template.__name__, (), body)))

@@ -20,6 +20,10 @@ except ImportError:
     libvirt = None
 
 
+#: Connections that are opened ahead at most: each takes several descriptors, and libvirt's library ends a process that has none left.
+AHEAD = 16
+
+
 class Connections:
     """One connection a thread: one that waits in a thread for a QEMU that does not answer serves no other thread.
 
@@ -41,6 +45,7 @@ class Connections:
         """Begin to open connections for threads that will ask soon."""
         from queue import SimpleQueue  # a boot alone expects any
 
+        count = min(count, AHEAD)
         with self._lock:
             self._ready = self._ready or SimpleQueue()
             self._coming += count
