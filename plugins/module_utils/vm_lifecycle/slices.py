@@ -11,7 +11,7 @@ from .model import Record
 from .ports import Store
 
 #: VMs that are read of at once.
-SLICE = 50
+SLICE = 25
 
 
 def slices(uuids: Collection[str]) -> Iterator[List[str]]:

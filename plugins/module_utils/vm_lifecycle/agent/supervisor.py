@@ -144,7 +144,7 @@ def watch(source: Source, recorder: Recorder, ending: threading.Event, *watchers
     try:
         while True:
             notify(ALIVE)
-            began, due = host.clock().boottime, next_look(connected, looked)
+            began, due, read = host.clock().boottime, next_look(connected, looked), recorder.caught_up
             try:
                 if heard:
                     recorder.take(heard)
@@ -172,10 +172,18 @@ def watch(source: Source, recorder: Recorder, ending: threading.Event, *watchers
                 return
             for watcher in watchers:
                 watcher.tick()
-            host.sleep(rest(recorded, host.clock().boottime))  # before the wait: what is heard is taken at once
+            _pause(recorder, recorded, recorder.caught_up is not read)
             heard += source.events(_patience(recorder, due - began, complained, watchers))
     finally:
         source.close()
+
+
+def _pause(recorder: Recorder, recorded: float, much: bool) -> None:
+    """Before the wait for events: what is heard then is taken at once. much: somebody wrote something, so all of it was read anew."""
+    if much:
+        heap.give_back()
+    host = recorder.world.host
+    host.sleep(rest(recorded, host.clock().boottime))
 
 
 def _patience(recorder: Recorder, left: float, complained: bool, watchers: Sequence[Watcher]) -> float:
