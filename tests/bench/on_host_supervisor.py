@@ -145,7 +145,7 @@ def idle(connection: Any, count: int, span: float) -> dict[str, float]:
         for seconds in (min(QUIET, left), LOOK, TURN, span):
             time.sleep(seconds)
             moments.append((spent(ours.pid), spent(virsh.pid)))
-        (quiet, _), (looked, _), (began, virsh_began), (ended, virsh_ended) = moments
+        (quiet, _before), (looked, _looking), (began, virsh_began), (ended, virsh_ended) = moments
         waiting, virsh_waiting = 3600 / span * (ended - began), 3600 / span * (virsh_ended - virsh_began)
         looks, surveys = 3600 / REGULARLY * (looked - quiet), 3600 / SURVEYED * (began - looked)
         memory = resident(ours.pid), resident(virsh.pid)

