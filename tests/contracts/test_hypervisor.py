@@ -14,7 +14,7 @@ from typing import Any
 
 import libvirt
 import pytest
-from vm_lifecycle.adapters.libvirt import redefinition
+from vm_lifecycle.adapters.libvirt import connections, redefinition
 from vm_lifecycle.adapters.libvirt.connections import AHEAD, Connections, SharedLook
 from vm_lifecycle.adapters.libvirt.hypervisor import connect
 from vm_lifecycle.disks import SavedDomain, Storage, VolumeVerdict
@@ -616,10 +616,44 @@ def test_few_connections_are_opened_ahead(own: LibvirtBench, monkeypatch: pytest
         return opened[-1]
 
     monkeypatch.setattr(libvirt, "open", counted)
-    connections = Connections(connect("test:///default"))
-    connections.open_ahead(1000)
-    connections.close()
+    own_connections = Connections(connect("test:///default"))
+    own_connections.open_ahead(1000)
+    own_connections.close()
     assert len(opened) == AHEAD
     for each in opened:
         with pytest.raises(libvirt.libvirtError):
             each.getURI()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_nobody_waits_for_a_connection_that_does_not_come(monkeypatch: pytest.MonkeyPatch, fails: bool) -> None:
+    """Neither for one whose thread could not be started, nor, at the end, for one that nobody used and that takes for ever."""
+    hypervisor = connect("test:///default")
+    found: list[int] = []
+    begin, reach, never = threading.Thread.start, libvirt.open, threading.Event()
+
+    def started(thread: threading.Thread) -> None:
+        if fails and thread.name == "open 1":
+            raise RuntimeError("can't start new thread")
+        begin(thread)
+
+    def stuck(uri: str) -> libvirt.virConnect:
+        if threading.current_thread().name == "open 1":
+            never.wait()
+        return reach(uri)
+
+    def look() -> None:
+        found.append(len(hypervisor.domains()))
+
+    monkeypatch.setattr(threading.Thread, "start", started)
+    monkeypatch.setattr(libvirt, "open", stuck)
+    monkeypatch.setattr(connections, "UNUSED_LIMIT", 0.2, raising=False)
+    hypervisor.expect(3)
+    asking = [threading.Thread(target=look, daemon=True) for _number in range(3 if fails else 1)]
+    ending = threading.Thread(target=hypervisor.close, daemon=True)
+    for thread in (*asking, ending):
+        thread.start()
+        thread.join(10.0)
+    assert found == [1] * len(asking)
+    assert not ending.is_alive()
+    never.set()

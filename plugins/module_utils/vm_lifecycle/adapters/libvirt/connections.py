@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import weakref
 from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Tuple
 
@@ -18,6 +19,9 @@ try:
     import libvirt
 except ImportError:
     libvirt = None
+
+#: Seconds for which the end of a run waits for connections that were opened for nobody.
+UNUSED_LIMIT = 5.0
 
 
 #: Connections that are opened ahead at most: each takes several descriptors, and libvirt's library ends a process that has none left.
@@ -47,10 +51,14 @@ class Connections:
 
         count = min(count, AHEAD)
         with self._lock:
-            self._ready = self._ready or SimpleQueue()
-            self._coming += count
+            ready = self._ready = self._ready or SimpleQueue()
         for number in range(count):
-            threading.Thread(target=self._open, args=(self._ready,), name=f"open {number}", daemon=True).start()
+            try:
+                threading.Thread(target=self._open, args=(ready,), name=f"open {number}", daemon=True).start()
+            except RuntimeError:  # there are too many; nobody waits for one that nobody opens
+                return
+            with self._lock:
+                self._coming += 1
 
     def _open(self, ready: SimpleQueue[Any]) -> None:
         opened = None
@@ -92,12 +100,24 @@ class Connections:
             for connection in list(self._others):
                 connection.close()
             self._others.clear()
-            while self._coming and self._ready is not None:
-                self._coming -= 1
-                unused = self._ready.get()
-                if unused is not None:
-                    unused.close()
+            self._close_unused()
         self._first.close()
+
+    def _close_unused(self) -> None:
+        """Those that were opened ahead for nobody. One that takes long ends with its process, which must not wait for it."""
+        if not self._coming:
+            return
+        from queue import Empty
+
+        until = time.monotonic() + UNUSED_LIMIT
+        while self._coming and self._ready is not None:
+            self._coming -= 1
+            try:
+                unused = self._ready.get(timeout=max(until - time.monotonic(), 0.0))
+            except Empty:
+                return
+            if unused is not None:
+                unused.close()
 
 
 class SharedLook:
