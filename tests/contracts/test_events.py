@@ -252,6 +252,7 @@ def test_paused_by_a_save(qemu: QemuBench, heard: EventSource) -> None:
     (listed,), single = qemu.hypervisor.domains(), qemu.hypervisor.domain(A)
     assert single is not None
     assert listed.power_state == single.power_state == "running"
+    assert listed.passing and single.passing
     assert handle.state()[0] == libvirt.VIR_DOMAIN_PAUSED
     saver.join()
     handle.suspend()
@@ -259,6 +260,7 @@ def test_paused_by_a_save(qemu: QemuBench, heard: EventSource) -> None:
     single = qemu.hypervisor.domain(A)
     assert single is not None
     assert single.power_state == "paused"
+    assert not single.passing
 
 
 def test_starting_from_saved_memory(qemu: QemuBench, heard: EventSource) -> None:

@@ -537,7 +537,7 @@ def _domain(domain: dict[str, Any]) -> Domain:
     return Domain(
         domain["uuid"], domain["name"], domain["state"], persistent, domain["autostart"],
         domain["metadata"] if persistent and not domain["metadata_error"] else None,
-        domain["metadata_error"] if persistent else "", domain["saved"],
+        domain["metadata_error"] if persistent else "", domain["saved"], domain.get("passing", False),
     )  # fmt: skip
 
 

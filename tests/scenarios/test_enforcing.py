@@ -78,6 +78,15 @@ def test_a_vm_that_another_run_has() -> None:
     assert not enforcer.waiting
 
 
+def test_disks_of_a_vm_that_is_being_saved() -> None:
+    """It is suspended when that is over: until then libvirt would only let it go on."""
+    machine, enforcer = host({"name": "a", "declared": {"policy": DISKS}, "disk_usage": [11 * GIB, 20 * GIB]})
+    machine.named("a")["passing"] = True
+    assert done(machine, enforcer) == []
+    machine.named("a")["passing"] = False
+    assert done(machine, enforcer, INTERVAL) == ["pause a"]
+
+
 def test_disks() -> None:
     """Are looked at from time to time, and what is wrong is said once."""
     machine, enforcer = host({"name": "a", "declared": {"policy": DISKS}, "disk_usage": [9 * GIB, 20 * GIB]})

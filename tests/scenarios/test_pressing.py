@@ -83,6 +83,37 @@ def test_the_order() -> None:
     assert logged[-1] == ("ci", "resume", "done")
 
 
+def passing(name: str, *, on: bool) -> Deed:
+    """libvirt stops a guest for a while, to save or dump its memory."""
+    return lambda machine: machine.named(name).update(passing=on)
+
+
+@pytest.mark.parametrize("deed", ["suspend", "kill"])
+def test_one_that_is_being_saved(deed: str) -> None:
+    """It is left alone until that is over, since what is saved would be lost, and the next one gives way instead."""
+    machine = host(vm("a", "suspend"), vm("b", deed, declared={"mode": "temporary", "ttl_hours": 99}))
+    word = {"suspend": "pause", "kill": "power_off"}[deed]
+    Watching(machine).run(
+        120.0, (5.0, passing("b", on=True)), (20.0, does("strain", **SHORT)), (90.0, passing("b", on=False))
+    )
+    assert deeds(machine) == [("pause", "a"), (word, "b")]
+    assert moments(machine, word)[-1] >= 90.0
+
+
+def test_suspended_while_a_snapshot_was_taken() -> None:
+    """libvirt goes on to call that a pause in passing; it is resumed like any other."""
+    machine = host(vm("a", "suspend"))
+
+    def called(at: Machine) -> None:
+        at.named("a").update(state="running", passing=True)
+
+    happened = ((20.0, does("strain", **SHORT)), (26.0, does("strain", **WELL)), (27.0, called))
+    Watching(machine).run(45.0, *happened)
+    assert set(machine.store["pressed"]) == {uuid_of(1)}
+    Watching(machine).run(60.0)
+    assert [(line["operation"], line["outcome"]) for line in machine.store["operations"]][-1] == ("resume", "done")
+
+
 def test_one_is_enough() -> None:
     """When the first one that gave way is enough for the host, nobody else does."""
     machine = host(*FOUR)

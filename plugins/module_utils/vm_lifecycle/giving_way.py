@@ -52,7 +52,7 @@ class Look:
 
     def memory(self) -> None:
         """Memory of the whole host."""
-        victims = [victim for victim in self._victims(MEMORY) if self.domains[victim.uuid].power_state in RUNNING]
+        victims = [victim for victim in self._victims(MEMORY) if _runs(self.domains[victim.uuid])]
         gave = [each for each in self.pressed.values() if each.cause == MEMORY]
         if victims or gave:
             level, said = policy.memory_level(self.world.host.memory(), self.bounds)
@@ -68,7 +68,7 @@ class Look:
             for victim in policy.ordered([each for each in here if rooms[each.uuid].full]):
                 if self._press(victim, DISK, "a disk of it was refused space"):
                     self.watched[f"{DISK} {place}"] = Watched(None, self.clock.boottime)
-            running = [each for each in here if self.domains[each.uuid].power_state in RUNNING]
+            running = [each for each in here if _runs(self.domains[each.uuid])]
             gave = [each for each in self.pressed.values() if each.cause == DISK and _at(rooms, each.uuid) == place]
             self._settle(f"{DISK} {place}", DISK, level, said, running, gave)
 
@@ -118,9 +118,14 @@ class Look:
         with self.world.host.claim(victim.uuid) as free:
             domain = self.world.hypervisor.domain(victim.uuid) if free else None
             seen = self.domains[victim.uuid]
-            if domain is None or (digest(domain.metadata), domain.power_state) != (
-                digest(seen.metadata),
-                seen.power_state,
+            if (
+                domain is None
+                or domain.passing
+                or (digest(domain.metadata), domain.power_state)
+                != (
+                    digest(seen.metadata),
+                    seen.power_state,
+                )
             ):
                 return False
             if self.world.host.going_down():
@@ -167,6 +172,11 @@ class Look:
 
     def _name(self, uuid: str) -> str:
         return self.domains[uuid].name if uuid in self.domains else uuid
+
+
+def _runs(domain: Domain) -> bool:
+    """Whether it can give way. One whose memory is being saved or dumped can't be suspended, and to end it would lose that."""
+    return domain.power_state in RUNNING and not domain.passing
 
 
 def _at(rooms: Mapping[str, DiskRoom], uuid: str) -> Optional[str]:

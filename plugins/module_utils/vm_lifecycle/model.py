@@ -35,6 +35,8 @@ class Domain:
     metadata_error: str = ""
     #: Its memory was saved (a managed save): the next start goes on from there.
     saved: bool = False
+    #: It runs but for a pause that libvirt makes, to save its memory for one: who stops it now spoils that.
+    passing: bool = False
 
     @property
     def active(self) -> bool:

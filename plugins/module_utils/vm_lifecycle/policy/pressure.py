@@ -100,7 +100,8 @@ def stale(record: Pressed, domain: Optional[Domain], boot_id: str, boot_over: bo
         return True
     if record.boot_id != boot_id:
         return boot_over or domain.active
-    return domain.active if record.deed == "kill" else domain.power_state != "paused"
+    # libvirt's word for one that was suspended while a snapshot of it was taken is that of a pause in passing
+    return domain.active if record.deed == "kill" else domain.power_state != "paused" and not domain.passing
 
 
 def in_force(record: Optional[Pressed], boot_id: str) -> bool:

@@ -103,7 +103,7 @@ def _entry(domain: Domain, document: Document, observed: Running) -> Optional[En
     reason, message = "limit_enforced", "limited, as its policy says"
     if usage is not None and disk_limit.verdict(policy, usage) != "limit_enforced":
         reason, message = disk_limit.verdict(policy, usage), disk_limit.words(policy, usage)
-    if reason == "disk_limit_reached" and domain.power_state in GOING:
+    if reason == "disk_limit_reached" and domain.power_state in GOING and not domain.passing:
         actions.append(Pause(guard))
     if not actions and reason == "limit_enforced":
         return None

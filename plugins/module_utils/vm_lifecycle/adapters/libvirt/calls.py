@@ -19,14 +19,21 @@ except ImportError:
 
 #: virDomainState -> libvirt's own words.
 STATES = ("no state", "running", "blocked", "paused", "shutdown", "shutoff", "crashed", "pmsuspended")
+#: A domain that is off, for a reason that is not told.
+OFF = (STATES.index("shutoff"), 0)
 #: virDomainPausedReason: libvirt itself stopped the guest for a while, to save its memory, dump it, or take a snapshot of it, or
 #: has not started it yet. What it is by itself is running. One that is migrated is left out: it may run elsewhere by then.
 PASSING = (3, 4, 9, 11)
 
 
+def passing(state: int, reason: int) -> bool:
+    """Whether a guest is paused in passing."""
+    return STATES[state] == "paused" and reason in PASSING
+
+
 def power_state(state: int, reason: int) -> str:
     """libvirt's word for a state; a guest that is paused in passing runs."""
-    return "running" if STATES[state] == "paused" and reason in PASSING else STATES[state]
+    return "running" if passing(state, reason) else STATES[state]
 
 
 @contextmanager

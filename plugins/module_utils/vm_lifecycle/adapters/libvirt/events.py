@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, List, Optional
 
 from ...boots import PowerEvent
 from ...errors import EffectError
-from .calls import power_state
+from .calls import passing
 
 try:
     import libvirt
@@ -144,7 +144,7 @@ class EventSource:
         except libvirt.libvirtError:
             return False
         saved = state == libvirt.VIR_DOMAIN_SHUTOFF and reason == libvirt.VIR_DOMAIN_SHUTOFF_SAVED
-        return saved or (state == libvirt.VIR_DOMAIN_PAUSED and power_state(state, reason) != "paused")
+        return saved or passing(state, reason)
 
     def wake(self) -> None:
         """Let whoever waits for events go on at once. A signal handler may call it."""

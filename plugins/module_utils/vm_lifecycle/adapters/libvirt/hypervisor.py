@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 from ...errors import DomainGone, EffectError, refuse
 from ...metadata import NAMESPACE
 from ...model import Domain
-from .calls import Asked, power_state, translated
+from .calls import OFF, Asked, passing, power_state, translated
 from .connections import Connections, SharedLook
 from .definitions import metadata_element, metadata_text
 from .limited import Limited
@@ -78,7 +78,7 @@ class LibvirtHypervisor(Starting, Limited, Redefining):
             autostarted = self._listed(libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART)
             saved = self._listed(libvirt.VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE)
             active = {
-                handle.UUIDString(): power_state(stats["state.state"], stats["state.reason"])
+                handle.UUIDString(): (stats["state.state"], stats["state.reason"])
                 for handle, stats in self._connection.getAllDomainStats(
                     libvirt.VIR_DOMAIN_STATS_STATE, libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE
                 )
@@ -88,9 +88,10 @@ class LibvirtHypervisor(Starting, Limited, Redefining):
             text, problem = _metadata(handle) if uuid not in transient else (None, "")
             if problem == "gone" or (uuid in transient and uuid not in active):
                 continue  # it went away while the list was read
-            state = active.get(uuid, "shutoff")
-            lasting, flag = uuid not in transient, uuid in autostarted
-            found.append(Domain(uuid, handle.name(), state, lasting, flag, text, problem, uuid in saved))
+            state = active.get(uuid, OFF)
+            lasting, flag, kept = uuid not in transient, uuid in autostarted, uuid in saved
+            word = power_state(*state)
+            found.append(Domain(uuid, handle.name(), word, lasting, flag, text, problem, kept, passing(*state)))
         return sorted(found, key=lambda domain: (domain.name, domain.uuid))
 
     def _listed(self, flag: int) -> Set[str]:
@@ -103,13 +104,14 @@ class LibvirtHypervisor(Starting, Limited, Redefining):
                 persistent = bool(handle.isPersistent())
                 autostart = persistent and bool(handle.autostart())
                 saved = bool(handle.hasManagedSaveImage())
-                state = power_state(*handle.state())
+                state = handle.state()
         except DomainGone:
             return None
         text, problem = _metadata(handle) if persistent else (None, "")
         if problem == "gone":
             return None
-        return Domain(uuid, handle.name(), state, persistent, autostart, text, problem, saved)
+        word = power_state(*state)
+        return Domain(uuid, handle.name(), word, persistent, autostart, text, problem, saved, passing(*state))
 
     def metadata(self, uuid: str) -> Optional[str]:
         with translated(uuid):
