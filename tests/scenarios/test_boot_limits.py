@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from vm_lifecycle.boots import Need, Off
+from vm_lifecycle.boots import LastState, Need, Off
 from vm_lifecycle.errors import EffectError
+from vm_lifecycle.lately import Lately
 from vm_lifecycle.model import Domain
 from vm_lifecycle.ports import World
 from vm_lifecycle.run import run
@@ -17,7 +20,7 @@ from tests.fakes.host import FakeHost
 from tests.fakes.hypervisor import FakeHypervisor
 from tests.fakes.store import MemoryStore
 from tests.fakes.turns import Turns
-from tests.fakes.world import Machine
+from tests.fakes.world import Machine, ports
 
 FOR_EVER = 1e7
 
@@ -122,3 +125,23 @@ def test_connections_are_expected_by_starts_alone(wish: dict[str, Any], dry_run:
     boot.finish(world)
     run(boot.TASK, {}, world)  # over
     assert odd.expected == [] or "preview" in wish
+
+
+class Slow(MemoryStore):
+    """Keeps a reader waiting as long as a database that somebody has locked, and then can't be read."""
+
+    reads = 0
+
+    def states(self, uuids: Collection[str] | None = None) -> dict[str, LastState]:
+        self.reads += 1
+        self._machine.advance(30.0)
+        raise EffectError("store_unusable", "database is locked")
+
+
+def test_a_store_that_takes_long() -> None:
+    """VMs whose starts begin together wait for it once, and not one after the other."""
+    machine = Machine(build({"domains": []}))
+    store = Slow(machine)
+    lately = Lately(replace(ports(machine), store=store), ("a", "b", "c"))
+    assert [lately.last(uuid) for uuid in "abc"] == [None] * 3
+    assert store.reads == 1

@@ -30,9 +30,10 @@ class Lately:
     def last(self, uuid: str) -> Optional[LastState]:
         """None also for one of which nothing is known."""
         with self._lock:
-            now = self._world.host.clock().boottime
-            if self._read is None or now - self._read >= TOGETHER:
-                self._read, self._states = now, self._on_record()
+            if self._read is None or self._world.host.clock().boottime - self._read >= TOGETHER:
+                self._states = self._on_record()
+                # by when it was read: who waited for a store that takes long must not wait for it in turn
+                self._read = self._world.host.clock().boottime
             return self._states.get(uuid)
 
     def _on_record(self) -> Dict[str, LastState]:
