@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from vm_lifecycle.boots import LastState, Need, Off
+from vm_lifecycle.changes import StoreChange
 from vm_lifecycle.errors import EffectError
+from vm_lifecycle.host_changes import RememberState
 from vm_lifecycle.lately import Lately
 from vm_lifecycle.model import Domain
 from vm_lifecycle.ports import World
 from vm_lifecycle.run import run
 from vm_lifecycle.tasks import boot
 
-from tests.fakes.build import build
+from tests.fakes.build import build, uuid_of
 from tests.fakes.host import FakeHost
 from tests.fakes.hypervisor import FakeHypervisor
 from tests.fakes.store import MemoryStore
@@ -145,3 +147,43 @@ def test_a_store_that_takes_long() -> None:
     lately = Lately(replace(ports(machine), store=store), ("a", "b", "c"))
     assert [lately.last(uuid) for uuid in "abc"] == [None] * 3
     assert store.reads == 1
+
+
+class Full(MemoryStore):
+    """Has no space for anything of a VM that came up, until another one is started."""
+
+    full = True
+
+    def save(self, changes: Sequence[StoreChange]) -> None:
+        if self.full and any(isinstance(each, RememberState) and each.state.state == "running" for each in changes):
+            raise EffectError("store_unusable", "no space left on device")
+        super().save(changes)
+
+
+class Meddling(FakeHypervisor):
+    """When the second VM is started, there is space, and the supervisor writes that a person powered off the first one."""
+
+    store: Full
+
+    def start_cold(self, uuid: str, paused: bool = False) -> bool:
+        if uuid == uuid_of(2):
+            self.store.full = False
+            self._machine.stop(self._machine.named("first"))
+            clock = self._machine.clock
+            off = LastState(uuid_of(1), "first", "shutoff", "forced", int(clock["now"]), clock["boot_id"], "running")
+            self.store.save([RememberState(off)])
+        return super().start_cold(uuid, paused)
+
+
+def test_a_stop_that_was_written_down_before_the_start() -> None:
+    """What could not be written when a VM came up does not replace what the supervisor wrote since."""
+    places = [{"vm_name": name, "start_order": order} for order, name in enumerate(("first", "second"))]
+    vms = [{"name": each["vm_name"], "state": "shutoff", "declared": {"autostart": each}} for each in places]
+    machine = Machine(build({"domains": vms, "features": ["boot", "supervisor"]}))
+    turns = Turns(machine.advance, lambda: float(machine.clock["boottime"]))
+    store, hypervisor = Full(machine), Meddling(machine, turns)
+    hypervisor.store = store
+    run(boot.TASK, {}, World(hypervisor, store, FakeHost(machine, turns)))
+    assert any("not recorded yet" in message for message in machine.messages)
+    states = {state["name"]: (state["state"], state["reason"]) for state in machine.store["states"].values()}
+    assert states == {"first": ("shutoff", "forced"), "second": ("running", "")}
