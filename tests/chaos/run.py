@@ -20,7 +20,9 @@ import json
 import os
 import random
 import subprocess
+import signal
 import sys
+import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -32,7 +34,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from tests.chaos.controller import LAB, ask, call, confirmed, enter, install, lab, manifest_of, prepare
-from tests.chaos.judge import GONE_BY_HAND, REMOVED, Violation, judge
+from tests.chaos.judge import GONE_BY_HAND, REMOVED, Violation, judge, resolved
 
 SWEEP = "/usr/local/bin/vm-lifecycle cleanup"
 KILLS_A_ROUND = 12
@@ -44,6 +46,10 @@ REASONS = {
     "fresh": "not_expired",
     "expired": "newly_seen",
 }
+
+
+#: Somebody wants no further round, and the report of those that were.
+OVER = threading.Event()
 
 
 @dataclass
@@ -95,6 +101,7 @@ def one_round(host: str, number: int, options: argparse.Namespace, story: Story,
     undo = number % 2 == 1
     manifest = call(host, "build", number, 24 if undo else 0)
     check_bait(manifest, call(host, "mark"), number)
+    story.ours += call(host, "notices", chance.randrange(2**31))["ours"]
     going_on = options.minutes > 0
     kills = KILLS_A_ROUND if going_on else min(KILLS_A_ROUND, max(options.kills - story.counted(story.kills), 1))
     torment(host, story, chance, min(kills, 2), 0, purging=False)  # most of the VMs are left for the power cut
@@ -116,8 +123,10 @@ def one_round(host: str, number: int, options: argparse.Namespace, story: Story,
     found: list[Violation] = []
     manifest = manifest_of(host)
     if undo:
-        gone = [uuid for uuid, vm in manifest["vms"].items() if vm["fate"] == REMOVED and vm["round"] == f"r{number}"]
-        found += judge(manifest, facts_of(host), frozenset(gone))
+        facts = facts_of(host)
+        vms = resolved(manifest, facts)["vms"]
+        gone = [uuid for uuid, vm in vms.items() if vm["fate"] == REMOVED and vm["round"] == f"r{number}"]
+        found += judge(manifest, facts, frozenset(gone))
         torment(host, story, chance, kills // 3 + 1, 0, purging=True)
         quiet += [call(host, "quiet", 1), call(host, "quiet", 0)]
     found += judge(manifest, facts_of(host))
@@ -282,14 +291,12 @@ def rounds(host: str, options: argparse.Namespace, until: float) -> Story:
     story, chance = Story(), random.Random(f"{options.seed} {host}")
     prepare(host)
     most = 2 + 6 * max(options.cuts, -(-options.kills // KILLS_A_ROUND))
-    while time.monotonic() < until or (
-        len(story.rounds) < most
-        and (
-            story.counted(story.kills) < options.kills
-            or story.counted(story.power_cuts) < options.cuts
-            or len(story.rounds) < 2
-        )
-    ):
+
+    def enough() -> bool:
+        wanted = (story.counted(story.kills) >= options.kills, story.counted(story.power_cuts) >= options.cuts)
+        return len(story.rounds) >= most or (all(wanted) and len(story.rounds) >= 2)
+
+    while not OVER.is_set() and (time.monotonic() < until or not enough()):
         try:
             one_round(host, next(numbers), options, story, chance)
         except (Exception, SystemExit) as error:  # the figures of an hour are not lost with one round
@@ -325,6 +332,8 @@ def main() -> int:
     options.seed = int(time.time()) if options.seed is None else options.seed
     os.environ.setdefault("VMOPS_LAB", "chaos")
     say(f"seed {options.seed}")
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda got, _frame: (say(f"signal {got}: no further round"), OVER.set()))
     lab("down")
     names = [f"kvm{number + 1}" for number in range(options.hosts)]
     lab("up", *names, "--release", options.release)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs on the lab host as root: main.py build ROUND UNDO_HOURS | mark | kills SEED COUNT DAEMONS PURGING | trouble SEED |
-hands SEED | ours SEED MODULE |
+hands SEED | ours SEED MODULE | notices SEED |
 boot SEED | rest | quiet PURGING | facts | damage. Results are JSON on standard output.
 """
 
@@ -95,6 +95,8 @@ def main(arguments: list[str]) -> None:
         result = hands.hands(manifest(), *numbers)
     elif verb == "ours":
         result = ours.kills(numbers[0], bool(numbers[1]))
+    elif verb == "notices":
+        result = ours.notices(*numbers)
     elif verb == "boot":
         result = ours.boot(manifest(), *numbers)
     elif verb == "rest":

@@ -22,6 +22,7 @@ from building import connect, sh
 STEADY = "supervisor"
 #: Units that are begun here and killed meanwhile; the sweep of the timer among them.
 SHORT = ("snapshot", "notify", "cleanup")
+HOOK, MODULE = b"chaos-hook", b"AnsiballZ_vm_"
 #: Seconds from the start of a unit to its kill, at most.
 SPREAD = {"snapshot": 1.0, "notify": 1.0, "cleanup": 2.0}
 NAMESPACE = "{urn:vmops:lifecycle:1}lifecycle"
@@ -59,22 +60,35 @@ def kill(pid: int) -> bool:
 
 
 def kill_unit(name: str, chance: random.Random) -> dict[str, Any]:
-    """Begin a unit, if it does not run anyway, and kill it, or all that it started with it, at some moment."""
+    """Begin a unit, if it does not run anyway, and kill it at some moment."""
     if name != STEADY:
-        sh("systemctl", "reset-failed", unit(name), check=False)
-        sh("systemctl", "start", "--no-block", unit(name))
+        begin(name)
     pid = main_pid(name, 5)
     time.sleep(chance.uniform(0, SPREAD.get(name, 0.5)))
-    if name == "notify" and chance.random() < 0.5:
-        # the hook alone, and then the unit goes on
-        hit = [each for each in processes(b"chaos-hook") if kill(each)]
-        settled(name)
-        return {"what": "hook", "counts": bool(hit)}
-    hit_it = kill(pid)
+    hit = kill(pid)
     if name == STEADY:
-        return {"what": name, "counts": hit_it}
+        return {"what": name, "counts": hit}
     settled(name)
-    return {"what": name, "counts": hit_it and shown(name, "Result") == "signal"}
+    return {"what": name, "counts": hit and shown(name, "Result") == "signal"}
+
+
+def begin(name: str) -> None:
+    sh("systemctl", "reset-failed", unit(name), check=False)
+    sh("systemctl", "start", "--no-block", unit(name))
+
+
+def notices(seed: int) -> dict[str, Any]:
+    """While there is something to tell: kill the hook, then the unit that called it, each when the hook is seen to run."""
+    done = []
+    for what in random.Random(seed).sample(("hook", "notify"), 2):
+        begin("notify")
+        pid, hit = main_pid("notify", 5), False
+        while pid and not hit and shown("notify", "ActiveState") == "activating":
+            found = processes(HOOK)
+            hit = bool(found) and any(kill(each) for each in (found if what == "hook" else [pid]))
+        settled("notify")
+        done.append({"what": what, "counts": hit})
+    return {"ours": done}
 
 
 def settled(name: str, seconds: float = 240) -> None:
@@ -96,25 +110,24 @@ def processes(word: bytes) -> list[int]:
     return found
 
 
-def kill_module(chance: random.Random) -> dict[str, Any]:
-    """A module that a controller runs here, if one comes within some seconds."""
-    until = time.monotonic() + 6
-    while time.monotonic() < until:
-        found = processes(b"AnsiballZ_vm_")
-        if found:
-            time.sleep(chance.uniform(0, 1.0))
-            hit = [pid for pid in processes(b"AnsiballZ_vm_") if kill(pid)]
-            return {"what": "module", "counts": bool(hit)}
+def kill_module(chance: random.Random, wanted: bool) -> list[dict[str, Any]]:
+    """Wait until a controller's module runs here, since its playbook has begun; kill it, if that is wanted."""
+    until = time.monotonic() + 20
+    while time.monotonic() < until and not processes(MODULE):
         time.sleep(0.02)
-    return {"what": "module", "counts": False}
+    if not wanted:
+        return []
+    time.sleep(chance.uniform(0, 1.0))
+    hit = [pid for pid in processes(MODULE) if kill(pid)]
+    return [{"what": "module", "counts": bool(hit)}]
 
 
 def kills(seed: int, with_module: bool) -> dict[str, Any]:
-    """Each of them once, in some order; the module first, for its playbook has begun."""
+    """Each of them once, in some order; the module first."""
     chance = random.Random(seed)
-    names = [*SHORT, "notify", STEADY]
+    names = [*SHORT, STEADY]
     chance.shuffle(names)
-    done = [kill_module(chance)] if with_module else []
+    done = kill_module(chance, with_module)
     return {"ours": done + [kill_unit(name, chance) for name in names]}
 
 
@@ -124,7 +137,7 @@ def boot(manifest: dict[str, Any], seed: int) -> dict[str, Any]:
     done = []
     if chance.random() < 0.7:
         pid = main_pid("boot", 20) if shown("boot", "ActiveState") in ("inactive", "activating") else 0
-        time.sleep(chance.uniform(0, 0.8))
+        time.sleep(chance.uniform(0, 0.3))
         hit = kill(pid)
         settled("boot")
         done.append({"what": "boot", "counts": hit and shown("boot", "Result") == "signal"})
