@@ -19,8 +19,8 @@ import itertools
 import json
 import os
 import random
-import subprocess
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -327,13 +327,18 @@ def run(options: argparse.Namespace, names: list[str]) -> int:
     return 0 if enough else 2
 
 
+def stop(number: int, _frame: object) -> None:
+    say(f"signal {number}: no further round")
+    OVER.set()
+
+
 def main() -> int:
     options = arguments()
     options.seed = int(time.time()) if options.seed is None else options.seed
     os.environ.setdefault("VMOPS_LAB", "chaos")
     say(f"seed {options.seed}")
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda got, _frame: (say(f"signal {got}: no further round"), OVER.set()))
+        signal.signal(number, stop)
     lab("down")
     names = [f"kvm{number + 1}" for number in range(options.hosts)]
     lab("up", *names, "--release", options.release)
