@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Whether a host is as it has to be after chaos. Pure: a manifest of what was to happen, and the facts of what did.
 
-manifest: {vms: {uuid: {name, fate}}, files: {path: {fate, why, sha256}}}; fate is "removed", "kept" or "gone_by_hand";
+manifest: {vms: {uuid: {name, fate}}, files: {path: {fate, why, sha256}}}; fate is "removed", "kept", "gone_by_hand" or "either";
 by_hand: how often people have defined an expired VM anew, which may be one removal more each time.
 facts: what main.py facts found on the host.
 """
@@ -17,6 +17,8 @@ from typing import Any
 REMOVED, KEPT = "removed", "kept"
 #: A person undefined it: it is not there, and its disks are not ours to delete.
 GONE_BY_HAND = "gone_by_hand"
+#: Nobody confirmed what was asked for it.
+EITHER = "either"
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,43 @@ class Violation:
 
 def judge(manifest: dict[str, Any], facts: dict[str, Any], waiting: frozenset[str] = frozenset()) -> list[Violation]:
     """All violations. waiting: UUIDs of VMs that were removed for now, and whose disks wait for an undo."""
+    manifest = resolved(manifest, facts)
     return [
         *_vms(manifest, facts),
         *_files(manifest, facts, waiting),
         *_books(manifest, facts, waiting),
+        *_promises(manifest, facts),
     ]
+
+
+def resolved(manifest: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
+    """A VM that may be there or not (a hold that nobody confirmed) has all of its disk, or none is left of both."""
+    vms = {
+        uuid: {**vm, "fate": KEPT if uuid in facts["domains"] else REMOVED} if vm["fate"] == EITHER else vm
+        for uuid, vm in manifest["vms"].items()
+    }
+    fates = {vm["name"]: vm["fate"] for vm in vms.values()}
+    files = {
+        path: {**each, "fate": fates[each["vm"]]} if each["fate"] == EITHER else each
+        for path, each in manifest["files"].items()
+    }
+    return {"vms": vms, "files": files}
+
+
+def _promises(manifest: dict[str, Any], facts: dict[str, Any]) -> Iterator[Violation]:
+    """What was declared and confirmed is declared; who has to be told was told; units end well and the record is right."""
+    for uuid, vm in manifest["vms"].items():
+        if vm.get("declared") and facts["declared"].get(uuid) != vm["declared"]:
+            yield Violation(
+                "declaration_lost", f"{vm['name']}: {vm['declared']}, and it says {facts['declared'].get(uuid)}"
+            )
+        if vm["carries"] == "fresh" and uuid not in facts["told"]:
+            yield Violation("notice_lost", f"nobody was told that {vm['name']} expires")
+    for name, result in facts["units"].items():
+        if result != "success":
+            yield Violation("unit_failed", f"{name}: {result}")
+    for text in facts["states_wrong"]:
+        yield Violation("state_wrong", text)
 
 
 def _vms(manifest: dict[str, Any], facts: dict[str, Any]) -> Iterator[Violation]:

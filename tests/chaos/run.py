@@ -19,9 +19,10 @@ import itertools
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
-import tempfile
+import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -32,23 +33,23 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.chaos.judge import GONE_BY_HAND, REMOVED, Violation, judge
+from tests.chaos.controller import LAB, ask, call, confirmed, enter, install, lab, manifest_of, prepare
+from tests.chaos.judge import GONE_BY_HAND, REMOVED, Violation, judge, resolved
 
-LAB = ROOT / "tests" / "lab" / "lab"
-PLACE = "/opt/vmops-chaos"
-ENGINE = "/usr/local/lib/vm-lifecycle/current"
 SWEEP = "/usr/local/bin/vm-lifecycle cleanup"
-COMMAND = f"""#!/usr/bin/python3 -I
-import sys
-
-sys.path.insert(0, "{ENGINE}")
-from vm_lifecycle.agent.cli import main
-
-sys.exit(main())
-"""
 KILLS_A_ROUND = 12
 #: Why a VM stays, in the engine's words, by what it carries: that the bait is what it is taken for.
-REASONS = {"permanent": "permanent", "held": "held", "fresh": "not_expired", "expired": "newly_seen"}
+REASONS = {
+    "permanent": "permanent",
+    "boots": "permanent",
+    "held": "held",
+    "fresh": "not_expired",
+    "expired": "newly_seen",
+}
+
+
+#: Somebody wants no further round, and the report of those that were.
+OVER = threading.Event()
 
 
 @dataclass
@@ -59,9 +60,12 @@ class Story:
     daemon_kills: list[dict[str, Any]] = field(default_factory=list)
     power_cuts: list[dict[str, Any]] = field(default_factory=list)
     reboots: int = 0
+    boots: int = 0
     no_room: list[dict[str, Any]] = field(default_factory=list)
     clocks: list[dict[str, Any]] = field(default_factory=list)
     full_disks: list[dict[str, Any]] = field(default_factory=list)
+    ours: list[dict[str, Any]] = field(default_factory=list)
+    playbooks: list[dict[str, Any]] = field(default_factory=list)
     hands: list[dict[str, Any]] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     violations: list[Violation] = field(default_factory=list)
@@ -70,37 +74,6 @@ class Story:
     def counted(self, what: list[dict[str, Any]]) -> int:
         """Those that hit something that lived."""
         return sum(bool(each["counts"]) for each in what)
-
-
-def lab(*words: str, check: bool = True) -> str:
-    """Output of a verb of the lab."""
-    done = subprocess.run([str(LAB), *words], stdout=subprocess.PIPE, text=True, check=False)
-    if check and done.returncode:
-        raise SystemExit(
-            f"tests/lab/lab {' '.join(words[:3])} failed with status {done.returncode}: {done.stdout[-2000:]}"
-        )
-    return done.stdout
-
-
-def call(host: str, verb: str, *numbers: int) -> Any:
-    """What a verb of host/main.py returns."""
-    return json.loads(lab("ssh", host, f"python3 {PLACE}/host/main.py {verb} {' '.join(map(str, numbers))}"))
-
-
-def install(host: str) -> None:
-    """The engine of this checkout, and our part on the host."""
-    lab("ssh", host, f"rm -rf {PLACE} {ENGINE}; mkdir -p {PLACE} {ENGINE}")
-    lab("copy", host, str(ROOT / "tests/chaos/host"), f"{host}:{PLACE}")
-    lab("copy", host, str(ROOT / "plugins/module_utils/vm_lifecycle"), f"{host}:{ENGINE}")
-    path = SWEEP.split()[0]
-    subprocess.run([str(LAB), "ssh", host, f"cat >{path} && chmod 755 {path}"], input=COMMAND, text=True, check=True)
-    with tempfile.TemporaryDirectory() as place:
-        library = Path(place) / "sleep.so"
-        subprocess.run(["gcc", "-shared", "-fPIC", "-O1", "-o", library, ROOT / "tests/chaos/sleep.c"], check=True)
-        lab("copy", host, str(library), f"{host}:/usr/local/lib/clock-sleep.so")
-    # guests without a system hear no request to shut down, and a reboot would wait for each of them
-    lab("ssh", host, "echo SHUTDOWN_TIMEOUT=2 >>/etc/default/libvirt-guests")
-    lab("ssh", host, f"find {ENGINE} -name __pycache__ -prune -exec rm -r {{}} +; {path} --version")
 
 
 def cut_power(host: str, chance: random.Random) -> dict[str, Any]:
@@ -128,37 +101,68 @@ def one_round(host: str, number: int, options: argparse.Namespace, story: Story,
     undo = number % 2 == 1
     manifest = call(host, "build", number, 24 if undo else 0)
     check_bait(manifest, call(host, "mark"), number)
+    story.ours += call(host, "notices", chance.randrange(2**31))["ours"]
     going_on = options.minutes > 0
     kills = KILLS_A_ROUND if going_on else min(KILLS_A_ROUND, max(options.kills - story.counted(story.kills), 1))
     torment(host, story, chance, min(kills, 2), 0, purging=False)  # most of the VMs are left for the power cut
     if going_on or story.counted(story.power_cuts) < options.cuts:
         story.power_cuts.append(cut_power(host, chance))
+        booted(host, story, chance)
     done = call(host, "trouble", chance.randrange(2**31))
     story.no_room += done["no_room"]
     story.clocks += done["clock"]
     story.full_disks += done["full_disk"]
     story.hands += call(host, "hands", chance.randrange(2**31))["hands"]
     daemons = min(1, options.daemons - story.counted(story.daemon_kills))
-    torment(host, story, chance, kills - min(kills, 2), daemons, purging=False)
+    beside_a_playbook(host, number, story, chance, kills - min(kills, 2), daemons)
     if number % 3 == 2:
         lab("reboot", host)
         story.reboots += 1
+        booted(host, story, chance)
     quiet = [call(host, "quiet", 0)]
     found: list[Violation] = []
-    manifest = json.loads(lab("ssh", host, "cat /var/lib/chaos/manifest.json"))  # as people have changed it
+    manifest = manifest_of(host)
     if undo:
-        gone = [uuid for uuid, vm in manifest["vms"].items() if vm["fate"] == REMOVED and vm["round"] == f"r{number}"]
-        found += judge(manifest, call(host, "facts"), frozenset(gone))
+        facts = facts_of(host)
+        vms = resolved(manifest, facts)["vms"]
+        gone = [uuid for uuid, vm in vms.items() if vm["fate"] == REMOVED and vm["round"] == f"r{number}"]
+        found += judge(manifest, facts, frozenset(gone))
         torment(host, story, chance, kills // 3 + 1, 0, purging=True)
         quiet += [call(host, "quiet", 1), call(host, "quiet", 0)]
-    facts = call(host, "facts")
-    found += judge(manifest, facts)
+    found += judge(manifest, facts_of(host))
     found = [each for each in dict.fromkeys(found) if each not in story.violations]
     story.violations += found
     story.rounds.append({"undo": undo, "quiet": quiet, "violations": [asdict(each) for each in found]})
     say(f"{host}, round {number}{' with undo' if undo else ''}: {progress(story)}")
     for each in found:
         say(f"  {host}: {each.kind}: {each.what}")
+
+
+def beside_a_playbook(host: str, number: int, story: Story, chance: random.Random, kills: int, daemons: int) -> None:
+    """Kill sweeps, units and modules while a playbook declares, holds and sweeps."""
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(ask, host, number, manifest_of(host), random.Random(chance.random()))
+        story.ours += call(host, "ours", chance.randrange(2**31), int(chance.random() < 0.4))["ours"]
+        torment(host, story, chance, kills, daemons, purging=False)
+    story.playbooks.append(asked.result())
+    enter(host, asked.result())
+
+
+def booted(host: str, story: Story, chance: random.Random) -> None:
+    """Whether what has to come up with its host did, though the unit was killed."""
+    done = call(host, "boot", chance.randrange(2**31))
+    story.ours += done["ours"]
+    found = [Violation("not_booted", f"{name} is down after boot {story.boots}") for name in done["down"]]
+    story.boots += 1
+    story.violations += found
+    for each in found:
+        say(f"  {host}: {each.kind}: {each.what}")
+
+
+def facts_of(host: str) -> dict[str, Any]:
+    """Of a host at rest."""
+    units = call(host, "rest")
+    return {**call(host, "facts"), "units": units}
 
 
 def torment(host: str, story: Story, chance: random.Random, count: int, daemons: int, purging: bool) -> None:
@@ -180,8 +184,8 @@ def check_bait(manifest: dict[str, Any], marked: dict[str, Any], number: int) ->
 def self_test(host: str) -> bool:
     """Whether the judge finds a file that has to stay, once it was removed by hand."""
     victim = call(host, "damage")
-    manifest = json.loads(lab("ssh", host, "cat /var/lib/chaos/manifest.json"))
-    found = judge(manifest, call(host, "facts"))
+    manifest = manifest_of(host)
+    found = judge(manifest, facts_of(host))
     return any(each.kind == "damaged_disk" and victim in each.what for each in found)
 
 
@@ -214,7 +218,7 @@ def report(stories: dict[str, Story], options: argparse.Namespace, seconds: floa
 
 def figures(host: str, story: Story) -> dict[str, int]:
     """Numbers of one host."""
-    manifest = json.loads(lab("ssh", host, "cat /var/lib/chaos/manifest.json"))
+    manifest = manifest_of(host)
     facts = call(host, "facts")
     expired = [uuid for uuid, vm in manifest["vms"].items() if vm["fate"] == REMOVED]
     kinds = Counter(each.kind for each in story.violations)
@@ -241,6 +245,17 @@ def figures(host: str, story: Story) -> dict[str, int]:
             f"by_hand_{what}": sum(each["counts"] for each in story.hands if each["what"] == what)
             for what in sorted({each["what"] for each in story.hands})
         },
+        "kills_of_our_processes": story.counted(story.ours),
+        **{
+            f"{what}_kills": sum(each["counts"] for each in story.ours if each["what"] == what)
+            for what in ("boot", "cleanup", "hook", "module", "notify", "snapshot", "supervisor")
+        },
+        "playbooks": len(story.playbooks),
+        "playbooks_that_were_answered": story.counted(story.playbooks),
+        "declarations_confirmed": sum(
+            len(each["declared"]) for each in story.playbooks if confirmed(each["answers"], "declared")
+        ),
+        "holds_confirmed": sum(confirmed(each["answers"], "held") for each in story.playbooks),
         "undefined_by_hand": sum(vm["fate"] == GONE_BY_HAND for vm in manifest["vms"].values()),
         "expired": len(expired),
         "removed": sum(uuid not in facts["domains"] for uuid in expired),
@@ -274,16 +289,14 @@ def rounds(host: str, options: argparse.Namespace, until: float) -> Story:
     """All rounds of one host."""
     numbers = itertools.count()
     story, chance = Story(), random.Random(f"{options.seed} {host}")
-    install(host)
+    prepare(host)
     most = 2 + 6 * max(options.cuts, -(-options.kills // KILLS_A_ROUND))
-    while time.monotonic() < until or (
-        len(story.rounds) < most
-        and (
-            story.counted(story.kills) < options.kills
-            or story.counted(story.power_cuts) < options.cuts
-            or len(story.rounds) < 2
-        )
-    ):
+
+    def enough() -> bool:
+        wanted = (story.counted(story.kills) >= options.kills, story.counted(story.power_cuts) >= options.cuts)
+        return len(story.rounds) >= most or (all(wanted) and len(story.rounds) >= 2)
+
+    while not OVER.is_set() and (time.monotonic() < until or not enough()):
         try:
             one_round(host, next(numbers), options, story, chance)
         except (Exception, SystemExit) as error:  # the figures of an hour are not lost with one round
@@ -314,15 +327,23 @@ def run(options: argparse.Namespace, names: list[str]) -> int:
     return 0 if enough else 2
 
 
+def stop(number: int, _frame: object) -> None:
+    say(f"signal {number}: no further round")
+    OVER.set()
+
+
 def main() -> int:
     options = arguments()
     options.seed = int(time.time()) if options.seed is None else options.seed
     os.environ.setdefault("VMOPS_LAB", "chaos")
     say(f"seed {options.seed}")
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
     lab("down")
     names = [f"kvm{number + 1}" for number in range(options.hosts)]
     lab("up", *names, "--release", options.release)
     try:
+        install()
         return run(options, names)
     finally:
         if not options.keep:

@@ -18,21 +18,28 @@ MANIFEST: dict[str, Any] = {
         "u-late": {"name": "late", "fate": "removed", "carries": "expired", "round": "r1", "undo": True},
         "u-undefined": {"name": "undefined", "fate": "gone_by_hand", "carries": "expired", "round": "r0"},
         "u-anew": {"name": "anew", "fate": "removed", "carries": "expired", "round": "r0", "by_hand": 1},
-        "u-stay": {"name": "stay", "fate": "kept", "carries": "held", "round": "r0"},
+        "u-fresh": {"name": "fresh", "fate": "kept", "carries": "fresh", "round": "r0"},
+        "u-asked": {"name": "asked", "fate": "either", "carries": "held by a playbook", "round": "r0"},
+        "u-stay": {"name": "stay", "fate": "kept", "carries": "held", "round": "r0", "declared": "held"},
     },
     "files": {
         "/own": {"fate": "removed", "why": "", "sha256": "1", "round": "r0"},
         "/late": {"fate": "removed", "why": "", "sha256": "2", "round": "r1"},
         "/late.save": {"fate": "removed", "why": "", "sha256": "4", "round": "r1"},
         "/undefined": {"fate": "kept", "why": "undefined by hand", "sha256": "6", "round": "r0"},
+        "/asked": {"fate": "either", "why": "held by a playbook", "sha256": "7", "round": "r0", "vm": "asked"},
         "/shared": {"fate": "kept", "why": "", "sha256": "3", "round": "r0"},
     },
 }
 GOOD: dict[str, Any] = {
-    "files": {"/own": None, "/late": None, "/late.save": None, "/undefined": "6", "/shared": "3"},
-    "domains": {"u-stay": "stay"},
+    "files": {"/own": None, "/late": None, "/late.save": None, "/undefined": "6", "/asked": "7", "/shared": "3"},
+    "domains": {"u-stay": "stay", "u-fresh": "fresh", "u-asked": "asked"},
     "schedules": {"u-gone": "completed", "u-late": "completed", "u-anew": "completed", "u-stay": "pending"},
     "removals_done": {"u-gone": 1, "u-late": 2, "u-anew": 2},
+    "declared": {"u-stay": "held", "u-fresh": "temporary"},
+    "told": ["u-fresh"],
+    "units": {"supervisor": "success", "notify": "success"},
+    "states_wrong": [],
     "intents": [],
     "undo": [],
     "set_aside": [],
@@ -42,6 +49,10 @@ PLANTED: dict[str, tuple[str, Any, Any]] = {
     "wrongly_removed": ("domains", "u-stay", None),
     "not_removed": ("domains", "u-gone", "gone"),
     "came_back": ("domains", "u-undefined", "undefined"),
+    "declaration_lost": ("declared", "u-stay", "temporary"),
+    "notice_lost": ("told", "u-fresh", None),
+    "unit_failed": ("units", "supervisor", "signal"),
+    "state_wrong": ("states_wrong", None, "stay: running, off"),
     "unknown_vm": ("domains", "u-new", "new"),
     "damaged_disk": ("files", "/shared", "5"),
     "leaked_volume": ("files", "/own", "1"),
@@ -68,6 +79,8 @@ def test_a_planted_violation_is_found(kind: str) -> None:
     place, key, value = PLANTED[kind]
     if key is None:
         facts[place].append(value)
+    elif isinstance(facts[place], list):
+        facts[place].remove(key)
     elif value is None:
         del facts[place][key]
     else:
@@ -78,6 +91,17 @@ def test_a_planted_violation_is_found(kind: str) -> None:
 def test_a_file_that_is_gone_is_damaged() -> None:
     facts = {**GOOD, "files": {**GOOD["files"], "/shared": None}}
     assert [violation.kind for violation in judge(MANIFEST, facts)] == ["damaged_disk"]
+
+
+def test_a_vm_of_which_nobody_knows_may_be_gone_with_its_disk() -> None:
+    facts = copy.deepcopy(GOOD)
+    facts["files"]["/asked"] = None
+    assert [violation.kind for violation in judge(MANIFEST, facts)] == ["damaged_disk"]
+    del facts["domains"]["u-asked"]
+    facts["schedules"]["u-asked"], facts["removals_done"]["u-asked"] = "completed", 1
+    assert judge(MANIFEST, facts) == []
+    facts["files"]["/asked"] = "7"
+    assert [violation.kind for violation in judge(MANIFEST, facts)] == ["leaked_volume"]
 
 
 def test_the_disk_of_a_vm_that_a_person_undefined_has_to_stay() -> None:

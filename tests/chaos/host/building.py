@@ -50,6 +50,8 @@ def policy(undo_hours: int) -> None:
         "max_cleanup_attempts": 100,
         "skip_on_low_resources": False,
         "undo_hours": undo_hours,
+        "alert_command": ["/usr/local/bin/chaos-hook"],
+        "notify_before_hours": 24,
     }
     POLICY.write_text(json.dumps(document), "utf-8")
 
@@ -104,7 +106,7 @@ class Builder:
         os_xml: str = "",
         grace: int = GRACE,
     ) -> Any:
-        """A domain; carries: expired, permanent, held, fresh, ancient (1970) or nothing. grace: seconds."""
+        """A domain; carries: expired, permanent, boots (with its host), held, fresh, ancient (1970) or nothing. grace: seconds."""
         identity, full = str(uuids.uuid4()), f"{self.prefix}-{name}"
         element = ""
         if carries != "nothing":
@@ -141,7 +143,9 @@ def declaration(identity: str, carries: str, grace: int = GRACE) -> dict[str, An
     now = int(time.time())
     created = {"fresh": now, "ancient": 3600}.get(carries, now - 4 * 3600)
     persistence: dict[str, Any] = {"mode": "permanent", "created_at_unix": created}
-    if carries != "permanent":
+    if carries == "boots":
+        persistence["auto_start"] = True
+    elif carries != "permanent":
         persistence = {
             "mode": "temporary",
             "ttl_hours": 2,
@@ -150,7 +154,8 @@ def declaration(identity: str, carries: str, grace: int = GRACE) -> dict[str, An
             "cleanup_grace_period": grace,
         }
     document = {"version": 1, "vm_id": identity, "revision": 1, "persistence": persistence}
-    if carries != "permanent":
+    document["policy"] = {"host_shutdown_timeout_seconds": GRACE}
+    if carries not in ("permanent", "boots"):
         document["temporary_since_unix"] = created
     if carries == "held":
         document["hold"] = {"scope": "deletion", "reason": "chaos", "since_unix": now - 60}

@@ -119,6 +119,8 @@ def beside_one(vm: dict[str, Any], uuid: str, text: str, chance: random.Random) 
     """One thing that does not change what has to become of the VM."""
     going = vm["fate"] == REMOVED and is_plain(vm["name"])
     # a snapshot alters the disk, and an undo gives back the same to the bit
+    if vm["carries"] == "boots":  # a person who stops it would have it stay down
+        return {"what": "dominfo", "name": vm["name"], "counts": virsh("dominfo", uuid), "beside": True}
     what = chance.choice(TO_GOING if going and not vm["undo"] else BESIDE)
     if what == "undefine-define":
         worked = virsh("undefine", uuid, "--managed-save", "--snapshots-metadata")

@@ -2,7 +2,8 @@
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs on the lab host as root: main.py build ROUND UNDO_HOURS | mark | kills SEED COUNT DAEMONS PURGING | trouble SEED |
-hands SEED | quiet PURGING | facts | damage. Results are JSON on standard output.
+hands SEED | ours SEED MODULE | notices SEED |
+boot SEED | rest | quiet PURGING | facts | damage. Results are JSON on standard output.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import hands
+import ours
 import population
 import turmoil
 import weather
@@ -50,6 +52,9 @@ def facts() -> dict[str, Any]:
         "schedules": {uuid: schedule.get("cleanup_status") for uuid, schedule in schedules.items()},
         "removals_done": done,
         "intents": sorted(path.name for path in (STATE / "intents").glob("*")),
+        "states_wrong": ours.states(),
+        "declared": ours.declared(),
+        "told": ours.told(),
         "undo": turmoil.undone(),
         "set_aside": sorted(path.name for path in STATE.glob("state.db*") if path.name.count(".") > 1),
     }
@@ -65,6 +70,11 @@ def damage() -> str:
 def build(number: int, undo_hours: int) -> dict[str, Any]:
     """A round's VMs, and the policy that its sweeps follow."""
     connection = connect()
+    for domain in connection.listAllDomains(
+        1
+    ):  # active; what earlier rounds left running would add up, boot after boot
+        if not domain.name().endswith("-boots"):
+            domain.destroy()
     second_pool(connection)
     policy(undo_hours)
     return population.build(connection, number, undo_hours > 0)
@@ -83,6 +93,14 @@ def main(arguments: list[str]) -> None:
         result = weather.trouble(manifest(), *numbers)
     elif verb == "hands":
         result = hands.hands(manifest(), *numbers)
+    elif verb == "ours":
+        result = ours.kills(numbers[0], bool(numbers[1]))
+    elif verb == "notices":
+        result = ours.notices(*numbers)
+    elif verb == "boot":
+        result = ours.boot(manifest(), *numbers)
+    elif verb == "rest":
+        result = ours.rest()
     elif verb == "quiet":
         result = turmoil.until_quiet(manifest(), bool(numbers[0]))
     elif verb == "facts":

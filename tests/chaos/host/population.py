@@ -21,6 +21,7 @@ def build(connection: Any, number: int, undo: bool) -> dict[str, Any]:
     chains(make)
     shared(make)
     survivors(make)
+    asked(make, number)
     return make.finish()
 
 
@@ -102,3 +103,13 @@ def survivors(make: Builder) -> None:
     for carries, running in (("permanent", True), ("held", False), ("fresh", True), ("nothing", True)):
         path = make.image(f"{carries}.raw", KEPT, f"disk of a VM that stays ({carries})")
         make.vm(carries, [disk(path)], carries, running=running)
+
+
+def asked(make: Builder, number: int) -> None:
+    """VMs that a playbook declares, and in the first rounds one that comes up with its host."""
+    for each in range(3):
+        make.vm(
+            f"asked{each}", [disk(make.image(f"asked{each}.qcow2", KEPT, "disk of a VM that is declared"))], "nothing"
+        )
+    if number < 2:
+        make.vm("boots", [disk(make.image("boots.raw", KEPT, "disk of a VM that boots"))], "boots", running=True)

@@ -18,6 +18,7 @@ import turmoil
 from building import sh
 
 SMALL = Path("/var/lib/chaos/small")
+WRITERS = ("vm-lifecycle-snapshot.timer", "vm-lifecycle-snapshot.service", "vm-lifecycle-supervisor.service")
 STEPPED = Path("/run/chaos-clock")
 #: All that a sweep must not believe: nothing that has time left may go, by any of them.
 CLOCKS = ("+10d", "+400d", "+3650d", "-3650d", "@2038-01-20 00:00:00", "@1970-01-03 00:00:00")
@@ -47,6 +48,8 @@ def clock(command: list[str], chance: random.Random) -> dict[str, Any]:
 def full_disk(command: list[str], chance: random.Random) -> dict[str, Any]:
     """The state directory on a small file system, which is full from some moment of a sweep on, and has room again later."""
     SMALL.mkdir(exist_ok=True)
+    # what has files open there would have them in both places
+    sh("systemctl", "stop", *WRITERS, check=False)
     size = sum(path.stat().st_size for path in turmoil.STATE.rglob("*") if path.is_file())
     sh("mount", "-t", "tmpfs", "-o", f"size={size // 1024 + 2048}k", "small", str(SMALL))
     sh("cp", "-a", str(turmoil.STATE), str(SMALL / "state"))
@@ -66,6 +69,7 @@ def full_disk(command: list[str], chance: random.Random) -> dict[str, Any]:
         unmount(turmoil.STATE)
         replace(turmoil.STATE, SMALL / "state")
         unmount(SMALL)
+        sh("systemctl", "start", WRITERS[0], WRITERS[-1], check=False)
     return {"counts": alive and full, "status": status}
 
 
