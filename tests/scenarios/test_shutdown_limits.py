@@ -138,3 +138,43 @@ def test_a_store_that_is_locked(deaf: bool) -> None:
     _result, machine, seconds = going_down(vms, 90.0, slow=30.0)
     assert seconds < 90.0
     assert all(domain["state"] == "shutoff" for domain in machine.state["domains"])
+
+
+class Saving(FakeHypervisor):
+    """Somebody saves the memory of a VM, which takes so many seconds; until then its monitor answers nobody."""
+
+    seconds = 30.0
+
+    def domain(self, uuid: str) -> Domain | None:
+        found = self._get(uuid)
+        if self._machine.clock["boottime"] - 5000.0 >= self.seconds and found.pop("passing", False):
+            self._machine.stop(found)
+            found["saved"] = True
+        return super().domain(uuid)
+
+    def _require_answer(self, uuid: str) -> None:
+        if self._get(uuid).get("passing"):
+            raise EffectError("effect_failed", "the monitor of its process did not answer in 10.0 s")
+
+    def request_shutdown(self, uuid: str) -> None:
+        self._require_answer(uuid)
+        super().request_shutdown(uuid)
+
+    def save_memory(self, uuid: str, seconds: float) -> None:
+        self._require_answer(uuid)
+        super().save_memory(uuid, seconds)
+
+
+@pytest.mark.parametrize(("seconds", "saved"), [(30.0, True), (FOR_EVER, False)])
+@pytest.mark.parametrize("how", ["shutdown", "save-state"])
+def test_a_vm_that_is_being_saved(how: str, seconds: float, saved: bool) -> None:
+    """It is waited for as long as its guest would be; a save that does not end keeps no host up."""
+    declared = {"policy": {"on_host_shutdown": how, "host_shutdown_timeout_seconds": 60}}
+    machine = Machine(build({"domains": [{"name": "a", "declared": declared}], "features": ["boot"]}))
+    machine.named("a")["passing"] = True
+    turns = Turns(machine.advance, lambda: float(machine.clock["boottime"]))
+    hypervisor = Saving(machine, turns)
+    hypervisor.seconds = seconds
+    result = run(shutdown.TASK, {"now": True}, World(hypervisor, MemoryStore(machine), FakeHost(machine, turns)))
+    assert (machine.named("a")["state"], machine.named("a")["saved"]) == ("shutoff", saved), result
+    assert any(line.split()[1] == "power_off" for line in machine.effects) is not saved

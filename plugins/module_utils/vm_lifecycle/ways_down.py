@@ -35,6 +35,8 @@ def go_down(world: World, chain: Chain, action: do.Stop, domain: Domain, off: fl
     if domain.power_state == "crashed":  # and was preserved: there is no guest any more that could be asked, or saved
         _power_off(world, action)
         return "powered off, since it had crashed"
+    if action.how != "destroy" and domain.passing and _let_end(world, action, off):
+        return "off, since somebody saved its memory"
     if action.how != "destroy" and domain.power_state == "paused" and _gave_way(world, domain.uuid):
         domain = replace(domain, power_state="running")
     if action.how == "save-state":
@@ -51,6 +53,21 @@ def go_down(world: World, chain: Chain, action: do.Stop, domain: Domain, off: fl
     _power_off(world, action)
     chain.fell_back = bool(said)
     return "; ".join([*said, "powered off"])
+
+
+def _let_end(world: World, action: do.Stop, off: float) -> bool:
+    """Wait for what libvirt paused it for, such as a save: whoever stops it before loses its memory. Whether it is off then."""
+    until = world.host.clock().boottime + _left(world, action, off)
+    try:
+        while True:
+            found = patiently(world, RESTART, lambda: world.hypervisor.domain(action.guard.uuid))
+            if found is None or not found.active:
+                return True
+            if not found.passing or world.host.clock().boottime >= until:
+                return False
+            world.host.sleep(POLL)
+    except EffectError:
+        return False  # the ways that follow tell what is the matter
 
 
 def _gave_way(world: World, uuid: str) -> bool:
