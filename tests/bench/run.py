@@ -158,8 +158,9 @@ def measure(host: LabHost, counts: tuple[int, int, int], version: str) -> list[R
     host.call("define", str(large))
     many = host.call("marginal", str(large), str(MARGINAL_REPEATS))
     more = converge_rows(converge(controller, LARGE_TURNS, large, again=True), large, version)
-    host.call("define", str(larger))
-    more += converge_rows(converge(controller, LARGER_TURNS, larger, again=False), larger, version)
+    if larger:
+        host.call("define", str(larger))
+        more += converge_rows(converge(controller, LARGER_TURNS, larger, again=False), larger, version)
     return [*fewer, *more, *marginal_rows(few, many, (small, large)), *rows]
 
 
@@ -177,7 +178,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--keep", action="store_true", help="leave the lab host running")
     parser.add_argument("--small", type=int, default=100, help="VMs of the smaller comparison")
     parser.add_argument("--large", type=int, default=500, help="VMs of the larger comparison")
-    parser.add_argument("--larger", type=int, default=1000, help="VMs of the largest comparison")
+    parser.add_argument("--larger", type=int, default=1000, help="VMs of the largest comparison, 0 for none")
     parser.add_argument(
         "--sweeps", type=int, nargs="+", default=[1000, 5000, 10000], help="VMs of the sweeps, ascending"
     )
