@@ -94,8 +94,9 @@ class Recorder:
         libvirt said that it was off, which is what an unseen stop looks like. What stopped unseen while the host goes down was
         stopped by that, as in take.
         """
-        records, states, clock = self._declared(some), self._states(some), self.world.host.clock()
-        domains = self.world.hypervisor.power_states(some)
+        with self.world.store.together():
+            records, states = self._declared(some), self._states(some)
+        clock, domains = self.world.host.clock(), self.world.hypervisor.power_states(some)
         ended = {each.uuid for each in domains if not each.active and ran(states.get(each.uuid), clock.boot_id)}
         going_down = bool(ended & records.keys()) and self.world.host.going_down()
         turn = self.restarts.turn(clock, going_down, some) if self.restarts is not None else None
