@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping
 
 from ..version import VERSION
-from . import cli
+from . import cli, sparing
 
-#: What is installed is what came along, and this module's caller brings what it imports: hence the whole command line.
-ENTRY = cli.main
+#: What is installed is what came along, and this module's caller brings what it imports: hence all that the command imports.
+ENTRY = (sparing.postpone, cli.main)
 
 PACKAGE = __name__.rsplit(".", 2)[0]
 #: The package's name on the host, where no collection is around it.
