@@ -12,9 +12,9 @@ import random
 import signal
 import sqlite3
 import time
-import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import turmoil
 from building import connect, sh

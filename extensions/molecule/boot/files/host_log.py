@@ -1,7 +1,8 @@
 """What the journal of one boot of the host tells of its VMs. usage: host_log.py BOOT, as journalctl --boot takes it. Prints JSON.
 
-begun: VM -> when its process was started, by systemd. gone: when its scope ended. ready, failed: when a boot was done with it. down: when a
-shutdown was done with it. All in seconds of that boot's own clock. said: what each unit said, ours and libvirtd's.
+begun: VM -> when its process was started, by systemd. gone: when its scope ended. ready, failed, skipped: when a boot was done with it.
+logged: when that was on record. down: when a shutdown was done with it. All in seconds of that boot's own clock. said: what each unit
+said, ours and libvirtd's.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ UNITS = (
     "vm-lifecycle-supervisor.service",
     "libvirtd.service",
 )
+WHEN = ("begun", "gone", "ready", "failed", "skipped", "logged", "down")
+#: What a boot says when it is done with a VM.
+DONE = re.compile(r"^(\S+): (ready|failed|skipped)\b.* \(\d+ of \d+ done\)$")
 SCOPE = re.compile(r"^machine-qemu.*\.scope$")
 NUMBER = re.compile(r"qemu\\x2d\d+\\x2d(.*)\.scope$")
 
@@ -35,7 +39,7 @@ def vm_of(scope: str) -> str:
 
 
 def main(boot: str) -> None:
-    told: dict[str, dict[str, float]] = {name: {} for name in ("begun", "gone", "ready", "failed", "skipped", "down")}
+    told: dict[str, dict[str, float]] = {name: {} for name in WHEN}
     said: dict[str, list[str]] = {unit: [] for unit in UNITS}
     for entry in entries(boot):
         at = int(entry["__MONOTONIC_TIMESTAMP"]) / 1e6
@@ -49,9 +53,12 @@ def main(boot: str) -> None:
             elif "Deactivated" in message or message.startswith("Stopped "):
                 told["gone"].setdefault(vm_of(unit), at)
         elif entry.get("LIFECYCLE_OPERATION") == "start":
-            told[entry["LIFECYCLE_OUTCOME"]][entry["VM_NAME"]] = at
+            told["logged"][entry["VM_NAME"]] = at
         elif entry.get("LIFECYCLE_OPERATION") == "stop":
             told["down"][entry["VM_NAME"]] = at
+        done = DONE.match(message)
+        if done is not None and entry.get("_SYSTEMD_UNIT") == "vm-lifecycle-boot.service":
+            told[done.group(2)][done.group(1)] = at
         for each in (unit, entry.get("_SYSTEMD_UNIT", "")):
             if each in said:
                 said[each].append(message)

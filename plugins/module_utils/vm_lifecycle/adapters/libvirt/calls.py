@@ -21,9 +21,9 @@ except ImportError:
 STATES = ("no state", "running", "blocked", "paused", "shutdown", "shutoff", "crashed", "pmsuspended")
 #: A domain that is off, for a reason that is not told.
 OFF = (STATES.index("shutoff"), 0)
-#: virDomainPausedReason: libvirt itself stopped the guest for a while, to save its memory, dump it, or take a snapshot of it, or
-#: has not started it yet. What it is by itself is running. One that is migrated is left out: it may run elsewhere by then.
-PASSING = (3, 4, 9, 11)
+#: virDomainPausedReason: libvirt itself stopped the guest for a while, to save its memory, dump it, or take a snapshot of it. What
+#: it is by itself is running. One that is migrated is left out: it may run elsewhere by then; so is one that is being started.
+PASSING = (3, 4, 9)
 
 
 def passing(state: int, reason: int) -> bool:
