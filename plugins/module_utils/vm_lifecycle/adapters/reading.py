@@ -18,6 +18,7 @@ class Together:
     _database: Path
 
     def __init__(self) -> None:
+        super().__init__()
         self._here = threading.local()
 
     @contextmanager

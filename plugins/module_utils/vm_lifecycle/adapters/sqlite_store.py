@@ -26,6 +26,7 @@ from .keeping_books import KeepingBooks
 from .manifest_files import ManifestFiles
 from .reading import Together
 from .snapshot_books import SnapshotBooks
+from .staying_open import StayingOpen
 from .store_tables import TABLES
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ BUSY_TIMEOUT = 30.0
 Result = TypeVar("Result")
 
 
-class SqliteStore(Together, KeepingBooks, SnapshotBooks):
+class SqliteStore(Together, StayingOpen, KeepingBooks, SnapshotBooks):
     """Store on files below directory (0700). Opened anew for each call: a run makes few of them, from several threads."""
 
     def __init__(self, directory: Path) -> None:
@@ -93,6 +94,7 @@ class SqliteStore(Together, KeepingBooks, SnapshotBooks):
         def write() -> None:
             with closing(self._open_for_writing()) as database:
                 _write_all(database, changes)
+                self._stay(self._identity())
 
         before = self._guarded(self._identity)
         try:

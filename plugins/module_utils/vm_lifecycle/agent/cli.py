@@ -118,11 +118,13 @@ def _result(options: argparse.Namespace, world: World) -> Dict[str, Any]:
     if options.verb == "boot":
         from .host_verbs import boot_host
 
-        return boot_host(options, world)
+        with world.store.staying_open():
+            return boot_host(options, world)
     if options.verb == "shutdown":
         from .host_verbs import stop_host
 
-        return stop_host(options, world)
+        with world.store.staying_open():
+            return stop_host(options, world)
     if options.verb == "snapshot":
         from .snapshot import take
 
