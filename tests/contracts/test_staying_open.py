@@ -87,6 +87,31 @@ def test_the_file_meanwhile(state: Path, damage: str) -> None:
     assert {3, 4, 5} <= set(numbers(state))
 
 
+@pytest.mark.parametrize("tidy", [False, True])
+def test_garbage_is_not_mended(state: Path, tidy: bool) -> None:
+    """What is left of a damaged database is not written into it in the end."""
+    store, database = SqliteStore(state), state / "state.db"
+    with store.staying_open(tidy):
+        store.save([Remember(record(1))])
+        store.save([Remember(record(2))])
+        database.write_bytes(b"garbage" * 10_000)
+    assert database.read_bytes() == b"garbage" * 10_000
+    store.save([Remember(record(3))])
+    assert numbers(state) == [3]
+
+
+def test_reading_keeps_the_journal(state: Path) -> None:
+    """One that the run before left: whoever reads first would write it back."""
+    store = SqliteStore(state)
+    with store.staying_open():
+        store.save([Remember(record(1))])
+        store.save([Remember(record(2))])
+    before = (state / "state.db").read_bytes()
+    with store.staying_open():
+        assert numbers(state) == [1, 2]
+        assert (state / "state.db").read_bytes() == before
+
+
 def test_many_threads(state: Path) -> None:
     """The one that ends it may be another than the one whose save was first."""
     store = SqliteStore(state)

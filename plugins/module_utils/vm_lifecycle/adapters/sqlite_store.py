@@ -94,7 +94,7 @@ class SqliteStore(Together, StayingOpen, KeepingBooks, SnapshotBooks):
         def write() -> None:
             with closing(self._open_for_writing()) as database:
                 _write_all(database, changes)
-                self._stay(self._identity())
+                self._stay()
 
         before = self._guarded(self._identity)
         try:
