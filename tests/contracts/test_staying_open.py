@@ -87,6 +87,16 @@ def test_the_file_meanwhile(state: Path, damage: str) -> None:
     assert {3, 4, 5} <= set(numbers(state))
 
 
+def test_the_journal_is_bounded(state: Path) -> None:
+    """What stays open reads nothing on and on, which would keep SQLite from using the journal's space again."""
+    store = SqliteStore(state)
+    with store.staying_open():
+        for number in range(1500):
+            store.save([Remember(record(number))])
+        written = 1500 * 2 * 4096
+        assert (state / "state.db-wal").stat().st_size < written // 2
+
+
 @pytest.mark.parametrize("tidy", [False, True])
 def test_garbage_is_not_mended(state: Path, tidy: bool) -> None:
     """What is left of a damaged database is not written into it in the end."""
