@@ -100,7 +100,7 @@ def ask(host: str, number: int, manifest: dict[str, Any], chance: random.Random)
     ]
     held = chance.choice(due) if due else ""
     with tempfile.TemporaryDirectory() as place:
-        variables = {"chaos_declared": declared, "chaos_held": [held] if held else [], "chaos_answers": place}
+        variables = {"chaos_declared": declared, "chaos_held": held, "chaos_answers": place}
         done = playbook(str(ROOT / "tests/chaos/beside.yml"), variables, host)
         path = Path(place) / f"{host}.json"
         answers = json.loads(path.read_text("utf-8")) if path.exists() else {}
