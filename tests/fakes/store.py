@@ -84,7 +84,7 @@ class MemoryStore:
         yield
 
     @contextmanager
-    def staying_open(self, tidy: bool = False) -> Iterator[None]:
+    def staying_open(self) -> Iterator[None]:
         yield
 
     def stamp(self) -> object:

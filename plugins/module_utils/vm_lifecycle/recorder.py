@@ -20,8 +20,7 @@ from .policy.power import following, seen, stopped
 from .policy.restart import owed
 from .ports import World
 from .recoveries import Recovery
-from .restarting import Restarts, ran
-from .restarts import RestartRecord
+from .restarting import Restarts, Turn, ran
 from .slices import slices
 
 #: Seconds for which a request to shut down explains that a guest shuts down.
@@ -96,12 +95,11 @@ class Recorder:
         stopped by that, as in take.
         """
         with self.world.store.together():
-            records, restarts = self._declared(some), self.world.store.restarts(some)
-            states = self._states(some, restarts)
+            records, states = self._declared(some), self._states(some)
         clock, domains = self.world.host.clock(), self.world.hypervisor.power_states(some)
         ended = {each.uuid for each in domains if not each.active and ran(states.get(each.uuid), clock.boot_id)}
         going_down = bool(ended & records.keys()) and self.world.host.going_down()
-        turn = self.restarts.turn(clock, going_down, some, restarts) if self.restarts is not None else None
+        turn = self.restarts.turn(clock, going_down, some) if self.restarts is not None else None
         killed = self._killed() if ended else frozenset()
         changes: List[StoreChange] = []
         count = 0
@@ -142,8 +140,7 @@ class Recorder:
         going_down, killed = asks and self.world.host.going_down(), self._killed() if asks else frozenset()
         clock, told = self.world.host.clock(), _some({event.uuid for event in events})
         turn = self.restarts.turn(clock, going_down) if self.restarts is not None else None
-        restarts = self.world.store.restarts(told) if turn is None else turn.records
-        records, states, starts = self._declared(told), self._states(told, restarts), self.world.store.starts(told)
+        records, states, starts = self._declared(told), self._states(told, turn), self.world.store.starts(told)
         notes = dict(self.notes)
         changes: List[StoreChange] = []
         count = 0
@@ -172,9 +169,10 @@ class Recorder:
             self.restarts.settle(turn)
         return count
 
-    def _states(self, uuids: Optional[Collection[str]], restarts: Mapping[str, RestartRecord]) -> Dict[str, LastState]:
-        """What these VMs were, None for all. restarts: what is on record of theirs."""
-        return owed(self.world.store.states(uuids), restarts, self.world.host.clock().boot_id)
+    def _states(self, uuids: Optional[Collection[str]] = None, turn: Optional[Turn] = None) -> Dict[str, LastState]:
+        """turn: has read what is on record of restarts already."""
+        store, boot_id = self.world.store, self.world.host.clock().boot_id
+        return owed(store.states(uuids), store.restarts(uuids) if turn is None else turn.records, boot_id)
 
     def _killed(self) -> FrozenSet[str]:
         """VMs that were powered off in this boot for want of memory or space, or are just being."""

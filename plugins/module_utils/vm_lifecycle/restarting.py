@@ -122,17 +122,10 @@ class Restarts:
         #: Results that are not on record yet.
         self._ended: List[Tuple[str, Happening]] = []
 
-    def turn(
-        self,
-        clock: ClockReading,
-        going_down: bool = False,
-        uuids: Optional[Collection[str]] = None,
-        read: Optional[Dict[str, RestartRecord]] = None,
-    ) -> Turn:
-        """What is on record now, of all VMs or of these. read: that, where it was read already. Raises EffectError."""
+    def turn(self, clock: ClockReading, going_down: bool = False, uuids: Optional[Collection[str]] = None) -> Turn:
+        """What is on record now, of all VMs or of these. Raises EffectError."""
         at = Moment(clock.boottime, clock.boot_id, clock.now, going_down)
-        records = self._world.store.restarts(uuids) if read is None else read
-        return Turn(at, records, set(self._going), of=uuids)
+        return Turn(at, self._world.store.restarts(uuids), set(self._going), of=uuids)
 
     def settle(self, turn: Turn) -> None:
         """What a turn changed is durable."""

@@ -19,8 +19,9 @@ class StayingOpen:
     """To be mixed into what opens the database anew for each call.
 
     Whoever closes it last has SQLite write the whole journal back and remove it, after a save as after a read: six syncs, where
-    two make a save durable. While VMs start, and at each event, that is most of what a save costs. Each save still has a connection
-    of its own, which sees what became of the file since the last one; the one that stays open is never used.
+    two make a save durable: while VMs start, that is most of what a save costs. Each save still has a connection of its own; the
+    one that stays open is never used. Meanwhile SQLite takes the journal for that of whatever file has the database's name, so
+    nobody may put another one there: it is for a run that ends, and not for a service.
     """
 
     _database: Path
@@ -33,25 +34,24 @@ class StayingOpen:
         self._opening = threading.Lock()
 
     @contextmanager
-    def staying_open(self, tidy: bool = False) -> Iterator[None]:
-        """tidy: the journal is written back in the end, as it is by every other call; else by the next one that anybody makes."""
+    def staying_open(self) -> Iterator[None]:
+        """In the end the journal is written back, as it is by every other call."""
         self._stays = True
         try:
             self._stay()
             yield
         finally:
-            self._stays = False
             with self._opening:
+                self._stays = False
                 self._let_go()
-            if tidy:
-                with suppress(EffectError):
-                    self._read("SELECT 1")
+            with suppress(EffectError):
+                self._read("SELECT 1")
 
     def _stay(self) -> None:
         """At the beginning, and after each save while its connection is open: another run may have put a new file there."""
-        if not self._stays:
-            return
         with self._opening:
+            if not self._stays:
+                return
             try:
                 inode = os.stat(self._database).st_ino
                 if self._open is not None and self._open[0] == inode:

@@ -115,14 +115,17 @@ def _dispatch(options: argparse.Namespace) -> int:
 
 
 def _result(options: argparse.Namespace, world: World) -> Dict[str, Any]:
-    if options.verb in TRUSTING:
-        from .host_verbs import boot_host, stop_host
+    if options.verb == "boot":
+        from .host_verbs import boot_host
 
-        work = boot_host if options.verb == "boot" else stop_host
         if options.dry_run or options.plan:
-            return work(options, world)
+            return boot_host(options, world)
         with world.store.staying_open():  # the disk has enough to do
-            return work(options, world)
+            return boot_host(options, world)
+    if options.verb == "shutdown":
+        from .host_verbs import stop_host
+
+        return stop_host(options, world)
     if options.verb == "snapshot":
         from .snapshot import take
 

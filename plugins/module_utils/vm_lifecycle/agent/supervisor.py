@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import signal
 import threading
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Callable, List, Optional, Protocol, Sequence
 
 from ..adapters import heap
@@ -85,12 +84,12 @@ def supervise(uri: str, host: Host, opened: Callable[[], World]) -> int:
             pressing.hurry()
             source.wake()
 
-    alarm, saving = MemoryAlarm(hurry), ExitStack()
+    alarm = MemoryAlarm(hurry)
 
     def attempt() -> None:
         nonlocal recorder, source, enforcer, pressing
         if recorder is None or pressing is None:
-            world = _opened(opened, saving)
+            world = opened()
             restarts = Restarts(world, jobs)
             recorder, pressing = Recorder(world, restarts=restarts), Pressing(world, restarts, others, alarm.arm)
         source = EventSource(uri)
@@ -101,17 +100,10 @@ def supervise(uri: str, host: Host, opened: Callable[[], World]) -> int:
         signal.signal(number, end)
     # It is ready whether libvirt is or not: systemd must not hold back what comes after this, nor end it for a daemon's sake.
     notify("READY=1")
-    with saving, host.jobs() as jobs, host.jobs() as looks, host.jobs() as others:
+    with host.jobs() as jobs, host.jobs() as looks, host.jobs() as others:
         insist(host, ending, attempt)
     notify("STOPPING=1")
     return 0
-
-
-def _opened(opened: Callable[[], World], saving: ExitStack) -> World:
-    """saving: for as long as there is much to save."""
-    world = opened()
-    saving.enter_context(world.store.staying_open(tidy=True))
-    return world
 
 
 def insist(host: Host, ending: threading.Event, attempt: Callable[[], None]) -> None:
