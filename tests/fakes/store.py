@@ -83,10 +83,6 @@ class MemoryStore:
     def together(self) -> Iterator[None]:
         yield
 
-    @contextmanager
-    def staying_open(self) -> Iterator[None]:
-        yield
-
     def stamp(self) -> object:
         return json.dumps(self._contents(), sort_keys=True, default=str)
 

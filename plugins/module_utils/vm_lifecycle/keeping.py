@@ -20,9 +20,6 @@ class Keeping(Protocol):
     def together(self) -> ContextManager[None]:
         """What this thread reads in the context is read in one go, which is quicker, and is what was there at one moment."""
 
-    def staying_open(self) -> ContextManager[None]:
-        """Saves in the context are quicker."""
-
     def states(self, uuids: Optional[Collection[str]] = None) -> Dict[str, LastState]:
         """What each VM was last seen to be, by UUID."""
 

@@ -18,7 +18,6 @@ class Together:
     _database: Path
 
     def __init__(self) -> None:
-        super().__init__()
         self._here = threading.local()
 
     @contextmanager

@@ -26,7 +26,6 @@ from .keeping_books import KeepingBooks
 from .manifest_files import ManifestFiles
 from .reading import Together
 from .snapshot_books import SnapshotBooks
-from .staying_open import StayingOpen
 from .store_tables import TABLES
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ BUSY_TIMEOUT = 30.0
 Result = TypeVar("Result")
 
 
-class SqliteStore(Together, StayingOpen, KeepingBooks, SnapshotBooks):
+class SqliteStore(Together, KeepingBooks, SnapshotBooks):
     """Store on files below directory (0700). Opened anew for each call: a run makes few of them, from several threads."""
 
     def __init__(self, directory: Path) -> None:
@@ -94,7 +93,6 @@ class SqliteStore(Together, StayingOpen, KeepingBooks, SnapshotBooks):
         def write() -> None:
             with closing(self._open_for_writing()) as database:
                 _write_all(database, changes)
-                self._stay()
 
         before = self._guarded(self._identity)
         try:

@@ -118,10 +118,7 @@ def _result(options: argparse.Namespace, world: World) -> Dict[str, Any]:
     if options.verb == "boot":
         from .host_verbs import boot_host
 
-        if options.dry_run or options.plan:
-            return boot_host(options, world)
-        with world.store.staying_open():  # the disk has enough to do
-            return boot_host(options, world)
+        return boot_host(options, world)
     if options.verb == "shutdown":
         from .host_verbs import stop_host
 
