@@ -1,6 +1,7 @@
-// Loaded into libvirt's daemon on the host that may raise RLIMIT_MEMLOCK: a real hypervisor host lets it (CAP_SYS_RESOURCE),
-// a container may not. What the kernel refuses for want of that privilege counts as done, for that limit alone. Guests of this
-// scenario lock no memory, so nothing else depends on it; control groups, definitions and saved memory are libvirt's own work.
+// Loaded into libvirt's daemon, and into what that starts, on the host that may raise RLIMIT_MEMLOCK: a real hypervisor host lets it
+// (CAP_SYS_RESOURCE), a container may not. What the kernel refuses for want of that privilege counts as done, for that limit alone.
+// Guests of this scenario lock no memory, so nothing else depends on it; control groups, definitions and saved memory are libvirt's
+// own work.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <sys/resource.h>
