@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shlex
 import shutil
 import sqlite3
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -676,3 +680,45 @@ def test_files_that_go_while_others_look(store: SqliteStore) -> None:
             stop.set()
         for each in busy:
             each.result()
+
+
+def test_what_is_saved_is_on_the_disk(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A write returns when the disk has it: with less than FULL, SQLite's journal may lose the last of them with the power."""
+    levels: list[int] = []
+    connect = sqlite3.connect
+
+    class Watched(sqlite3.Connection):
+        def commit(self) -> None:
+            levels.append(self.execute("PRAGMA synchronous").fetchone()[0])
+            super().commit()
+
+        def close(self) -> None:
+            levels.append(self.execute("PRAGMA synchronous").fetchone()[0])
+            super().close()
+
+    monkeypatch.setattr(sqlite3, "connect", partial(connect, factory=Watched))
+    for number in (1, 2):
+        store.save([Remember(record(number))])
+    full = 2
+    assert set(levels) == {full}
+
+
+def test_copy_as_documented(store: SqliteStore, state: Path, tmp_path: Path) -> None:
+    """The command of docs/hosts.md, while others have the database open and some of it is in its journal; and put back."""
+    page = (Path(__file__).parents[2] / "docs" / "hosts.md").read_text("utf-8")
+    command = next(line for line in page.splitlines() if ".backup(" in line).partition("# ")[2]
+    copy = tmp_path / "copy.db"
+    interpreter, option, program, _source, _copy = shlex.split(command)
+    words = [sys.executable, option, program, str(state / "state.db"), str(copy)]
+    assert interpreter == "python3"
+    store.save([Remember(record(1))])
+    with closing(sqlite3.connect(state / "state.db")) as reader:
+        reader.execute("SELECT * FROM vms").fetchall()
+        store.save([Remember(record(2))])
+        assert (state / "state.db-wal").stat().st_size > 0
+        subprocess.run(words, check=True)
+    store.save([Remember(record(3))])
+    for left in state.glob("state.db*"):
+        left.unlink()
+    shutil.copy(copy, state / "state.db")
+    assert set(store.records()) == {uuid_of(1), uuid_of(2)}
