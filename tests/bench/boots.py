@@ -63,6 +63,6 @@ def _idle(host: LabHost) -> list[Row]:
     samples = host.boots("idle", str(IDLE_REPEATS), str(IDLE_SECONDS))
     against = "virsh event --all --loop, nothing happens"
     return [
-        measured(f"supervisor_{kind}", samples[f"{kind}_{OURS}"], samples[f"{kind}_{VIRSH}"], against, COUNT, unit)
-        for kind, unit in (("memory", "MiB"), ("cpu", "s/h"))
+        measured(name, samples[f"{kind}_{OURS}"], samples[f"{kind}_{VIRSH}"], against, COUNT, unit)
+        for name, kind, unit in (("supervisor_memory", "memory", "MiB"), ("supervisor_cpu", "cpu", "s/h"))
     ]
