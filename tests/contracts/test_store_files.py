@@ -688,10 +688,6 @@ def test_what_is_saved_is_on_the_disk(store: SqliteStore, monkeypatch: pytest.Mo
     connect = sqlite3.connect
 
     class Watched(sqlite3.Connection):
-        def commit(self) -> None:
-            levels.append(self.execute("PRAGMA synchronous").fetchone()[0])
-            super().commit()
-
         def close(self) -> None:
             levels.append(self.execute("PRAGMA synchronous").fetchone()[0])
             super().close()
