@@ -88,9 +88,16 @@ class People:
 
     def excuse_armed(self, vm: State) -> None:
         """The accepted gap: an armed removal, and a person who undefines the VM before the next sweep."""
-        intent = self.machine.store["intents"].get(vm["uuid"])
-        if intent is not None and intent["armed"]:
-            self.judge.released |= {mark for use in vm["files"] if (mark := inode(self.machine.state, use["path"]))}
+        store, uuid = self.machine.store, vm["uuid"]
+        intent = store["intents"].get(uuid)
+        if intent is None or not intent["armed"]:
+            return
+        files = {mark for use in vm["files"] if (mark := inode(self.machine.state, use["path"]))}
+        if intent["undo_until"] and uuid in store["undo"]:
+            until = store["undo"][uuid]["until_unix"]
+            self.judge.kept[uuid] = {"until": until, "domain": vm, "files": files, "own": {}, "purging": False}
+        else:
+            self.judge.released |= files
 
 
 def undefine(people: People, vm: State, _number: int) -> None:

@@ -159,6 +159,8 @@ class Judge:
 
     def _intent(self, machine: Machine, call: Call, intent: Any) -> None:
         uuid = intent.uuid
+        if intent.purge and not intent.armed:
+            return  # nothing goes yet, and its undo record stays
         if intent.purge:
             self._purge(call, uuid, intent.name)
         elif not intent.armed:

@@ -270,3 +270,18 @@ def test_another_vm_takes_the_uuid_before_a_purge_is_finished() -> None:
     act(machine, {"do": "define", **vm("other", uuid=1)})
     assert ("other", "waiting", "superseded") in rows(clean_up(machine, name="other", ignore=["expiry"]))
     assert existing(machine) == ["other"]
+
+
+def test_a_vm_that_is_renamed_before_its_turn_goes_under_its_new_name() -> None:
+    """By that name it is asked back."""
+    machine = host(vm("a"), vm("b"))
+
+    def renamed(at: Machine, _number: int) -> None:
+        at.after_effect = None
+        act(at, {"do": "rename", "vm": "b", "to": "c"})
+
+    machine.after_effect = renamed
+    assert rows(clean_up(machine)) == [("a", "removed", "expired"), ("b", "waiting", "changed_meanwhile")]
+    assert rows(clean_up(machine)) == [("c", "removed", "expired")]
+    assert rows(clean_up(machine, name="c", state="restored")) == [("c", "restored", "restored")]
+    assert existing(machine) == ["c"]

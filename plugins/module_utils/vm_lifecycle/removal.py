@@ -15,6 +15,7 @@ from .changes import Forget, Remember, RememberSchedule
 from .disks import VolumeVerdict
 from .errors import EffectError
 from .extent import MENTIONED, first
+from .leaving import last_of_its_users, nobody_left_behind, others_begun
 from .looks import storage
 from .model import Record
 from .patience import POLL
@@ -40,7 +41,7 @@ def _begin(run: Run, chain: Chain, action: do.Begin) -> None:
     if action.not_before is not None and now < action.not_before:
         raise EffectError("changed_meanwhile", "the clock was set back, and its deadline is ahead again")
     check(run, action.guard)
-    definition = run.world.hypervisor.definition(action.guard.uuid)
+    definition = _definition(run, action.intent)
     schedule = schedules.attempted(action.intent.schedule, now)
     chain.intent = replace(action.intent, definition=definition, started_unix=int(now), schedule=schedule)
     run.save_now(
@@ -48,6 +49,15 @@ def _begin(run: Run, chain: Chain, action: do.Begin) -> None:
     )
     run.world.store.write_intent(chain.intent)
     chain.schedule = schedule
+
+
+def _definition(run: Run, intent: Intent) -> str:
+    """What the removal begins with, under the name that was planned: by it the VM is asked back. From here on it may not change."""
+    definition = run.world.hypervisor.definition(intent.uuid)
+    domain = run.world.hypervisor.domain(intent.uuid)
+    if domain is None or domain.name != intent.name:
+        raise EffectError("changed_meanwhile", f"it is called {domain.name} by now" if domain else "the VM is gone")
+    return definition
 
 
 def _believed_now(run: Run) -> float:
@@ -98,6 +108,7 @@ def _arm(run: Run, chain: Chain, action: do.Arm) -> None:
     """Judge the disks again now that nothing writes to them; a disk may only move from removed to kept."""
     intent = _own_intent(chain)
     _still(run, intent, action.guard)
+    begun = others_begun(run, intent.uuid)  # before the look: whose record is gone by now has left its disks by then
     usage = _look(run, action.guard.uuid)
     fresh = verdicts(action.guard.uuid, _for_undo(run, intent, usage), run.conduct.unpooled)
     doubt = unjudged(fresh, usage)
@@ -108,6 +119,8 @@ def _arm(run: Run, chain: Chain, action: do.Arm) -> None:
     chain.sharers = sharers(action.guard.uuid, fresh, usage)
     chain.keep_nvram = bool(intent.undo_until) or must_keep_nvram(action.guard.uuid, usage)
     chain.verdicts = narrowed(intent.volumes, fresh)
+    if not intent.undo_until:  # with an undo, the last one to be purged takes a shared disk along
+        nobody_left_behind(run, chain, fresh, begun)
     chain.intent = replace(intent, volumes=chain.verdicts)
 
 
@@ -244,10 +257,12 @@ def _purge(run: Run, chain: Chain, action: do.Purge) -> None:
     # a moment of its own tells this removal from the one that undefined the VM, should it be interrupted at its end
     begun = max(now, unix(record.schedule.get("last_cleanup_attempt")) + 1)
     schedule = {**record.schedule, "cleanup_status": "in-progress", "last_cleanup_attempt": iso(begun)}
-    chain.intent = Intent(
-        record.uuid, record.name, record.digest, record.saved.xml, action.volumes, armed=True,
+    intent = Intent(
+        record.uuid, record.name, record.digest, record.saved.xml, action.volumes,
         started_unix=int(now), schedule=schedule, purge=True, revision=int(record.document["revision"]),
     )  # fmt: skip
+    last_of_its_users(run, chain, record, intent)
+    chain.intent = replace(intent, armed=True)
     run.world.store.write_intent(chain.intent)
 
 

@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
-from typing import FrozenSet, Mapping, Sequence, Set
+from typing import AbstractSet, FrozenSet, Iterable, Mapping, Sequence, Set, Tuple
+
+from ..disks import VolumeVerdict
+from ..removals import Intent
 
 
 def waiting(used: Mapping[str, Sequence[FrozenSet[str]]]) -> Set[str]:
@@ -25,3 +28,37 @@ def waiting(used: Mapping[str, Sequence[FrozenSet[str]]]) -> Set[str]:
 def _uses_back(name: str, users: FrozenSet[str], used: Mapping[str, Sequence[FrozenSet[str]]]) -> bool:
     """Whether the named VM uses a disk of one of those that use one of its own."""
     return any(name in others for user in users for others in used[user])
+
+
+def freed(name: str, agreed: Sequence[VolumeVerdict], fresh: Sequence[VolumeVerdict]) -> Sequence[VolumeVerdict]:
+    """Disks that the plan leaves to other VMs, and that nobody uses any more: those VMs went meanwhile, and left them, too.
+
+    agreed: what becomes of the disks, beginning with one for each of fresh, which is what the last look alone would say.
+    """
+    return [then for then, now in zip(agreed, fresh) if now.remove and not then.remove and _others(name, then)]
+
+
+def left_to(
+    name: str, fresh: Sequence[VolumeVerdict], leaving: AbstractSet[str]
+) -> Sequence[Tuple[VolumeVerdict, str]]:
+    """Disks that stay for VMs which are all on their way out themselves, each with the first of those.
+
+    leaving: names of VMs whose removal, by another run or another thread, has begun and goes on, and of volumes that go.
+    """
+    kept = [(verdict, _others(name, verdict)) for verdict in shared(name, fresh)]
+    return [(verdict, min(others)) for verdict, others in kept if others <= leaving]
+
+
+def shared(name: str, found: Sequence[VolumeVerdict]) -> Sequence[VolumeVerdict]:
+    """Disks of a VM's own that stay for others."""
+    return [verdict for verdict in found if verdict.target and not verdict.remove and _others(name, verdict)]
+
+
+def yet_to_go(intents: Iterable[Intent]) -> Set[str]:
+    """Names of the volumes that removals, interrupted or not, have yet to delete: their VMs may be gone before."""
+    armed = [intent for intent in intents if intent.armed and not intent.undo_until]
+    return {verdict.name for intent in armed for verdict in intent.volumes if verdict.remove}
+
+
+def _others(name: str, verdict: VolumeVerdict) -> FrozenSet[str]:
+    return frozenset(verdict.used_by) - {name}

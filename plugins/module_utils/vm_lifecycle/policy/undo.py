@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Dict, FrozenSet, Iterable, List, Optional, Tuple
+from typing import Dict, FrozenSet, Iterable, List, Mapping, Optional, Tuple
 
 from ..disks import FileIdentity, Storage, VolumeVerdict
-from ..model import Observed
+from ..model import Document, Observed, Record
 from ..removals import UndoRecord
 from ..times import iso
 from .disk_rules import plain
@@ -91,11 +91,13 @@ def earlier_owner(uuid: str, observed: Observed) -> str:
     return ""
 
 
-def left_by_us(observed: Observed) -> FrozenSet[str]:
+def left_by_us(
+    schedules: Mapping[str, Document], records: Mapping[str, Record], undo: Iterable[UndoRecord]
+) -> FrozenSet[str]:
     """UUIDs of VMs that this host removed, and that did not come back since: those have a declaration on record again."""
-    done = {uuid for uuid, kept in observed.schedules.items() if kept.get("cleanup_status") == "completed"}
-    back = {uuid for uuid in done if uuid in observed.records and observed.records[uuid].document}
-    return frozenset(done - back) | {record.uuid for record in observed.undo}
+    done = {uuid for uuid, kept in schedules.items() if kept.get("cleanup_status") == "completed"}
+    back = {uuid for uuid in done if uuid in records and records[uuid].document}
+    return frozenset(done - back) | {record.uuid for record in undo}
 
 
 def still_own(record: UndoRecord, storage: Storage, removed: FrozenSet[str]) -> Tuple[VolumeVerdict, ...]:

@@ -260,9 +260,7 @@ def _followers(due: List[Candidate], entries: Mapping[str, do.Entry], observed: 
     used.update(
         {gone.name: [] for gone in observed.undo if gone.until_unix <= observed.clock.now and gone.name not in used}
     )
-    for intent in observed.intents:
-        if intent.armed and not intent.undo_until:
-            used.update({verdict.name: [] for verdict in intent.volumes if verdict.remove and verdict.name not in used})
+    used.update({name: [] for name in departure.yet_to_go(observed.intents) if name not in used})
     waits = departure.waiting(used)
     return [found for found in due if found.domain.name in waits]
 

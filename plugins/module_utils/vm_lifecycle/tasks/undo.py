@@ -67,7 +67,7 @@ def _purges(
     records: Sequence[UndoRecord], observed: Observed, at: Circumstances, why: Tuple[str, str], leaving: Sequence[str]
 ) -> List[do.Entry]:
     """A disk that other removed VMs still use goes with the last of them, so their records are purged first."""
-    removed = left_by_us(observed)
+    removed = left_by_us(observed.schedules, observed.records, observed.undo)
     disks = {
         record.uuid: record.volumes if observed.storage is None else still_own(record, observed.storage, removed)
         for record in records
