@@ -130,9 +130,13 @@ def idle(connection: Any, count: int, span: float) -> dict[str, float]:
 
     span: a multiple of TURN, so that as many turns are in it as it has room for, whenever it begins. A look is the second one: the
     first one has more to read than any that follows, once. What comes after it, once as well, stands for a reading of all
-    records: it reads them, and more.
+    records: it reads them, and more. Definitions are as old as where nothing happens: one that was written a moment ago is
+    read by every look, until what is written next can be told from it.
     """
+    from vm_lifecycle.adapters.durable_files import QUIET as fresh
+
     declare(connection, count, "no")
+    time.sleep(fresh + SETTLED)
     nowhere = subprocess.DEVNULL
     started = time.monotonic()
     with supervised() as ours:
