@@ -13,7 +13,7 @@ from tests.bench.lab_host import LabHost
 COUNT = 10
 BOOT_REPEATS = 3
 #: Guests that boot disturb each other: pairs differ by a tenth, and the median of eleven by several hundredths.
-BOUND_PAIRS = 25
+BOUND_PAIRS = 75
 STOP_REPEATS = 3
 IDLE_REPEATS, IDLE_SECONDS = 3, 20
 
