@@ -99,4 +99,12 @@ def unfinished(plot: Plot, number: int) -> None:
         plot.call("vm_cleanup", {}, False, ("refuse", step, which, False))
 
 
-HABITS = (lose_many, revert, swap_kept, confirm_stale, closing, storm, storm, unfinished, unfinished)
+def together(plot: Plot, number: int) -> None:
+    """A VM is removed by its name, and between two effects of that comes a sweep of the whole host."""
+    vms = due(plot)
+    if vms:
+        name = vms[number % len(vms)]["name"]
+        plot.call("vm_cleanup", {"vms": [{"name": name}]}, False, ("nested", number + 1, "sweep", 0))
+
+
+HABITS = (lose_many, revert, swap_kept, confirm_stale, closing, storm, storm, unfinished, unfinished, together)
