@@ -10,6 +10,7 @@ import os
 import random
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -89,16 +90,22 @@ def playbook(name: str, variables: dict[str, Any], host: str = "all") -> subproc
     )  # fmt: skip
 
 
-def ask(host: str, number: int, manifest: dict[str, Any], chance: random.Random) -> dict[str, Any]:
-    """Declare VMs, hold one that is due, and sweep, in a playbook; what it asked for and whether that was confirmed."""
-    new = [f"r{number}-asked{each}" for each in range(3)]
-    declared = [{"name": name, "mode": chance.choice(("permanent", "temporary"))} for name in new]
-    due = [
-        vm["name"]
-        for vm in manifest["vms"].values()
-        if vm["fate"] == "removed" and vm["name"].startswith(f"r{number}-own")
+def ask(host: str, number: int, chance: random.Random) -> dict[str, Any]:
+    """Declare VMs, one of them as due, hold that one, and sweep, in a playbook; what it asked for and whether that was confirmed.
+
+    A sweep may come between the two: then there is nothing to hold, or it has begun with the VM.
+    """
+    held, *new = [f"r{number}-asked{each}" for each in range(3)]
+    due: dict[str, Any] = {
+        "name": held,
+        "mode": "temporary",
+        "ttl_hours": 1,
+        "created_at_unix": int(time.time()) - 2 * 3600,
+    }
+    declared: list[dict[str, Any]] = [
+        due,
+        *({"name": name, "mode": chance.choice(("permanent", "temporary"))} for name in new),
     ]
-    held = chance.choice(due) if due else ""
     with tempfile.TemporaryDirectory() as place:
         variables = {"chaos_declared": declared, "chaos_held": held, "chaos_answers": place}
         done = playbook(str(ROOT / "tests/chaos/beside.yml"), variables, host)
@@ -127,7 +134,7 @@ def enter(host: str, asked: dict[str, Any]) -> None:
             vm["declared"] = asked["declared"][vm["name"]] if confirmed(asked["answers"], "declared") else ""
         if vm["name"] == asked["held"]:
             fate = "kept" if confirmed(asked["answers"], "held") else "either"
-            vm.update(fate=fate, carries="held by a playbook", declared="held" if fate == "kept" else "")
+            vm.update(fate=fate, carries="held by a playbook", declared="held" if fate == "kept" else "", undo=True)
             path = f"/var/lib/libvirt/images/{vm['name']}.qcow2"
             manifest["files"][path].update(fate=fate, why=vm["carries"], vm=vm["name"])
     lab("ssh", host, f"cat >{MANIFEST}", given=json.dumps(manifest, indent=1))

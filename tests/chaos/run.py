@@ -141,7 +141,7 @@ def one_round(host: str, number: int, options: argparse.Namespace, story: Story,
 def beside_a_playbook(host: str, number: int, story: Story, chance: random.Random, kills: int, daemons: int) -> None:
     """Kill sweeps, units and modules while a playbook declares, holds and sweeps."""
     with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(ask, host, number, manifest_of(host), random.Random(chance.random()))
+        asked = pool.submit(ask, host, number, random.Random(chance.random()))
         story.ours += call(host, "ours", chance.randrange(2**31), int(chance.random() < 0.4))["ours"]
         torment(host, story, chance, kills, daemons, purging=False)
     story.playbooks.append(asked.result())
