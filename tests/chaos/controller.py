@@ -86,7 +86,7 @@ def playbook(name: str, variables: dict[str, Any], host: str = "all") -> subproc
     environment.setdefault("ANSIBLE_COLLECTIONS_PATH", str(ROOT / ".ansible" / "collections"))
     return subprocess.run(
         [*words, "--extra-vars", json.dumps(variables)],
-        env=environment, capture_output=True, text=True, timeout=900, check=False,
+        env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=900, check=False,
     )  # fmt: skip
 
 
