@@ -50,7 +50,7 @@ MUTANTS: dict[str, list[Change]] = {
     ],
     "times are recorded with a wrong clock": [("tasks/persistence.py", "if not verdict.sane and any(", "if False and any(")],
     "undo records don't count as users": [
-        ("looks.py", "seen = world.hypervisor.storage(removed)", "return world.hypervisor.storage()"),
+        ("looks.py", "seen = world.hypervisor.storage(removed, ", "seen = world.hypervisor.storage((), "),
     ],
     "an undo is over at once": [
         ("tasks/undo.py", "any(record.until_unix <= observed.clock.now for", "any(True for"),
