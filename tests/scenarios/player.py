@@ -105,6 +105,15 @@ def interrupted(machine: Machine, step: dict[str, Any], after: int, variant: str
         machine.power_cut()
 
 
+def interrupted_beside(machine: Machine, step: dict[str, Any], after: int) -> None:
+    """A second run, killed after some effects, between two effects of one that goes on and keeps its claims."""
+    held, hook = set(machine.held), machine.after_effect
+    machine.after_effect = None
+    interrupted(machine, step, after, "kill")
+    machine.held |= held
+    machine.after_effect = hook
+
+
 def meanwhile(step: dict[str, Any], machine: Machine) -> None:
     """Let the deeds of a step happen after the effects that they name."""
     deeds = step.get("meanwhile", {})

@@ -14,7 +14,7 @@ from tests.fakes.manager import act
 from tests.fakes.world import Machine
 
 from .checker import Auditor, inode, protected
-from .player import call, interrupted
+from .player import call, interrupted, interrupted_beside
 
 NEW = "00000000-0000-4000-8000-000000000077"
 TEMPORARY = {"mode": "temporary", "ttl_hours": 4}
@@ -77,18 +77,11 @@ def declare_permanent(machine: Machine) -> None:
     call(machine, {"task": "vm_persistence", "arguments": {"name": "ci-1", "missing": "skip"}})
 
 
-def sweep_killed(machine: Machine) -> None:
-    """A second sweep at the same time, killed after two effects."""
-    held = set(machine.held)
-    interrupted(machine, SWEEP, 2, "kill")
-    machine.held |= held
-
-
 DEEDS: dict[str, Any] = {
     "hold": hold,
     "declare permanent": declare_permanent,
     "another sweep": lambda machine: call(machine, SWEEP),
-    "another sweep, killed": sweep_killed,
+    "another sweep, killed": lambda machine: interrupted_beside(machine, SWEEP, 2),
     "start": {"do": "start", "vm": "ci-1"},
     "stop": {"do": "stop", "vm": "ci-1"},
     "pause": {"do": "pause", "vm": "ci-1"},

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from tests.fakes.build import build, uuid_of
 from tests.fakes.manager import act
 from tests.fakes.world import Machine
 
-from .player import call, interrupted
+from .player import call, interrupted, interrupted_beside
 
 HOUR = 3600
 SHARED = {"path": "/pool/shared.qcow2", "target": "vdb"}
@@ -88,28 +90,42 @@ def meanwhile(machine: Machine, at: int, deed: Any) -> list[int]:
     return done
 
 
-def killed(machine: Machine, arguments: dict[str, Any], after: int) -> None:
-    """A run that is killed after some effects, while another one goes on."""
-    held, hook = set(machine.held), machine.after_effect
-    machine.after_effect = None
-    interrupted(machine, {"task": "vm_cleanup", "arguments": arguments}, after, "kill")
-    machine.held |= held
-    machine.after_effect = hook
+def at_every_effect(prepare: Callable[[], Machine], outer: dict[str, Any], deed: Any) -> None:
+    """One call on a new host each time, with the deed after its first effect, its second one and so on: nothing is left."""
+    for at in itertools.count(1):
+        machine = prepare()
+        done = meanwhile(machine, at, deed)
+        clean_up(machine, outer)
+        machine.after_effect = None
+        if not done:
+            break
+        nothing_is_left(machine)
+
+
+def removed(kind: str) -> Machine:
+    """All were removed for an undo, whose time is over."""
+    machine = host(kind, undo_hours=20)
+    for _number in HOSTS[kind]:
+        clean_up(machine, WHOLE)
+    machine.advance(21 * HOUR)
+    return machine
+
+
+def one_removed(name: dict[str, Any]) -> Machine:
+    """One of two was removed for an undo; the other goes for good."""
+    machine = host("two", undo_hours=20)
+    clean_up(machine, name)
+    machine.state["configuration"]["cleanup"]["undo_hours"] = 0
+    return machine
 
 
 @pytest.mark.parametrize("undo_hours", [0, 20])
 @pytest.mark.parametrize("kind", list(HOSTS))
 def test_another_sweep_between_two_effects(kind: str, undo_hours: int) -> None:
     """At every effect of every sweep, every other one."""
+    SEEN.clear()
     for outer, inner in itertools.product([WHOLE, *NAMED], repeat=2):
-        for at in itertools.count(1):
-            machine = host(kind, undo_hours)
-            done = meanwhile(machine, at, lambda there, inner=inner: clean_up(there, inner))
-            clean_up(machine, outer)
-            machine.after_effect = None
-            if not done:
-                break
-            nothing_is_left(machine)
+        at_every_effect(partial(host, kind, undo_hours), outer, lambda there, inner=inner: clean_up(there, inner))
     if undo_hours == 0 and kind == "two":
         assert SEEN["busy"] and SEEN["changed_meanwhile"]
 
@@ -119,14 +135,8 @@ def test_another_sweep_between_two_effects(kind: str, undo_hours: int) -> None:
 def test_another_sweep_that_is_killed_between_two_effects(kind: str, after: int) -> None:
     """What it had begun is put away or finished by the next one, and leaves no disk either."""
     for outer, inner in itertools.product([WHOLE, *NAMED[:2]], repeat=2):
-        for at in itertools.count(1):
-            machine = host(kind)
-            done = meanwhile(machine, at, lambda there, inner=inner: killed(there, inner, after))
-            clean_up(machine, outer)
-            machine.after_effect = None
-            if not done:
-                break
-            nothing_is_left(machine)
+        step = {"task": "vm_cleanup", "arguments": inner}
+        at_every_effect(partial(host, kind), outer, lambda there, step=step: interrupted_beside(there, step, after))
 
 
 @pytest.mark.parametrize("kind", ["two", "three", "chain"])
@@ -134,17 +144,7 @@ def test_purges_at_the_same_time(kind: str) -> None:
     """Disks of removed VMs that go before their time: by name in one run, others by name or by a sweep in another."""
     purges = [{"state": "purged", **named} for named in NAMED[: len(HOSTS[kind])]]
     for outer, inner in itertools.product(purges, [*purges, WHOLE]):
-        for at in itertools.count(1):
-            machine = host(kind, undo_hours=20)
-            for _number in HOSTS[kind]:
-                clean_up(machine, WHOLE)
-            machine.advance(21 * HOUR)
-            done = meanwhile(machine, at, lambda there, inner=inner: clean_up(there, inner))
-            clean_up(machine, outer)
-            machine.after_effect = None
-            if not done:
-                break
-            nothing_is_left(machine)
+        at_every_effect(partial(removed, kind), outer, lambda there, inner=inner: clean_up(there, inner))
 
 
 def test_a_purge_and_a_removal_at_the_same_time() -> None:
@@ -153,16 +153,7 @@ def test_a_purge_and_a_removal_at_the_same_time() -> None:
         other = 1 - first
         calls: list[dict[str, Any]] = [{"state": "purged", **NAMED[first]}, NAMED[other]]
         outer, inner = calls if outer_purges else calls[::-1]
-        for at in itertools.count(1):
-            machine = host("two", undo_hours=20)
-            clean_up(machine, NAMED[first])
-            machine.state["configuration"]["cleanup"]["undo_hours"] = 0
-            done = meanwhile(machine, at, lambda there, inner=inner: clean_up(there, inner))
-            clean_up(machine, outer)
-            machine.after_effect = None
-            if not done:
-                break
-            nothing_is_left(machine)
+        at_every_effect(partial(one_removed, NAMED[first]), outer, lambda there, inner=inner: clean_up(there, inner))
 
 
 def test_a_removal_that_was_killed_before_it_was_armed_says_nothing() -> None:

@@ -45,13 +45,13 @@ def left_to(
 
     leaving: names of VMs whose removal, by another run or another thread, has begun and goes on, and of volumes that go.
     """
-    kept = [(verdict, _others(name, verdict)) for verdict in shared(name, fresh)]
-    return [(verdict, min(others)) for verdict, others in kept if others <= leaving]
+    return [(verdict, min(others)) for verdict, others in shared(name, fresh) if others <= leaving]
 
 
-def shared(name: str, found: Sequence[VolumeVerdict]) -> Sequence[VolumeVerdict]:
-    """Disks of a VM's own that stay for others."""
-    return [verdict for verdict in found if verdict.target and not verdict.remove and _others(name, verdict)]
+def shared(name: str, found: Sequence[VolumeVerdict]) -> Sequence[Tuple[VolumeVerdict, FrozenSet[str]]]:
+    """Disks of a VM's own that stay for others, each with the names of those."""
+    kept = [(verdict, _others(name, verdict)) for verdict in found if verdict.target and not verdict.remove]
+    return [(verdict, others) for verdict, others in kept if others]
 
 
 def yet_to_go(intents: Iterable[Intent]) -> Set[str]:

@@ -251,9 +251,7 @@ def _followers(due: List[Candidate], entries: Mapping[str, do.Entry], observed: 
     """
     used: Dict[str, List[FrozenSet[str]]] = {
         found.domain.name: [
-            frozenset(verdict.used_by) - {found.domain.name}
-            for verdict in entries[found.domain.uuid].verdicts
-            if verdict.target and not verdict.remove
+            others for _disk, others in departure.shared(found.domain.name, entries[found.domain.uuid].verdicts)
         ]
         for found in due
     }
